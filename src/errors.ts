@@ -1,0 +1,109 @@
+/**
+ * Every error that Ringtail throws on purpose.
+ *
+ * One base class, so that `error instanceof RingtailError` tells ours from yours; one class a cause, with a literal `code` to switch on
+ * (texts may change between releases, codes do not); `cause` holds what lay beneath. Messages say what was needed and what came.
+ */
+
+export abstract class RingtailError extends Error {
+  /** A literal, stable across releases: switch on it instead of matching the message. */
+  abstract readonly code: string
+}
+
+/** An option or argument was wrong. Thrown where it was given: at construction, or by the call that took it. */
+export class ConfigurationError extends RingtailError {
+  override readonly name = 'ConfigurationError'
+  readonly code = 'CONFIGURATION'
+
+  /** @param what the option's full name, such as `cache 'product': ttl` @param needed what would have been right @param got the value that came */
+  static of(what: string, needed: string, got: unknown): ConfigurationError {
+    return new ConfigurationError(`${what}: needs ${needed}, but got: ${inspectBriefly(got)}`)
+  }
+}
+
+/** A call, or one try of it, took longer than it may. What it asked for may or may not have happened. */
+export class DeadlineError extends RingtailError {
+  override readonly name = 'DeadlineError'
+  readonly code = 'DEADLINE_EXCEEDED'
+}
+
+/** A cache node could not take or answer a call: not connected, refused, or replied with an error. Nothing of the call happened unless `outcome` is 'unknown'. */
+export class NodeError extends RingtailError {
+  override readonly name = 'NodeError'
+  readonly code = 'NODE_FAILED'
+  readonly node: string
+  readonly outcome: 'failed' | 'unknown'
+
+  constructor(message: string, node: string, options?: ErrorOptions & { outcome?: 'failed' | 'unknown' }) {
+    super(message, options)
+    this.node = node
+    this.outcome = options?.outcome ?? 'failed'
+  }
+}
+
+/** A bounded queue was full and the call was shed rather than queued without end. */
+export class OverloadError extends RingtailError {
+  override readonly name = 'OverloadError'
+  readonly code = 'OVERLOADED'
+}
+
+/** No owner of a key could answer, and there was no store to ask instead. */
+export class UnavailableError extends RingtailError {
+  override readonly name = 'UnavailableError'
+  readonly code = 'UNAVAILABLE'
+}
+
+/** Fewer owners acknowledged a write than its level asks for. Some may have it. */
+export class UnacknowledgedError extends RingtailError {
+  override readonly name = 'UnacknowledgedError'
+  readonly code = 'UNACKNOWLEDGED'
+}
+
+/** The database behind a cache refused or could not answer. `cause` is the driver's own error. */
+export class StoreError extends RingtailError {
+  override readonly name = 'StoreError'
+  readonly code = 'STORE_FAILED'
+}
+
+/** `update` or a conditional save met a newer version each time it tried. */
+export class ConflictError extends RingtailError {
+  override readonly name = 'ConflictError'
+  readonly code = 'CONFLICT'
+}
+
+/** The operation is not one that this strategy, store or node offers. */
+export class UnsupportedError extends RingtailError {
+  override readonly name = 'UnsupportedError'
+  readonly code = 'UNSUPPORTED'
+}
+
+/** A value could not be turned into bytes: it does not serialize, or it is larger than allowed. */
+export class EncodeError extends RingtailError {
+  override readonly name = 'EncodeError'
+  readonly code = 'ENCODE_FAILED'
+}
+
+/** The tier, node or store was closed. */
+export class ClosedError extends RingtailError {
+  override readonly name = 'ClosedError'
+  readonly code = 'CLOSED'
+}
+
+/** At most 80 characters of any value, for a message; never throws. */
+export function inspectBriefly(value: unknown): string {
+  let text: string
+  try {
+    if (typeof value === 'string') text = JSON.stringify(value)
+    else if (typeof value === 'function') text = `function ${value.name || '(anonymous)'}`
+    else if (typeof value === 'object' && value !== null) text = JSON.stringify(value) ?? String(value)
+    else text = String(value)
+  } catch {
+    text = Object.prototype.toString.call(value)
+  }
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text
+}
+
+/** What was thrown, as an Error: a driver or a loader may throw anything. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(inspectBriefly(thrown))
+}

@@ -1,0 +1,140 @@
+/**
+ * The contract of a cache node: bytes under keys, with a time to live and a version check.
+ *
+ * A node knows nothing of rings, replicas, caches or stores. Reads are plain; every change is judged by the node itself, under the key's
+ * own version, so that changes may arrive in any order from any process and the newest stays. Nothing here waits without a bound: what a
+ * node does not answer within the call's timeout is failed by the node, with the connection's state forgotten by no one.
+ *
+ * `testing/node-conformance.ts` is this contract as tests; an implementation passes it or is not one.
+ */
+
+import type { Version } from '../entry.ts'
+import type { RingtailError } from '../errors.ts'
+
+export interface NodeCall {
+  /** Bound of this one try, ms. Default: the node's own `timeout` (50 ms unless set). */
+  readonly timeoutMs?: number | undefined
+}
+
+/**
+ * One single-key read under way. The node calls exactly one of the two, exactly once, within the try's timeout; never before `get` has
+ * returned to its caller's caller is not promised: a memory node answers at once. An object rather than a promise, so that a read costs
+ * one promise in all, whatever lies between cache and socket.
+ */
+export interface Receiver {
+  /** @param bytes undefined when the node has nothing under the key. The bytes are the receiver's to read, not to change. */
+  answered(bytes: Uint8Array | undefined, node: CacheNode): void
+  failed(error: RingtailError, node: CacheNode): void
+}
+
+/** One change of one key. */
+export type Change =
+  /**
+   * An envelope (`codec/envelope.ts`): applied if the key is empty or holds an older version (or an equal version and an earlier fresh-until).
+   * A tombstone is put like any other entry. With `expected`, applied only if the version on the node is exactly that (0n: no entry, or a
+   * negative, vacant or dead one): compare-and-set.
+   */
+  | {
+      readonly op: 'put'
+      readonly key: string
+      readonly bytes: Uint8Array
+      readonly ttlMs: number
+      readonly expected?: Version | undefined
+    }
+  /** Foreign bytes, without an envelope, hence without a version: the last one wins. */
+  | { readonly op: 'set'; readonly key: string; readonly bytes: Uint8Array; readonly ttlMs: number }
+  /** Removes whatever is there. */
+  | { readonly op: 'drop'; readonly key: string }
+
+/**
+ * What became of one change. `applied`: the node holds it. `refused`: the node holds something newer (or not `expected`), of that version.
+ * `failed`: not applied, for `error`. `unknown`: sent, no answer in time; it may have been applied.
+ * `ttlMs` 0 in a change means: no expiry, never evicted under a `volatile-*` policy.
+ */
+export type Status =
+  | { readonly state: 'applied' }
+  | { readonly state: 'refused'; readonly version: Version }
+  | { readonly state: 'failed' | 'unknown'; readonly error: RingtailError }
+
+/** A Lua script and, for nodes without Lua, the same in TypeScript. */
+export interface Script {
+  readonly name: string
+  readonly lua: string
+  /** What a memory node runs instead. Absent: the memory node answers with `UnsupportedError`. */
+  readonly local?: (entries: LocalEntries, keys: readonly string[], args: readonly ScriptArgument[]) => ScriptReply
+}
+export type ScriptArgument = string | number | Uint8Array
+export type ScriptReply = number | string | Uint8Array | null | readonly ScriptReply[]
+/** What a local script may touch, atomically: a view of the node's entries. */
+export interface LocalEntries {
+  get(key: string): Uint8Array | undefined
+  set(key: string, bytes: Uint8Array, ttlMs: number): void
+  delete(key: string): boolean
+  /** Remaining time to live: ms, 0 for none, undefined for no such key. */
+  ttlMs(key: string): number | undefined
+}
+
+/** Told of keys changed on a node by anyone, and of every moment in which a change may have gone unheard. */
+export interface Watcher {
+  changed(keys: readonly string[]): void
+  /** Changes may have been missed (connection lost, node emptied): forget everything that came from this node. */
+  lost(reason: string): void
+}
+
+/** Small records that the fleet keeps on each node under `rt:!<name>`; never evicted, never versioned by envelope. */
+export interface Control {
+  get(name: string, call?: NodeCall): Promise<Uint8Array | undefined>
+  /** Writes `next` only if the record is byte for byte `expected` (undefined: absent). @returns whether it did */
+  compareAndSet(name: string, expected: Uint8Array | undefined, next: Uint8Array, call?: NodeCall): Promise<boolean>
+}
+
+export interface NodeStats {
+  /** 'memory', 'redis' or 'valkey'. */
+  readonly engine: string
+  readonly engineVersion: string
+  /** Entries held, all kinds. */
+  readonly entries: number
+  readonly usedBytes: number
+  /** 0: no limit. */
+  readonly maxBytes: number
+  /** Entries removed for lack of room since the node started. */
+  readonly evicted: number
+  readonly expired: number
+  readonly connections: number
+}
+
+export interface Pong {
+  /** How long the answer took, ms. */
+  readonly rttMs: number
+  /** The node's own wall clock, ms since the epoch. */
+  readonly timeMs: number
+}
+
+export interface CacheNode {
+  /** Stable, independent of the address. */
+  readonly id: string
+  readonly zone: string | undefined
+  readonly weight: number
+  /** What ketama hashes for this node: see `RingMember.label`. */
+  readonly label: string
+  /** 'memory', 'redis'; the precise engine and version are in `stats()`. */
+  readonly engine: string
+  /** Connects; resolves once the node answers, rejects with a `NodeError` when it does not in time. The node goes on trying after a rejection. */
+  connect(): Promise<void>
+  /** The hot path: one key. */
+  get(key: string, receiver: Receiver, call?: NodeCall): void
+  /** In the order of `keys`. Rejects with a `RingtailError` when the node as a whole did not answer. */
+  getMany(keys: readonly string[], call?: NodeCall): Promise<(Uint8Array | undefined)[]>
+  /** One status a change, in order. Never rejects: a node that cannot be reached is a `failed` or `unknown` status on each. Changes of one call to one key are applied in order. */
+  apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]>
+  run(script: Script, keys: readonly string[], args: readonly ScriptArgument[], call?: NodeCall): Promise<ScriptReply>
+  /** Watches every key that begins with one of `prefixes`. @returns the way to stop */
+  watch(prefixes: readonly string[], watcher: Watcher): Promise<() => Promise<void>>
+  readonly control: Control
+  /** Every key that begins with `prefix`, in batches, each at least once if it is there from start to end; a key may come twice. */
+  scan(prefix: string, options?: { readonly batch?: number; readonly signal?: AbortSignal }): AsyncIterable<readonly string[]>
+  stats(call?: NodeCall): Promise<NodeStats>
+  ping(call?: NodeCall): Promise<Pong>
+  /** Lets what is under way finish (within its timeout), then closes every socket and timer. Calls after it fail with `ClosedError`. */
+  close(): Promise<void>
+}

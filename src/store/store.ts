@@ -1,0 +1,80 @@
+/**
+ * The contract of a store: the primary database behind a cache, which holds the truth.
+ *
+ * Everything is asked in batches, and a batch is one statement a shard. Where the table has a version column the store orders the
+ * writes: each save and remove returns the row's new version, at least `greatest(version + 1, floor)`, from the statement itself; caches
+ * keep whatever is newest by it. A store without versions (`versioned: false`) cannot order, and is treated with more care above.
+ *
+ * `testing/store-conformance.ts` is this contract as tests.
+ */
+
+import type { Version } from '../entry.ts'
+import type { RingtailError } from '../errors.ts'
+
+export interface StoreCall {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Row<V> {
+  readonly value: V
+  /** 0n in a store without versions. */
+  readonly version: Version
+}
+
+export interface Save<V> {
+  readonly key: string
+  readonly value: V
+  /** The row's new version is at least this: the tier's clock, so that versions of all origins compare. */
+  readonly floor: Version
+  /** Saves only if the row's version is exactly this (0n: only if there is no row). */
+  readonly expected?: Version | undefined
+}
+
+export interface Removal {
+  readonly key: string
+  readonly floor: Version
+}
+
+/**
+ * What became of one save or removal. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none).
+ * `unknown`: the statement was sent and no answer came; it may have been carried out.
+ */
+export type SaveStatus =
+  | { readonly state: 'saved'; readonly version: Version }
+  | { readonly state: 'conflict'; readonly version: Version }
+  | { readonly state: 'failed' | 'unknown'; readonly error: RingtailError }
+
+/** What a read-through cache needs of its store. */
+export interface StoreReader<V> {
+  /** For messages and metrics: `postgres:products`. */
+  readonly name: string
+  /**
+   * @returns the rows found; a key without a row is absent. Keys of shards that did not answer are in `failed`: the others' rows still count.
+   * Rejects only if nothing could be asked at all.
+   */
+  load(keys: readonly string[], call?: StoreCall): Promise<Loaded<V>>
+  /** Statements made since it was built, by shard. */
+  stats(): readonly ShardStats[]
+}
+
+export interface Loaded<V> {
+  readonly rows: ReadonlyMap<string, Row<V>>
+  readonly failed?: ReadonlyMap<string, RingtailError> | undefined
+}
+
+export interface ShardStats {
+  readonly id: string
+  /** Statements sent. */
+  readonly queries: number
+  readonly rowsLoaded: number
+  readonly rowsSaved: number
+}
+
+export interface Store<V> extends StoreReader<V> {
+  /** Whether rows carry versions, and so writes are ordered by the store. */
+  readonly versioned: boolean
+  /** One status a save, in order; never rejects. No key twice in one call. */
+  save(saves: readonly Save<V>[], call?: StoreCall): Promise<SaveStatus[]>
+  /** Like `save`; a key without a row is 'saved' too, with a version that no later row of the key will be below. */
+  remove(removals: readonly Removal[], call?: StoreCall): Promise<SaveStatus[]>
+}
