@@ -40,7 +40,10 @@ export class Emitter {
   /** @returns the way to stop listening */
   on<K extends EventName>(name: K, listener: Listener<K>): () => void {
     let listeners = this.#listeners.get(name)
-    if (listeners === undefined) this.#listeners.set(name, (listeners = new Set()))
+    if (listeners === undefined) {
+      listeners = new Set()
+      this.#listeners.set(name, listeners)
+    }
     listeners.add(listener as (payload: never) => void)
     return () => listeners.delete(listener as (payload: never) => void)
   }
