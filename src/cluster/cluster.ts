@@ -11,6 +11,8 @@ import type { CacheNode, Change } from '../node/node.ts'
 /** How many owners must have taken a write before it is acknowledged. `quorum`: more than half of them. */
 export type WriteLevel = 'one' | 'quorum' | 'all'
 
+export type PutChange = Extract<Change, { op: 'put' }>
+
 export interface ClusterCall {
   /** Bound of the whole call, ms. Default 250. */
   readonly deadlineMs?: number | undefined
@@ -41,6 +43,11 @@ export interface Cluster {
   fetch(key: string, call?: ClusterCall): Promise<Fetched>
   /** In the order of `keys`, one request a node; keys whose node failed are asked of their next owners, those only. Never rejects. */
   fetchMany(keys: readonly string[], call?: ClusterCall): Promise<Fetched[]>
+  /**
+   * A put with `expected`, decided by the key's primary alone and then put on the other owners: `refused` means that the version there was
+   * another. Rejected by a primary that cannot be reached as `unacknowledged`.
+   */
+  compareAndSet(change: PutChange, level: WriteLevel, call?: ClusterCall): Promise<Replicated>
   /** Sends each change to all owners of its key; resolves, per change and in order, when `level` is reached or cannot be. Never rejects. */
   replicate(changes: readonly Change[], level: WriteLevel, call?: ClusterCall): Promise<Replicated[]>
 }

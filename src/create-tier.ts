@@ -1,0 +1,200 @@
+/**
+ * The wiring: nodes, ring, clusters, keyspaces, strategies and caches put together. Read it second, after `index.ts`.
+ *
+ * This is the only file that knows all rooms. A tier holds the nodes and one ring for each distinct placement; every cache gets a cluster,
+ * a keyspace and a strategy of its own on top, which are small.
+ */
+import { Cache, type CacheReport } from './cache.ts'
+import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './cache-options.ts'
+import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
+import { RingCluster } from './cluster/ring-cluster.ts'
+import { createCodec } from './codec/envelope-codec.ts'
+import { cacheName, namespacedKey, plainKey } from './codec/key.ts'
+import { plainCodec } from './codec/plain-codec.ts'
+import type { Version } from './entry.ts'
+import { ClosedError, ConfigurationError } from './errors.ts'
+import { Emitter, type EventName, type Listener } from './events.ts'
+import { Keyspace } from './keyspace.ts'
+import { Outcomes } from './metrics/outcomes.ts'
+import type { CacheNode } from './node/node.ts'
+import { type NodeReport, reportNodes } from './node-report.ts'
+import { knownOptions, wholeNumber } from './options.ts'
+import { rareTelling } from './rare-telling.ts'
+import { hashRing } from './ring/hash-ring.ts'
+import type { Placement, Ring } from './ring/ring.ts'
+import { versionClock } from './version-clock.ts'
+
+export interface TierOptions {
+  /** `redisNode(url)` or `memoryNode({ id })`; ids are distinct. */
+  readonly nodes: readonly CacheNode[]
+  /** On how many nodes each key lives. Default 3. */
+  readonly replicas?: number | undefined
+  /** How keys are placed on nodes. Default `hashRing()`. */
+  readonly ring?: Placement | undefined
+  /** For tests. Default: the system's. */
+  readonly clock?: Clock | undefined
+  /** For tests. Default: the system's. */
+  readonly random?: Random | undefined
+}
+
+export interface TierMetrics {
+  readonly caches: Readonly<Record<string, CacheReport>>
+}
+
+const NAMES = ['nodes', 'replicas', 'ring', 'clock', 'random']
+const REPLICAS = 3
+const MAX_REPLICAS = 16
+
+/**
+ * Builds a tier and connects its nodes. A node that does not answer is told of as `node:down` and tried again for as long as the tier is
+ * open; it does not keep the tier from starting.
+ * @throws ConfigurationError for options that cannot work, such as fewer nodes than replicas
+ */
+export async function createTier(options: TierOptions): Promise<Tier> {
+  knownOptions(options, 'createTier', NAMES)
+  if (!Array.isArray(options.nodes))
+    throw ConfigurationError.of('createTier: nodes', 'an array of redisNode(…) or memoryNode(…)', options.nodes)
+  const replicas = wholeNumber(options.replicas ?? REPLICAS, 'createTier: replicas', 1, MAX_REPLICAS)
+  const placement = options.ring ?? hashRing()
+  // Rings of caches are built later and at once; the default placement is made ready here, whichever the tier uses.
+  await Promise.all([placement.prepare(), hashRing().prepare()])
+  const tier = new Tier(options, replicas, placement)
+  await tier.connect()
+  return tier
+}
+
+export class Tier {
+  readonly #nodes: readonly CacheNode[]
+  readonly #replicas: number
+  readonly #placement: Placement
+  readonly #ring: Ring<CacheNode>
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #nextVersion: () => Version
+  readonly #events = new Emitter()
+  readonly #caches = new Map<string, Cache<unknown>>()
+  readonly #down = new Set<string>()
+  #closed = false
+
+  /** Use `createTier`. */
+  constructor(options: TierOptions, replicas: number, placement: Placement) {
+    this.#nodes = [...options.nodes]
+    this.#replicas = replicas
+    this.#placement = placement
+    this.#ring = placement.build(this.#nodes, replicas)
+    this.#clock = options.clock ?? systemClock
+    this.#random = options.random ?? systemRandom
+    this.#nextVersion = versionClock(this.#clock, this.#random)
+    this.#events.on('node:down', ({ node }) => this.#down.add(node))
+    this.#events.on('node:up', ({ node }) => this.#down.delete(node))
+  }
+
+  async connect(): Promise<void> {
+    const parts = { clock: this.#clock, random: this.#random, emit: this.#events.emit }
+    await Promise.all(
+      this.#nodes.map(async (node) => {
+        try {
+          await node.connect(parts)
+        } catch (error) {
+          // A misconfigured node is the caller's mistake; one that does not answer is what a tier is for.
+          if (error instanceof ConfigurationError) throw error
+          this.#down.add(node.id)
+        }
+      }),
+    )
+  }
+
+  /**
+   * A named, typed namespace with one strategy.
+   * @throws ConfigurationError for an option that cannot work, or a name that is taken
+   */
+  cache<V>(name: string, options: CacheOptions<V>): Cache<V> {
+    if (this.#closed) throw new ClosedError('the tier is closed')
+    cacheName(name)
+    if (this.#caches.has(name)) throw ConfigurationError.of('tier.cache: name', 'a name not yet taken in this tier', name)
+    const cache = this.#build(name, checkedCacheOptions(options, `cache '${name}'`))
+    this.#caches.set(name, cache as Cache<unknown>)
+    return cache
+  }
+
+  /** @returns the way to stop listening */
+  on<K extends EventName>(name: K, listener: Listener<K>): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  /** The counts so far, by cache. */
+  metrics(): TierMetrics {
+    const caches: Record<string, CacheReport> = {}
+    for (const [name, cache] of this.#caches) caches[name] = cache.metrics()
+    return { caches }
+  }
+
+  /** What each node holds and has answered; asks the nodes. */
+  nodes(): Promise<NodeReport[]> {
+    return reportNodes(this.#ring, this.#down, Object.values(this.metrics().caches))
+  }
+
+  /** Lets what is under way finish, within its deadlines, and closes every connection. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#nodes.map((node) => node.close()))
+  }
+
+  #build<V>(name: string, options: CheckedCacheOptions<V>): Cache<V> {
+    const what = `cache '${name}'`
+    const outcomes = new Outcomes()
+    const { emit } = this.#events
+    const parts = { clock: this.#clock, random: this.#random, emit }
+    const cluster = new RingCluster(this.#ringOf(options, what), {
+      clock: this.#clock,
+      emit,
+      deadlineMs: options.callDeadlineMs,
+      tryTimeoutMs: options.tryTimeoutMs,
+      nodeFailed: (node) => outcomes.recordNodeError(node),
+    })
+    const keyspace = new Keyspace<V>({
+      ...parts,
+      cache: name,
+      cluster,
+      codec: options.plain ? plainCodec(options.codec, what) : createCodec(options.codec, what),
+      keys: options.plain ? plainKey(name) : namespacedKey(name),
+      ttlMs: options.ttlMs,
+      graceMs: options.graceMs,
+      negativeTtlMs: options.negativeTtlMs,
+      jitter: options.jitter,
+      writes: options.writes,
+      nextVersion: this.#nextVersion,
+    })
+    const tell = rareTelling(this.#clock, emit)
+    const strategy = options.strategy.build({
+      ...parts,
+      cache: name,
+      keyspace,
+      loadDeadlineMs: options.loadDeadlineMs,
+      negative: options.negativeTtlMs > 0,
+      bypassed: (operation, reason) => {
+        outcomes.bypassed++
+        tell('cache:bypassed', { cache: name, operation, reason })
+      },
+    })
+    return new Cache<V>({ name, strategy, outcomes, clock: this.#clock })
+  }
+
+  #ringOf(options: CheckedCacheOptions<never> | CheckedCacheOptions<unknown>, what: string): Ring<CacheNode> {
+    if (options.replicas === undefined && options.nodes === undefined && options.ring === undefined) return this.#ring
+    const nodes = options.nodes === undefined ? this.#nodes : this.#nodesNamed(options.nodes, what)
+    const replicas = options.replicas ?? this.#replicas
+    if (nodes.length < replicas) {
+      throw ConfigurationError.of(`${what}: replicas`, `at most as many as it has nodes (${nodes.length})`, replicas)
+    }
+    return (options.ring ?? this.#placement).build(nodes, replicas)
+  }
+
+  #nodesNamed(ids: readonly string[], what: string): CacheNode[] {
+    return ids.map((id) => {
+      const node = this.#nodes.find((each) => each.id === id)
+      if (node !== undefined) return node
+      throw ConfigurationError.of(`${what}: nodes`, `ids among ${this.#nodes.map((each) => `'${each.id}'`).join(', ')}`, id)
+    })
+  }
+}

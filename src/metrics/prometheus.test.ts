@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Outcomes } from './outcomes.ts'
+import { prometheusText } from './prometheus.ts'
+
+function text(): string {
+  const outcomes = new Outcomes()
+  outcomes.record('hit', 'n1', 0.5)
+  outcomes.record('miss', 'n"2\\', 3)
+  outcomes.recordWrite('write', true, 1)
+  const store = { queries: 7, keysLoaded: 9, keysAvoided: 1, shards: [{ id: 's0', queries: 4 }] }
+  const node = { id: 'n1', up: true, share: 0.25, entries: 10, usedBytes: 100, maxBytes: 0, evicted: undefined }
+  return prometheusText({ caches: { product: { ...outcomes.snapshot(), store } }, nodes: [node] })
+}
+
+test('every sample line is name, labels, number; every family is described once, before its samples', () => {
+  const described = new Set<string>()
+  for (const line of text().trimEnd().split('\n')) {
+    const type = /^# TYPE (\w+) (counter|gauge|summary)$/.exec(line)
+    if (type !== null) {
+      assert.ok(!described.has(type[1]!), line)
+      described.add(type[1]!)
+    } else if (!line.startsWith('# HELP ')) {
+      const sample = /^(\w+?)(_sum|_count)?\{(\w+="([^"\\\n]|\\.)*",?)+\} -?\d+(\.\d+)?(e-?\d+)?$/.exec(line)
+      assert.ok(sample !== null, line)
+      assert.ok(described.has(sample[1]!) || described.has(`${sample[1]}${sample[2]}`), line)
+    }
+  }
+  assert.ok(described.size >= 12)
+})
+
+test('counts, shards and nodes are told; what a node could not say is left out', () => {
+  const scrape = text()
+  assert.match(scrape, /^ringtail_reads_total\{cache="product",outcome="hit"\} 1$/m)
+  assert.match(scrape, /^ringtail_store_avoided_total\{cache="product"\} 1$/m)
+  assert.match(scrape, /^ringtail_shard_queries_total\{cache="product",shard="s0"\} 4$/m)
+  assert.match(scrape, /^ringtail_node_up\{node="n1"\} 1$/m)
+  assert.doesNotMatch(scrape, /ringtail_node_evicted_total/)
+})
+
+test('quotes and backslashes in a label are escaped', () => {
+  assert.match(text(), /node="n\\"2\\\\"/)
+})

@@ -1,0 +1,189 @@
+/**
+ * A tier's counts in Prometheus's text format (version 0.0.4), for an endpoint of the application's own.
+ *
+ * Labels are caches, nodes, shards and outcomes, which are few and fixed; never keys. Latencies are summaries: quantiles since the start.
+ * https://prometheus.io/docs/instrumenting/exposition_formats/
+ */
+import type { HistogramSnapshot } from './histogram.ts'
+import type { CacheMetrics, OutcomeCounts } from './outcomes.ts'
+
+/** What of a tier's metrics is told, typed by structure: `tier.metrics().caches` and `await tier.nodes()` fit. */
+export interface PrometheusSource {
+  readonly caches: Readonly<
+    Record<
+      string,
+      CacheMetrics & {
+        readonly store?:
+          | { readonly queries: number; readonly keysLoaded: number; readonly keysAvoided: number; readonly shards: readonly ShardCounts[] }
+          | undefined
+      }
+    >
+  >
+  readonly nodes?: readonly NodeGauges[] | undefined
+}
+
+interface ShardCounts {
+  readonly id: string
+  readonly queries: number
+}
+
+interface NodeGauges {
+  readonly id: string
+  readonly up: boolean
+  readonly share: number
+  readonly entries: number | undefined
+  readonly usedBytes: number | undefined
+  readonly maxBytes: number | undefined
+  readonly evicted: number | undefined
+}
+
+type Labels = Readonly<Record<string, string>>
+type Sample = readonly [labels: Labels, value: number]
+
+/**
+ * @returns the text of a scrape, ending with a line feed
+ * @example reply.type('text/plain; version=0.0.4').send(prometheusText({ ...tier.metrics(), nodes: await tier.nodes() }))
+ */
+export function prometheusText(source: PrometheusSource): string {
+  const caches = Object.entries(source.caches)
+  const each = (samplesOf: (cache: PrometheusSource['caches'][string], name: string) => Sample[]) =>
+    caches.flatMap(([name, cache]) => samplesOf(cache, name))
+  const nodes = source.nodes ?? []
+  const gauge = (of: (node: NodeGauges) => number | undefined): Sample[] =>
+    nodes.flatMap((node) => {
+      const value = of(node)
+      return value === undefined ? [] : [[{ node: node.id }, value] as const]
+    })
+  return [
+    family(
+      'ringtail_reads_total',
+      'counter',
+      'Reads by outcome.',
+      each((cache, name) => outcomeSamples(cache, { cache: name })),
+    ),
+    family(
+      'ringtail_node_reads_total',
+      'counter',
+      'Reads by the node that answered; outcome error: tries that it failed and changes that it missed.',
+      each((cache, name) => Object.entries(cache.byNode).flatMap(([node, counts]) => outcomeSamples(counts, { cache: name, node }))),
+    ),
+    family(
+      'ringtail_writes_total',
+      'counter',
+      'Keys set or updated.',
+      each((cache, name) => [[{ cache: name }, cache.writes]]),
+    ),
+    family(
+      'ringtail_deletes_total',
+      'counter',
+      'Keys deleted.',
+      each((cache, name) => [[{ cache: name }, cache.deletes]]),
+    ),
+    family(
+      'ringtail_failed_writes_total',
+      'counter',
+      'Keys whose set, update or delete failed.',
+      each((cache, name) => [[{ cache: name }, cache.failedWrites]]),
+    ),
+    family(
+      'ringtail_bypassed_total',
+      'counter',
+      'Operations for which no owner could answer.',
+      each((cache, name) => [[{ cache: name }, cache.bypassed]]),
+    ),
+    family(
+      'ringtail_store_queries_total',
+      'counter',
+      'Calls to the store.',
+      each((cache, name) => (cache.store ? [[{ cache: name }, cache.store.queries]] : [])),
+    ),
+    family(
+      'ringtail_store_avoided_total',
+      'counter',
+      'Reads answered without the store.',
+      each((cache, name) => (cache.store ? [[{ cache: name }, cache.store.keysAvoided]] : [])),
+    ),
+    family(
+      'ringtail_shard_queries_total',
+      'counter',
+      'Statements by shard.',
+      each((cache, name) => (cache.store?.shards ?? []).map((shard) => [{ cache: name, shard: shard.id }, shard.queries] as const)),
+    ),
+    ...latencyFamily(
+      caches.flatMap(([name, cache]) =>
+        Object.entries(cache.latencyMs).map(([kind, snapshot]) => [{ cache: name, kind }, snapshot] as const),
+      ),
+    ),
+    family(
+      'ringtail_node_up',
+      'gauge',
+      '1 when the node answered last.',
+      gauge((node) => (node.up ? 1 : 0)),
+    ),
+    family(
+      'ringtail_node_share',
+      'gauge',
+      'Part of all keys of which the node is the first owner.',
+      gauge((node) => node.share),
+    ),
+    family(
+      'ringtail_node_entries',
+      'gauge',
+      'Entries held.',
+      gauge((node) => node.entries),
+    ),
+    family(
+      'ringtail_node_used_bytes',
+      'gauge',
+      'Memory used.',
+      gauge((node) => node.usedBytes),
+    ),
+    family(
+      'ringtail_node_max_bytes',
+      'gauge',
+      'Memory limit; 0: none.',
+      gauge((node) => node.maxBytes),
+    ),
+    family(
+      'ringtail_node_evicted_total',
+      'counter',
+      'Entries evicted since the node started.',
+      gauge((node) => node.evicted),
+    ),
+  ].join('')
+}
+
+function outcomeSamples(counts: Readonly<OutcomeCounts>, labels: Labels): Sample[] {
+  return [
+    [{ ...labels, outcome: 'hit' }, counts.hits],
+    [{ ...labels, outcome: 'stale' }, counts.stale],
+    [{ ...labels, outcome: 'negative' }, counts.negativeHits],
+    [{ ...labels, outcome: 'miss' }, counts.misses],
+    [{ ...labels, outcome: 'error' }, counts.errors],
+  ]
+}
+
+function family(name: string, type: 'counter' | 'gauge', help: string, samples: readonly Sample[]): string {
+  if (samples.length === 0) return ''
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.map(([labels, value]) => line(name, labels, value)).join('')}`
+}
+
+function latencyFamily(snapshots: readonly (readonly [Labels, HistogramSnapshot])[]): string[] {
+  const name = 'ringtail_call_seconds'
+  const lines = snapshots.flatMap(([labels, snapshot]) => [
+    line(name, { ...labels, quantile: '0.5' }, snapshot.p50 / 1000),
+    line(name, { ...labels, quantile: '0.9' }, snapshot.p90 / 1000),
+    line(name, { ...labels, quantile: '0.99' }, snapshot.p99 / 1000),
+    line(name, { ...labels, quantile: '0.999' }, snapshot.p999 / 1000),
+    line(`${name}_sum`, labels, (snapshot.mean * snapshot.count) / 1000),
+    line(`${name}_count`, labels, snapshot.count),
+  ])
+  return lines.length === 0 ? [] : [`# HELP ${name} Durations of whole calls.\n# TYPE ${name} summary\n`, ...lines]
+}
+
+function line(name: string, labels: Labels, value: number): string {
+  const pairs = Object.entries(labels).map(
+    ([label, text]) => `${label}="${text.replace(/[\\"\n]/g, (each) => (each === '\n' ? '\\n' : `\\${each}`))}"`,
+  )
+  return `${name}{${pairs.join(',')}} ${value}\n`
+}

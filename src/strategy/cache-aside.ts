@@ -1,0 +1,77 @@
+/**
+ * Cache-aside: the application loads and writes the truth itself, the cache is told.
+ *
+ * There is no store. `getOrSet` loads what is missing with the caller's loader; `set` and `delete` change the cache alone, the last
+ * writer winning by version; `update` is compare-and-set at the key's primary.
+ */
+import { ConflictError, UnavailableError } from '../errors.ts'
+import { Reading } from './reading.ts'
+import { backOff, MAX_TRIES } from './retry.ts'
+import type { Read, ReadCall, Settled, Strategy, StrategyCall, StrategyChoice, StrategyParts } from './strategy.ts'
+import { settledOf } from './write-outcome.ts'
+
+/** The strategy of a cache without a store: session data, rendered pages, whatever the application loads itself. */
+export function cacheAside<V>(): StrategyChoice<V> {
+  return { name: 'cache-aside', build: (parts) => new CacheAside(parts) }
+}
+
+class CacheAside<V> implements Strategy<V> {
+  readonly name = 'cache-aside'
+  readonly #parts: StrategyParts<V>
+  readonly #reading: Reading<V>
+
+  constructor(parts: StrategyParts<V>) {
+    this.#parts = parts
+    this.#reading = new Reading(parts, undefined, false)
+  }
+
+  read(key: string, call?: ReadCall<V>): Promise<Read<V>> {
+    return this.#reading.read(key, call)
+  }
+
+  readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
+    return this.#reading.readMany(keys, call)
+  }
+
+  refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]> {
+    return this.#reading.refreshMany(keys, call)
+  }
+
+  async writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
+    const { keyspace, clock } = this.#parts
+    const begunMs = clock.now()
+    const puts = entries.map(([key, value]) => {
+      this.#reading.loads.forget(key)
+      return { key, value, kind: 'value', version: keyspace.nextVersion(), times: call?.times, begunMs, loadCostMs: 0 } as const
+    })
+    return (await keyspace.putMany(puts, call)).map(settledOf)
+  }
+
+  async removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
+    const { keyspace } = this.#parts
+    for (const key of keys) this.#reading.loads.forget(key)
+    const removals = keys.map((key) => ({ key, version: keyspace.nextVersion() }))
+    return (await keyspace.removeMany(removals, call)).map(settledOf)
+  }
+
+  async update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V> {
+    const { keyspace, clock } = this.#parts
+    for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
+      const found = await keyspace.find(key, call)
+      if (found.state === 'unreachable') throw found.failure ?? new UnavailableError('no owner of the key answered')
+      const value = await change(found.value)
+      const begunMs = clock.now()
+      const put = { key, value, kind: 'value', version: keyspace.nextVersion(), times: call?.times, begunMs, loadCostMs: 0 } as const
+      this.#reading.loads.forget(key)
+      const outcome = await keyspace.compareAndSet(put, found.version, call)
+      if (outcome.state === 'applied') return value
+      if (outcome.state === 'unacknowledged') throw outcome.error
+      await backOff(attempt, this.#parts)
+    }
+    throw new ConflictError(`update of '${key}': others changed it each time in ${MAX_TRIES} tries`)
+  }
+
+  storeCounts(): undefined {
+    return undefined
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Read-through: what is missing is loaded from the store; nothing is written.
+ *
+ * For what is only read here (a page joined from five tables, a report) and changed elsewhere. `delete` forgets the cached copy, so that
+ * the next read loads it. Entries are ordered by when their load began, not by row versions: a joined row has none of its own.
+ */
+import { UnsupportedError } from '../errors.ts'
+import type { StoreReader } from '../store/store.ts'
+import { Reading } from './reading.ts'
+import type { Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall, StrategyChoice, StrategyParts } from './strategy.ts'
+import { settledOf } from './write-outcome.ts'
+
+/** @param reader a store, or anything that can load: `postgresReader({ query: … })` */
+export function readThrough<V>(reader: StoreReader<V>): StrategyChoice<V> {
+  return { name: 'read-through', build: (parts) => new ReadThrough(parts, reader) }
+}
+
+class ReadThrough<V> implements Strategy<V> {
+  readonly name = 'read-through'
+  readonly #parts: StrategyParts<V>
+  readonly #reading: Reading<V>
+
+  constructor(parts: StrategyParts<V>, reader: StoreReader<V>) {
+    this.#parts = parts
+    this.#reading = new Reading(parts, reader, false)
+  }
+
+  read(key: string, call?: ReadCall<V>): Promise<Read<V>> {
+    return this.#reading.read(key, call)
+  }
+
+  readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
+    return this.#reading.readMany(keys, call)
+  }
+
+  refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]> {
+    return this.#reading.refreshMany(keys, call)
+  }
+
+  async writeMany(entries: readonly (readonly [string, V])[]): Promise<Settled<void>[]> {
+    return entries.map(() => ({ error: this.#readOnly() }))
+  }
+
+  async removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
+    const { keyspace } = this.#parts
+    for (const key of keys) this.#reading.loads.forget(key)
+    const removals = keys.map((key) => ({ key, version: keyspace.nextVersion() }))
+    return (await keyspace.removeMany(removals, call)).map(settledOf)
+  }
+
+  update(): Promise<V> {
+    return Promise.reject(this.#readOnly())
+  }
+
+  storeCounts(): StoreCounts | undefined {
+    return this.#reading.storeCounts()
+  }
+
+  #readOnly(): UnsupportedError {
+    return new UnsupportedError(
+      `cache '${this.#parts.cache}' is read-through and writes nothing: use writeThrough(store) or writeAround(store), or delete() to forget a cached copy`,
+    )
+  }
+}

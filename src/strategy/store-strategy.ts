@@ -1,0 +1,75 @@
+/**
+ * What write-through and write-around have in common: reads load from the store, writes save to it first.
+ */
+import type { Replicated } from '../cluster/cluster.ts'
+import type { Store } from '../store/store.ts'
+import { Reading } from './reading.ts'
+import { Saving, type Written } from './saving.ts'
+import type { Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall, StrategyParts } from './strategy.ts'
+
+export class StoreStrategy<V> implements Strategy<V> {
+  readonly name: string
+  readonly #parts: StrategyParts<V>
+  readonly #reading: Reading<V>
+  readonly #saving: Saving<V>
+
+  /** @param copies what happens to the cached copies of a written row */
+  constructor(name: string, parts: StrategyParts<V>, store: Store<V>, copies: 'replace' | 'remove') {
+    this.name = name
+    this.#parts = parts
+    this.#reading = new Reading(parts, store, store.versioned)
+    const settle = (written: readonly Written<V>[], call: StrategyCall | undefined) =>
+      copies === 'replace' ? this.#replace(written, call) : this.#remove(written, call)
+    this.#saving = new Saving(parts, store, this.#reading.loads, settle)
+  }
+
+  read(key: string, call?: ReadCall<V>): Promise<Read<V>> {
+    return this.#reading.read(key, call)
+  }
+
+  readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
+    return this.#reading.readMany(keys, call)
+  }
+
+  refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]> {
+    return this.#reading.refreshMany(keys, call)
+  }
+
+  writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
+    return this.#saving.saveMany(entries, call)
+  }
+
+  removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
+    return this.#saving.removeMany(keys, call)
+  }
+
+  update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V> {
+    return this.#saving.update(key, change, call)
+  }
+
+  storeCounts(): StoreCounts {
+    const counts = this.#reading.storeCounts()!
+    return { ...counts, queries: counts.queries + this.#saving.queries }
+  }
+
+  async #replace(written: readonly Written<V>[], call: StrategyCall | undefined): Promise<void> {
+    const kept = written.filter((each) => each.value !== undefined)
+    const puts = kept.map(
+      ({ key, value, version, begunMs }) => ({ key, value, kind: 'value', version, times: call?.times, begunMs, loadCostMs: 0 }) as const,
+    )
+    const gone = written.filter((each) => each.value === undefined)
+    const [replaced] = await Promise.all([this.#parts.keyspace.putMany(puts, call), gone.length > 0 ? this.#remove(gone, call) : undefined])
+    this.#tell(replaced, 'write')
+  }
+
+  async #remove(written: readonly Written<V>[], call: StrategyCall | undefined): Promise<void> {
+    this.#tell(await this.#parts.keyspace.removeMany(written, call), 'delete')
+  }
+
+  /** The store has the write; copies that could not be reached are old until their TTL is over. */
+  #tell(replicated: readonly Replicated[], operation: 'write' | 'delete'): void {
+    for (const each of replicated) {
+      if (each.state === 'unacknowledged') this.#parts.bypassed(operation, each.error.message)
+    }
+  }
+}

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { cacheOn, settled } from '../../tests/support/cache-bench.ts'
+import { ConflictError, DeadlineError, StoreError, UnsupportedError } from '../errors.ts'
+import { memoryStore } from '../store/memory-store.ts'
+import type { Save, SaveStatus } from '../store/store.ts'
+import { readThrough } from './read-through.ts'
+import { writeAround } from './write-around.ts'
+import { writeThrough } from './write-through.ts'
+
+const times = { ttl: '10s', jitter: 0 } as const
+const rowOf = async (store: ReturnType<typeof memoryStore<number>>, key: string) => (await store.load([key])).rows.get(key)
+
+test('write-through: the store first, then the copies; the next read is a hit', async () => {
+  const store = memoryStore<number>()
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  await cache.set('a', 1)
+  assert.equal((await rowOf(store, 'a'))!.value, 1)
+  assert.equal((await cache.getWithOutcome('a')).outcome, 'hit')
+})
+
+test('write-through: a save that the store refuses rejects, and the cached copy stays as it was', async () => {
+  const store = memoryStore<number>()
+  const { cache, told } = cacheOn({ strategy: writeThrough(store), ...times })
+  await cache.set('a', 1)
+  store.save = async (saves: readonly Save<number>[]): Promise<SaveStatus[]> =>
+    saves.map(() => ({ state: 'failed', error: new StoreError('disk full') }))
+  await assert.rejects(cache.set('a', 2), StoreError)
+  assert.equal(await cache.get('a'), 1)
+  assert.deepEqual(told.at(-1), { name: 'store:failed', payload: { cache: 'things', operation: 'save', reason: 'disk full' } })
+})
+
+test('write-through: a save without an answer rejects as unknown, and the copies go now and again later', async () => {
+  const store = memoryStore<number>()
+  const { cache, clock, cluster } = cacheOn({ strategy: writeThrough(store), ...times })
+  await cache.set('a', 1)
+  store.save = () => new Promise(() => {})
+  const late = assert.rejects(cache.set('a', 2), DeadlineError)
+  await clock.advance(1_000)
+  await late
+  const drops = () => cluster.changes.filter((change) => change.op === 'drop').length
+  assert.equal(drops(), 1)
+  await clock.advance(1_000)
+  assert.equal(drops(), 2)
+})
+
+test('write-through: commits and puts that interleave leave the last committed row', async () => {
+  const store = memoryStore<number>()
+  const { cache, cluster } = cacheOn({ strategy: writeThrough(store), ...times })
+  const held = Promise.withResolvers<void>()
+  cluster.hold = held.promise
+  const first = cache.set('a', 1)
+  await settled()
+  cluster.hold = undefined
+  await cache.set('a', 2)
+  held.resolve()
+  await first
+  assert.equal((await rowOf(store, 'a'))!.value, 2)
+  assert.equal(await cache.get('a'), 2)
+})
+
+test('write-through: with every node down a set still reaches the store, and the tier is told', async () => {
+  const store = memoryStore<number>()
+  const { cache, cluster, told } = cacheOn({ strategy: writeThrough(store), ...times })
+  cluster.reachable = false
+  await cache.set('a', 1)
+  await cache.delete('b')
+  assert.equal((await rowOf(store, 'a'))!.value, 1)
+  assert.deepEqual(
+    told.map(({ name, payload }) => [name, 'operation' in payload && payload.operation]),
+    [
+      ['cache:bypassed', 'write'],
+      ['cache:bypassed', 'delete'],
+    ],
+  )
+})
+
+test('write-through: delete removes the row and the copies', async () => {
+  const store = memoryStore<number>({ rows: [['a', 1]] })
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  await cache.get('a')
+  await settled()
+  await cache.delete('a')
+  assert.equal(await rowOf(store, 'a'), undefined)
+  assert.equal(await cache.get('a'), undefined)
+})
+
+test('write-through: an insert clears a remembered absence', async () => {
+  const { cache } = cacheOn({ strategy: writeThrough(memoryStore<number>()), ...times })
+  await cache.get('a')
+  await settled()
+  assert.equal((await cache.getWithOutcome('a')).outcome, 'negative')
+  await cache.set('a', 1)
+  assert.equal(await cache.get('a'), 1)
+})
+
+test('write-through: a slow load of the old row does not overwrite a newer write', async () => {
+  const store = memoryStore<number>({ rows: [['a', 1]] })
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  const load = store.load.bind(store)
+  const gate = Promise.withResolvers<void>()
+  store.load = async (keys, call) => {
+    const loaded = await load(keys, call)
+    await gate.promise
+    return loaded
+  }
+  const slow = cache.get('a')
+  await settled()
+  await cache.set('a', 2)
+  gate.resolve()
+  assert.equal(await slow, 1)
+  await settled()
+  assert.deepEqual(await cache.getWithOutcome('a'), { value: 2, outcome: 'hit', node: 'n1' })
+})
+
+test('write-through on a store without versions removes the copies instead of replacing them', async () => {
+  const store = memoryStore<number>({ rows: [['a', 1]], versioned: false })
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  await cache.get('a')
+  await settled()
+  await cache.set('a', 2)
+  assert.deepEqual(await cache.getWithOutcome('a'), { value: 2, outcome: 'miss', node: 'n1' })
+  await assert.rejects(
+    cache.update('a', (n) => n! + 1),
+    UnsupportedError,
+  )
+})
+
+test('write-through: concurrent updates lose no increment', async () => {
+  const store = memoryStore<number>({ rows: [['n', 0]] })
+  const { cache, clock } = cacheOn({ strategy: writeThrough(store), ...times })
+  let done = false
+  const all = Promise.all(Array.from({ length: 8 }, () => cache.update('n', (n) => n! + 1))).finally(() => {
+    done = true
+  })
+  while (!done) await clock.advance(50)
+  await all
+  assert.equal((await rowOf(store, 'n'))!.value, 8)
+  assert.equal(await cache.get('n'), 8)
+})
+
+test('write-through: an undisturbed update of a cached row costs the store one call', async () => {
+  const store = memoryStore<number>({ rows: [['n', 0]] })
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  await cache.get('n')
+  await settled()
+  const before = store.stats()[0]!.queries
+  assert.equal(await cache.update('n', (n) => n! + 1), 1)
+  assert.equal(store.stats()[0]!.queries - before, 1)
+})
+
+test('write-through: an update that always meets another change gives up with a ConflictError', async () => {
+  const store = memoryStore<number>({ rows: [['n', 0]] })
+  const { cache, clock } = cacheOn({ strategy: writeThrough(store), ...times })
+  let done = false
+  const update = cache
+    .update('n', async (n) => {
+      await cache.set('n', 50)
+      return n! + 1
+    })
+    .finally(() => {
+      done = true
+    })
+  const rejected = assert.rejects(update, ConflictError)
+  while (!done) await clock.advance(50)
+  await rejected
+})
+
+test('write-through: an update that its function gives up leaves everything as it was', async () => {
+  const store = memoryStore<number>({ rows: [['n', 3]] })
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  await assert.rejects(
+    cache.update('n', () => {
+      throw new RangeError('sold out')
+    }),
+    RangeError,
+  )
+  assert.equal(await cache.get('n'), 3)
+})
+
+test('write-around: the store first, then no copy; the next read loads', async () => {
+  const store = memoryStore<number>({ rows: [['a', 1]] })
+  const { cache } = cacheOn({ strategy: writeAround(store), ...times })
+  await cache.get('a')
+  await settled()
+  await cache.set('a', 2)
+  assert.deepEqual(await cache.getWithOutcome('a'), { value: 2, outcome: 'miss', node: 'n1' })
+  await settled()
+  assert.deepEqual(await cache.getWithOutcome('a'), { value: 2, outcome: 'hit', node: 'n1' })
+})
+
+test('read-through: set and update are refused with what to use instead; delete forgets the copy alone', async () => {
+  const store = memoryStore<number>({ rows: [['a', 1]] })
+  const { cache } = cacheOn({ strategy: readThrough(store), ...times })
+  await assert.rejects(cache.set('a', 2), /use writeThrough/)
+  await assert.rejects(
+    cache.update('a', () => 2),
+    UnsupportedError,
+  )
+  await cache.get('a')
+  await settled()
+  await cache.delete('a')
+  assert.deepEqual(await cache.getWithOutcome('a'), { value: 1, outcome: 'miss', node: 'n1' })
+})
+
+test("a store's queries and the reads that it was spared are told", async () => {
+  const store = memoryStore<number>({ rows: [['a', 1]] })
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  await cache.get('a')
+  await settled()
+  await cache.get('a')
+  await cache.set('a', 2)
+  const told = cache.metrics().store!
+  assert.deepEqual([told.queries, told.keysLoaded, told.keysAvoided, told.shards[0]!.queries], [2, 1, 1, 2])
+})
