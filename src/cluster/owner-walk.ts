@@ -40,7 +40,9 @@ export class OwnerWalk implements Receiver, Fetched {
   /** @param hurried whether the caller set a deadline of its own, so that the first try must be bounded by it too */
   start(hurried: boolean): void {
     if (hurried) this.#deadlineAtMs = this.#context.clock.monotonic() + this.#deadlineMs
-    this.#owners[0]!.get(this.#key, this, hurried ? this.#nextCall() : undefined)
+    // Without a deadline of the caller's own the node's timeout holds, which costs nothing; a sole owner is given the whole time.
+    if (hurried || this.#owners.length === 1) this.#owners[0]!.get(this.#key, this, this.#nextCall())
+    else this.#owners[0]!.get(this.#key, this)
   }
 
   answered(bytes: Uint8Array | undefined, node: CacheNode): void {
@@ -64,8 +66,11 @@ export class OwnerWalk implements Receiver, Fetched {
     else next.get(this.#key, this, call)
   }
 
+  /** The last owner has all the time that is left: after it there is nobody to ask. */
   #nextCall(): NodeCall {
-    return { timeoutMs: Math.min(this.#context.tryTimeoutMs, this.#deadlineAtMs - this.#context.clock.monotonic()) }
+    const remainingMs = this.#deadlineAtMs === 0 ? this.#deadlineMs : this.#deadlineAtMs - this.#context.clock.monotonic()
+    const last = this.#attempt === this.#owners.length - 1
+    return { timeoutMs: last ? remainingMs : Math.min(this.#context.tryTimeoutMs, remainingMs) }
   }
 
   #fail(failure: RingtailError): void {

@@ -126,6 +126,17 @@ test('a caller with 30 ms gives the first try no more, and the second what is le
   assert.deepEqual(nodes[2]!.timeouts, [10])
 })
 
+test('the last owner is given all the time that is left', async () => {
+  const { nodes, cluster } = scripted()
+  nodes[1]!.reads = 'fail'
+  nodes[2]!.reads = 'fail'
+  await cluster.fetch('k1')
+  assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts, nodes[3]!.timeouts], [[undefined], [50], [200]])
+  const alone = scripted(1)
+  await alone.cluster.fetch('k1')
+  assert.deepEqual(alone.nodes[1]!.timeouts, [250])
+})
+
 test('past the deadline no further owner is asked', async () => {
   const { nodes, cluster, clock } = scripted()
   nodes[1]!.reads = 'hold'

@@ -67,7 +67,9 @@ export class RingCluster implements Cluster {
     const deadlineAtMs = this.#context.clock.monotonic() + deadlineMs
     let left = Array.from(keys.keys())
     for (let attempt = 0; left.length > 0 && attempt < this.#ring.replicas; attempt++) {
-      const timeoutMs = Math.min(this.#context.tryTimeoutMs, deadlineAtMs - this.#context.clock.monotonic())
+      const remainingMs = deadlineAtMs - this.#context.clock.monotonic()
+      // After the last owners there is nobody to ask, so they have all the time that is left.
+      const timeoutMs = attempt === this.#ring.replicas - 1 ? remainingMs : Math.min(this.#context.tryTimeoutMs, remainingMs)
       if (timeoutMs <= 0) break
       left = await this.#fetchFromNthOwners(attempt, keys, left, results, timeoutMs)
     }
