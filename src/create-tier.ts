@@ -55,6 +55,11 @@ export async function createTier(options: TierOptions): Promise<Tier> {
   if (!Array.isArray(options.nodes))
     throw ConfigurationError.of('createTier: nodes', 'an array of redisNode(…) or memoryNode(…)', options.nodes)
   const replicas = wholeNumber(options.replicas ?? REPLICAS, 'createTier: replicas', 1, MAX_REPLICAS)
+  if (options.nodes.length < replicas) {
+    throw new ConfigurationError(
+      `createTier: nodes: needs at least ${replicas} for replicas: ${replicas}, but got: ${options.nodes.length}`,
+    )
+  }
   const placement = options.ring ?? hashRing()
   // Rings of caches are built later and at once; the default placement is made ready here, whichever the tier uses.
   await Promise.all([placement.prepare(), hashRing().prepare()])
