@@ -163,7 +163,8 @@ export class Keyspace<V> {
     if (bytes === undefined) return new Absent(node === undefined ? 'unreachable' : 'missing', node?.id, fetched.failure)
     const decoded = this.#parts.codec.decode(bytes)
     if (decoded.rejected !== undefined) {
-      if (decoded.rejected !== 'schema') {
+      // Another schema, serializer or release is what a rolling deploy looks like; the rest should not be there.
+      if (decoded.rejected !== 'schema' && decoded.rejected !== 'format') {
         this.#parts.emit('entry:rejected', { cache: this.#parts.cache, node: node?.id, reason: `${decoded.rejected}: ${decoded.detail}` })
       }
       return new Absent('missing', node?.id, undefined)

@@ -2,7 +2,8 @@
  * The envelope: an entry as bytes on a node.
  *
  * A fixed layout of 38 bytes, then meta, then payload, so that a Lua script on a node can judge an entry without parsing it. All numbers
- * are big-endian. Layout (format 1):
+ * are big-endian. A script may change kind, fresh until, grace and the lease in place; the rest is sealed by the checksum, so that what was
+ * cut short or bent on its way is never taken for a value. Layout (format 1):
  *
  *      0      magic          1 byte
  *      1      format         1 byte
@@ -15,14 +16,26 @@
  *     24..27  lease token    uint32, 0: none
  *     28..31  lease until    low 32 bits of ms
  *     32..35  begun          low 32 bits of ms
- *     36..37  meta length    uint16, then meta, then payload
+ *     36..37  meta length    uint16, then meta (`meta.ts`), then payload
+ *     last 4  checksum       XXH32 of everything from meta length on, seeded with codec and version; absent in tombstone and vacant,
+ *                            which end with the header (a script must be able to write them)
  */
 import type { EntryKind, Version } from '../entry.ts'
+import { EncodeError, inspectBriefly } from '../errors.ts'
+import { uint16, uint32 } from './big-endian.ts'
+import { loadCostCode, loadCostMsOf } from './load-cost.ts'
+import { xxh32 } from './xxh32.ts'
 
 /** Not a byte that JSON, MessagePack maps, gzip or zstd begin with, nor valid UTF-8: foreign values are told apart by it. */
 export const MAGIC = 0xc7
 export const FORMAT = 1
 export const HEADER_BYTES = 38
+/** After the payload of a value, negative or pending entry. */
+export const CHECKSUM_BYTES = 4
+/** The longest grace that fits, ms: 49.7 days. A longer one is cut to it. */
+export const MAX_GRACE_MS = 0xffff_ffff
+/** The latest fresh-until that fits, ms since the epoch: the year 10889. A later one, Infinity too, is cut to it. */
+export const MAX_FRESH_UNTIL_MS = 2 ** 48 - 1
 
 export const OFFSET = {
   magic: 0,
@@ -41,6 +54,65 @@ export const OFFSET = {
 
 /** The byte at `OFFSET.kind`, by kind. */
 export const KIND_BYTE: Readonly<Record<EntryKind, number>> = { value: 1, negative: 2, pending: 3, tombstone: 4, vacant: 5 }
+
+/** By the byte at `OFFSET.kind`; undefined for a byte that is no kind. */
+const KIND_OF_BYTE: readonly (EntryKind | undefined)[] = [undefined, 'value', 'negative', 'pending', 'tombstone', 'vacant']
+
+/** What a header says, apart from the lease, which nodes write. */
+export interface Header {
+  readonly kind: EntryKind
+  /** Low nibble: serializer; high nibble: compression. 0 where there is no payload. */
+  readonly codec: number
+  /** 0n ≤ version < 2^63. */
+  readonly version: Version
+  /** ms since the epoch; a fraction is dropped. */
+  readonly freshUntilMs: number
+  readonly graceMs: number
+  readonly loadCostMs: number
+  /** ms since the epoch, or their low 32 bits. */
+  readonly begun: number
+}
+
+/** The lease in a header. */
+export interface Lease {
+  /** 0: none. */
+  readonly token: number
+  /** Low 32 bits of ms since the epoch, by the node's own clock. */
+  readonly until: number
+}
+
+/**
+ * An entry as bytes, in one allocation.
+ * @param meta at most 65,535 bytes, see `meta.ts` @param payload what the codec made of the value
+ * @throws EncodeError when a field does not fit its place
+ */
+export function encodeEnvelope(header: Header, meta: Uint8Array, payload: Uint8Array): Buffer {
+  const sealed = header.kind !== 'tombstone' && header.kind !== 'vacant'
+  const metaLength = sealed ? fitting(meta.length, 'meta length', 0xffff) : 0
+  const end = sealed ? HEADER_BYTES + metaLength + payload.length : HEADER_BYTES
+  const bytes = Buffer.allocUnsafe(sealed ? end + CHECKSUM_BYTES : end)
+  bytes[OFFSET.magic] = MAGIC
+  bytes[OFFSET.format] = FORMAT
+  bytes[OFFSET.kind] = KIND_BYTE[header.kind]
+  bytes[OFFSET.codec] = fitting(header.codec, 'codec', 0xff)
+  bytes.writeBigUInt64BE(fittingVersion(header.version), OFFSET.version)
+  bytes.writeUIntBE(
+    fitting(Math.min(Math.floor(header.freshUntilMs), MAX_FRESH_UNTIL_MS), 'fresh until', MAX_FRESH_UNTIL_MS),
+    OFFSET.freshUntil,
+    6,
+  )
+  bytes.writeUInt32BE(fitting(Math.min(Math.floor(header.graceMs), MAX_GRACE_MS), 'grace', MAX_GRACE_MS), OFFSET.grace)
+  bytes.writeUInt16BE(loadCostCode(header.loadCostMs), OFFSET.loadCost)
+  bytes.fill(0, OFFSET.leaseToken, OFFSET.begun)
+  bytes.writeUInt32BE(fitting(Math.floor(header.begun), 'begun', Number.MAX_SAFE_INTEGER) % 2 ** 32, OFFSET.begun)
+  bytes.writeUInt16BE(metaLength, OFFSET.metaLength)
+  if (sealed) {
+    bytes.set(meta, HEADER_BYTES)
+    bytes.set(payload, HEADER_BYTES + metaLength)
+    bytes.writeUInt32BE(checksumOf(bytes, end), end)
+  }
+  return bytes
+}
 
 /** Whether bytes begin with a header that this release reads: the cheap check, not a proof of a whole entry. */
 export function isEnvelope(bytes: Uint8Array): boolean {
@@ -64,4 +136,74 @@ export function supersedes(next: Uint8Array, current: Uint8Array): boolean {
     if (difference !== 0) return difference > 0
   }
   return false
+}
+
+/** @param bytes an envelope, like all below @returns undefined for a byte that is no kind */
+export function kindOf(bytes: Uint8Array): EntryKind | undefined {
+  return KIND_OF_BYTE[bytes[OFFSET.kind]!]
+}
+
+/** Low nibble: serializer; high nibble: compression. */
+export function codecOf(bytes: Uint8Array): number {
+  return bytes[OFFSET.codec]!
+}
+
+/** ms since the epoch. By arithmetic on bytes: a hit reads it, and neither a DataView nor a bigint is worth making for it. */
+export function freshUntilOf(bytes: Uint8Array): number {
+  return uint16(bytes, OFFSET.freshUntil) * 2 ** 32 + uint32(bytes, OFFSET.freshUntil + 2)
+}
+
+/** ms after fresh-until in which the value may be served stale. */
+export function graceOf(bytes: Uint8Array): number {
+  return uint32(bytes, OFFSET.grace)
+}
+
+/** ms, within 0.04 % of what was measured; 0: unknown. */
+export function loadCostOf(bytes: Uint8Array): number {
+  return loadCostMsOf(uint16(bytes, OFFSET.loadCost))
+}
+
+export function leaseOf(bytes: Uint8Array): Lease {
+  return { token: uint32(bytes, OFFSET.leaseToken), until: uint32(bytes, OFFSET.leaseUntil) }
+}
+
+/** Low 32 bits of ms since the epoch. */
+export function begunOf(bytes: Uint8Array): number {
+  return uint32(bytes, OFFSET.begun)
+}
+
+/** Where meta ends and the payload begins. May lie beyond the bytes of a corrupt entry: `isSealed` tells. */
+export function payloadStartOf(bytes: Uint8Array): number {
+  return HEADER_BYTES + uint16(bytes, OFFSET.metaLength)
+}
+
+/** Where the payload of a value, negative or pending entry ends and the checksum begins. */
+export function payloadEndOf(bytes: Uint8Array): number {
+  return bytes.length - CHECKSUM_BYTES
+}
+
+/** Whether a value, negative or pending entry is whole: long enough for what it announces, and with the right checksum. */
+export function isSealed(bytes: Uint8Array): boolean {
+  const end = payloadEndOf(bytes)
+  return payloadStartOf(bytes) <= end && uint32(bytes, end) === checksumOf(bytes, end)
+}
+
+function checksumOf(bytes: Uint8Array, end: number): number {
+  // The seed changes with every single bit of version and codec, which spares a copy or a second call to take them in.
+  const seed = uint32(bytes, OFFSET.version) ^ Math.imul(uint32(bytes, OFFSET.version + 4), 0x9e3779b1) ^ (bytes[OFFSET.codec]! << 24)
+  return xxh32(bytes, OFFSET.metaLength, end, seed)
+}
+
+function fitting(value: number, what: string, max: number): number {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw new EncodeError(`entry: ${what} needs to be a whole number from 0 to ${max}, but got: ${inspectBriefly(value)}`)
+  }
+  return value
+}
+
+function fittingVersion(version: Version): Version {
+  if (version < 0n || version >= 1n << 63n) {
+    throw new EncodeError(`entry: version needs to be at least 0 and below 2^63, but got: ${inspectBriefly(version)}`)
+  }
+  return version
 }

@@ -1,0 +1,182 @@
+/**
+ * The ordinary codec: serializer, compression, schema number and envelope come together here, once for each cache.
+ *
+ * A hit costs a look at the header, one checksum and the parse; what a hit does not need (version, load cost …) stays in the bytes until it
+ * is asked for.
+ */
+import type { EntryKind, Version } from '../entry.ts'
+import type { Codec, CodecOptions, Decoded, EntryFields, Reason, Rejection } from './codec.ts'
+import { type CheckedCodecOptions, checkedCodecOptions } from './codec-options.ts'
+import { type Compression, noCompression, zstd } from './compression.ts'
+import {
+  begunOf,
+  codecOf,
+  encodeEnvelope,
+  FORMAT,
+  freshUntilOf,
+  graceOf,
+  HEADER_BYTES,
+  isSealed,
+  kindOf,
+  loadCostOf,
+  MAGIC,
+  OFFSET,
+  payloadEndOf,
+  payloadStartOf,
+  versionOf,
+} from './envelope.ts'
+import { decodeMeta, encodeMeta, type Meta, NO_META, NO_META_BYTES } from './meta.ts'
+import { serialize } from './serialize.ts'
+import { validated } from './standard-schema.ts'
+
+/** @param what for messages: `cache 'product'` @throws ConfigurationError for an option that is not what it should be */
+export function createCodec<V>(options: CodecOptions<V>, what: string): Codec<V> {
+  return new EnvelopeCodec<V>(checkedCodecOptions(options, what), what)
+}
+
+class EnvelopeCodec<V> implements Codec<V> {
+  readonly enveloped = true
+  readonly #options: CheckedCodecOptions<V>
+  readonly #what: string
+  /** By id: our own, and those that are always read. */
+  readonly #compressions: readonly (Compression | undefined)[]
+  readonly #schemaMeta: Uint8Array
+
+  constructor(options: CheckedCodecOptions<V>, what: string) {
+    this.#options = options
+    this.#what = what
+    const compressions: (Compression | undefined)[] = []
+    for (const each of [noCompression(), zstd({ maxBytes: options.maxValueBytes }), options.compression]) compressions[each.id] = each
+    this.#compressions = compressions
+    this.#schemaMeta = encodeMeta({ ...NO_META, schema: options.schema })
+  }
+
+  encode(kind: EntryKind, value: V | undefined, fields: EntryFields): Uint8Array {
+    const { serializer, compression, maxValueBytes } = this.#options
+    const carriesValue = kind === 'value' || kind === 'pending'
+    const serialized = carriesValue ? serialize(value as V, serializer, maxValueBytes, this.#what) : NO_PAYLOAD
+    const compressed = carriesValue && compression.id !== 0 ? compression.compress(serialized) : undefined
+    const header = {
+      kind,
+      codec: carriesValue ? serializer.id | ((compressed === undefined ? 0 : compression.id) << 4) : 0,
+      version: fields.version,
+      freshUntilMs: fields.freshUntilMs,
+      graceMs: fields.graceMs,
+      loadCostMs: fields.loadCostMs ?? 0,
+      begun: fields.begun,
+    }
+    return encodeEnvelope(header, this.#metaOf(carriesValue, fields.tags), compressed ?? serialized)
+  }
+
+  decode(bytes: Uint8Array): Decoded<V> | Rejection {
+    if (bytes.length < HEADER_BYTES || bytes[OFFSET.magic] !== MAGIC) return FOREIGN
+    if (bytes[OFFSET.format] !== FORMAT) return UNKNOWN_FORMAT
+    const kind = kindOf(bytes)
+    if (kind === 'tombstone' || kind === 'vacant') return new DecodedEntry<V>(kind, undefined, NO_META.tags, bytes)
+    if (kind === undefined) return UNKNOWN_KIND
+    if (!isSealed(bytes)) return BROKEN_SEAL
+    const payloadStart = payloadStartOf(bytes)
+    const carriesValue = kind !== 'negative'
+    let tags = NO_META.tags
+    if (!this.#isUntaggedMeta(bytes, payloadStart)) {
+      const judged = this.#judgeMeta(bytes, payloadStart, carriesValue)
+      if ('rejected' in judged) return judged
+      tags = judged.tags
+    }
+    if (carriesValue) return this.#decodeValue(kind, tags, bytes, payloadStart)
+    return payloadStart === payloadEndOf(bytes) ? new DecodedEntry<V>(kind, undefined, tags, bytes) : UNEXPECTED_PAYLOAD
+  }
+
+  #decodeValue(kind: EntryKind, tags: readonly string[], bytes: Uint8Array, start: number): Decoded<V> | Rejection {
+    const codec = codecOf(bytes)
+    const { serializer, validate } = this.#options
+    if ((codec & 0xf) !== serializer.id) return rejection('format', `serializer ${codec & 0xf}, not ${serializer.id} (${serializer.name})`)
+    const compression = this.#compressions[codec >> 4]
+    if (compression === undefined) return rejection('format', `compression ${codec >> 4}`)
+    let value: V
+    try {
+      if (compression.id === 0) {
+        value = serializer.decode(bytes, start, payloadEndOf(bytes))
+      } else {
+        const serialized = compression.decompress(bytes, start, payloadEndOf(bytes))
+        value = serializer.decode(serialized, 0, serialized.length)
+      }
+    } catch {
+      return UNREADABLE_PAYLOAD
+    }
+    if (validate === undefined) return new DecodedEntry(kind, value, tags, bytes)
+    const judged = validated(value, validate, this.#what)
+    return judged.valid ? new DecodedEntry(kind, judged.value, tags, bytes) : rejection('invalid', judged.issues)
+  }
+
+  /** Whether the meta is the one that this codec gives a value without tags: then there is nothing to parse. */
+  #isUntaggedMeta(bytes: Uint8Array, payloadStart: number): boolean {
+    const expected = this.#schemaMeta
+    if (payloadStart - HEADER_BYTES !== expected.length) return false
+    for (let at = 0; at < expected.length; at++) if (bytes[HEADER_BYTES + at] !== expected[at]) return false
+    return true
+  }
+
+  #judgeMeta(bytes: Uint8Array, payloadStart: number, carriesValue: boolean): Meta | Rejection {
+    const meta = decodeMeta(bytes, HEADER_BYTES, payloadStart)
+    if (meta === 'corrupt') return CORRUPT_META
+    if (meta === 'unknown') return UNKNOWN_META
+    if (carriesValue && meta.schema !== this.#options.schema) {
+      return rejection('schema', `schema ${meta.schema}, not ${this.#options.schema}`)
+    }
+    return meta.dictionary === 0 ? meta : rejection('format', `dictionary ${meta.dictionary}`)
+  }
+
+  #metaOf(carriesValue: boolean, tags: readonly string[] | undefined): Uint8Array {
+    if (tags === undefined || tags.length === 0) return carriesValue ? this.#schemaMeta : NO_META_BYTES
+    return encodeMeta({ schema: carriesValue ? this.#options.schema : 0, tags, dictionary: 0 })
+  }
+}
+
+/** The value first, as a hit needs it; the rest waits in the bytes. */
+class DecodedEntry<V> implements Decoded<V> {
+  readonly rejected = undefined
+  readonly kind: EntryKind
+  readonly value: V | undefined
+  readonly tags: readonly string[]
+  readonly freshUntilMs: number
+  readonly #bytes: Uint8Array
+
+  constructor(kind: EntryKind, value: V | undefined, tags: readonly string[], bytes: Uint8Array) {
+    this.kind = kind
+    this.value = value
+    this.tags = tags
+    this.freshUntilMs = freshUntilOf(bytes)
+    this.#bytes = bytes
+  }
+
+  get version(): Version {
+    return versionOf(this.#bytes)
+  }
+
+  get graceMs(): number {
+    return graceOf(this.#bytes)
+  }
+
+  get loadCostMs(): number {
+    return loadCostOf(this.#bytes)
+  }
+
+  get begun(): number {
+    return begunOf(this.#bytes)
+  }
+}
+
+function rejection(rejected: Reason, detail: string): Rejection {
+  return { rejected, detail }
+}
+
+const NO_PAYLOAD = new Uint8Array(0)
+const FOREIGN = Object.freeze(rejection('foreign', 'no header'))
+const UNKNOWN_FORMAT = Object.freeze(rejection('format', `a format other than ${FORMAT}`))
+const UNKNOWN_KIND = Object.freeze(rejection('corrupt', 'a kind that there is not'))
+const BROKEN_SEAL = Object.freeze(rejection('corrupt', 'cut short, or a wrong checksum'))
+const CORRUPT_META = Object.freeze(rejection('corrupt', 'lengths in its meta do not add up'))
+const UNKNOWN_META = Object.freeze(rejection('format', 'a critical field of a later release'))
+const UNEXPECTED_PAYLOAD = Object.freeze(rejection('corrupt', 'a payload where there is none'))
+const UNREADABLE_PAYLOAD = Object.freeze(rejection('corrupt', 'a payload that does not decode'))

@@ -1,0 +1,16 @@
+/**
+ * The contract of a serializer: a value as bytes, and back.
+ *
+ * Its number lies in every entry that it made, so that a cache which changes its serializer takes what it wrote before for a miss and not
+ * for a value. What it cannot give back as it was it refuses when it encodes: a value that changes in the cache is worse than an error.
+ */
+
+export interface Serializer<V> {
+  /** 1 to 15, the low nibble of an entry's codec byte. Ringtail's own: 1 JSON, 2 MessagePack, 3 raw bytes; 4 to 7 are kept for it. */
+  readonly id: number
+  readonly name: string
+  /** @returns bytes that the caller only reads, and at once @throws EncodeError for a value that it cannot give back */
+  encode(value: V): Uint8Array
+  /** Reads [start, end) of `bytes` and keeps no part of them. @throws anything, when they are not what `encode` makes */
+  decode(bytes: Uint8Array, start: number, end: number): V
+}
