@@ -2,7 +2,7 @@
  * What a cache is given, checked once and in milliseconds from there on.
  */
 import type { WriteLevel } from './cluster/cluster.ts'
-import type { CodecOptions } from './codec/codec.ts'
+import type { CodecOptions } from './codec/codec-options.ts'
 import { ConfigurationError } from './errors.ts'
 import { type Duration, durationMs, fraction, knownOptions, oneOf, wholeNumber } from './options.ts'
 import type { Placement } from './ring/ring.ts'

@@ -6,10 +6,9 @@
  */
 import type { Clock } from './clock.ts'
 import { asError, ConfigurationError, DeadlineError, type RingtailError } from './errors.ts'
-import type { PutTimes } from './keyspace.ts'
 import type { CacheMetrics, Outcome, Outcomes } from './metrics/outcomes.ts'
 import { type CallOptions, type Duration, durationMs } from './options.ts'
-import type { Loader, Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall } from './strategy/strategy.ts'
+import type { Loader, PutTimes, Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall } from './strategy/strategy.ts'
 
 /** Options of calls that put a value. */
 export interface PutOptions extends CallOptions {

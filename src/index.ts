@@ -6,7 +6,7 @@ export { Cache, type CacheReport, type KeyResult, type LoaderContext, type PutOp
 export type { CacheOptions, ConsistencyOptions, DeadlineOptions } from './cache-options.ts'
 export { type Clock, type Random, systemClock, systemRandom, type Timer } from './clock.ts'
 export type { WriteLevel } from './cluster/cluster.ts'
-export type { CodecOptions } from './codec/codec.ts'
+export type { CodecOptions } from './codec/codec-options.ts'
 export { type Compression, noCompression, zstd } from './codec/compression.ts'
 export { json } from './codec/json.ts'
 export { msgpack } from './codec/msgpack.ts'

@@ -7,13 +7,14 @@
  * `unreachable`, which is for the strategy to deal with.
  */
 import type { Clock, Random } from './clock.ts'
-import type { Cluster, ClusterCall, Fetched, PutChange, Replicated, WriteLevel } from './cluster/cluster.ts'
+import type { Change, Cluster, ClusterCall, Fetched, PutChange, Replicated, WriteLevel } from './cluster/cluster.ts'
 import type { Codec, Decoded } from './codec/codec.ts'
 import type { KeyCodec } from './codec/key.ts'
 import type { EntryKind, Version } from './entry.ts'
 import { type RingtailError, UnsupportedError } from './errors.ts'
 import type { Emit } from './events.ts'
-import type { Change } from './node/node.ts'
+
+export type { Replicated }
 
 /** How long a tombstone is kept: an older change that arrives within this time is refused. 5 minutes. */
 const TOMBSTONE_MS = 300_000

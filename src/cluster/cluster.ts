@@ -8,6 +8,8 @@ import type { Version } from '../entry.ts'
 import type { RingtailError } from '../errors.ts'
 import type { CacheNode, Change } from '../node/node.ts'
 
+export type { Change }
+
 /** How many owners must have taken a write before it is acknowledged. `quorum`: more than half of them. */
 export type WriteLevel = 'one' | 'quorum' | 'all'
 

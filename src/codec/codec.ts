@@ -6,22 +6,6 @@
  * `decode` throw.
  */
 import type { Entry, EntryKind, Version } from '../entry.ts'
-import type { Compression } from './compression.ts'
-import type { Serializer } from './serializer.ts'
-import type { StandardSchema } from './standard-schema.ts'
-
-export interface CodecOptions<V> {
-  /** Default: `json()`. */
-  readonly serializer?: Serializer<V> | undefined
-  /** Default: `zstd()`, which leaves values below 4 KiB alone. Entries compressed by it are read whatever is set here. */
-  readonly compression?: Compression | undefined
-  /** The shape of the values, 0 to 2^32 − 1: raise it when they change, and entries of another number are misses. Default 0. */
-  readonly schema?: number | undefined
-  /** Judges each value that is read, and may transform it; synchronous. zod, valibot and others offer it. */
-  readonly validate?: StandardSchema<V> | undefined
-  /** Bytes of a serialized value, before compression. Default 16 MiB. */
-  readonly maxValueBytes?: number | undefined
-}
 
 /** What an entry says beside its kind and value. */
 export interface EntryFields {

@@ -5,8 +5,8 @@
  * is asked for.
  */
 import type { EntryKind, Version } from '../entry.ts'
-import type { Codec, CodecOptions, Decoded, EntryFields, Reason, Rejection } from './codec.ts'
-import { type CheckedCodecOptions, checkedCodecOptions } from './codec-options.ts'
+import type { Codec, Decoded, EntryFields, Reason, Rejection } from './codec.ts'
+import { type CheckedCodecOptions, type CodecOptions, checkedCodecOptions } from './codec-options.ts'
 import { type Compression, noCompression, zstd } from './compression.ts'
 import {
   begunOf,

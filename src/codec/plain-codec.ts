@@ -7,8 +7,8 @@
  */
 import type { Entry, EntryKind } from '../entry.ts'
 import { ConfigurationError, UnsupportedError } from '../errors.ts'
-import type { Codec, CodecOptions, Decoded, EntryFields, Rejection } from './codec.ts'
-import { type CheckedCodecOptions, checkedCodecOptions } from './codec-options.ts'
+import type { Codec, Decoded, EntryFields, Rejection } from './codec.ts'
+import { type CheckedCodecOptions, type CodecOptions, checkedCodecOptions } from './codec-options.ts'
 import { serialize } from './serialize.ts'
 import { validated } from './standard-schema.ts'
 

@@ -1,7 +1,7 @@
 /**
  * What write-through and write-around have in common: reads load from the store, writes save to it first.
  */
-import type { Replicated } from '../cluster/cluster.ts'
+import type { Replicated } from '../keyspace.ts'
 import type { Store } from '../store/store.ts'
 import { Reading } from './reading.ts'
 import { Saving, type Written } from './saving.ts'

@@ -10,6 +10,8 @@ import type { Emit } from '../events.ts'
 import type { FoundState, Keyspace, PutTimes } from '../keyspace.ts'
 import type { ShardStats } from '../store/store.ts'
 
+export type { PutTimes }
+
 /** A caller's own way to load: given the keys that are missing, answers those it has. */
 export type Loader<V> = (keys: readonly string[], context: LoadContext) => Promise<ReadonlyMap<string, V>>
 
