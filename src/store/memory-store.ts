@@ -1,0 +1,116 @@
+/**
+ * A store in the process's own memory: for tests, examples and caches over data that is small and loaded once.
+ *
+ * It behaves as a database: values are copied in and out, so that a caller's later change to its object is no change to the row; rows carry
+ * versions. It holds exactly the rows that it was given. Of removed rows it remembers one number for all of them, the highest version a
+ * removal had: a row made later is above it, so that a removed key that comes back is never below its removal.
+ */
+import type { Version } from '../entry.ts'
+import { EncodeError, inspectBriefly } from '../errors.ts'
+import { knownOptions } from '../options.ts'
+import { failed, givenUp, refusal, Statuses } from './batch.ts'
+import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
+
+export interface MemoryStoreOptions<V> {
+  /** For messages and metrics. Default: `memory`. */
+  readonly name?: string
+  /** The rows to begin with, each at version 1. */
+  readonly rows?: Iterable<readonly [string, V]>
+  /** Default: true. */
+  readonly versioned?: boolean
+}
+
+export function memoryStore<V>(options: MemoryStoreOptions<V> = {}): MemoryStore<V> {
+  return new MemoryStore(options)
+}
+
+export class MemoryStore<V> implements Store<V> {
+  readonly name: string
+  readonly versioned: boolean
+  readonly #rows = new Map<string, Row<V>>()
+  #highestRemoved: Version = 0n
+  #queries = 0
+  #rowsLoaded = 0
+  #rowsSaved = 0
+
+  constructor(options: MemoryStoreOptions<V>) {
+    knownOptions(options, 'memoryStore', ['name', 'rows', 'versioned'])
+    this.name = options.name ?? 'memory'
+    this.versioned = options.versioned ?? true
+    for (const [key, value] of options.rows ?? []) {
+      this.#rows.set(key, { value: structuredClone(value), version: this.versioned ? 1n : 0n })
+    }
+  }
+
+  /** Rows held. */
+  get size(): number {
+    return this.#rows.size
+  }
+
+  async load(keys: readonly string[], call?: StoreCall): Promise<Loaded<V>> {
+    call?.signal?.throwIfAborted()
+    const rows = new Map<string, Row<V>>()
+    if (keys.length === 0) return { rows }
+    this.#queries++
+    for (const key of keys) {
+      const row = this.#rows.get(key)
+      if (row !== undefined) rows.set(key, { value: structuredClone(row.value), version: row.version })
+    }
+    this.#rowsLoaded += rows.size
+    return { rows }
+  }
+
+  async save(saves: readonly Save<V>[], call?: StoreCall): Promise<SaveStatus[]> {
+    return this.#each(saves, call, (save) => this.#saveOne(save))
+  }
+
+  async remove(removals: readonly Removal[], call?: StoreCall): Promise<SaveStatus[]> {
+    return this.#each(removals, call, (removal) => this.#removeOne(removal))
+  }
+
+  stats(): readonly ShardStats[] {
+    return [{ id: this.name, queries: this.#queries, rowsLoaded: this.#rowsLoaded, rowsSaved: this.#rowsSaved }]
+  }
+
+  #each<T extends Removal>(items: readonly T[], call: StoreCall | undefined, one: (item: T) => SaveStatus): SaveStatus[] {
+    const statuses = new Statuses(items)
+    if (items.length > 0) this.#queries++
+    for (const [index, item] of items.entries()) {
+      if (!statuses.isOpen(index)) continue
+      const error = refusal(this, item)
+      statuses.set(item.key, givenUp(call) ?? (error === undefined ? one(item) : failed(error)))
+    }
+    return statuses.all()
+  }
+
+  #saveOne({ key, value, floor, expected }: Save<V>): SaveStatus {
+    const current = this.#rows.get(key)?.version
+    if (expected !== undefined && expected !== (current ?? 0n)) return { state: 'conflict', version: current ?? 0n }
+    let copy: V
+    try {
+      copy = structuredClone(value)
+    } catch (cause) {
+      return failed(new EncodeError(`${this.name}: the value of key ${inspectBriefly(key)} cannot be copied`, { cause }))
+    }
+    const version = this.versioned ? greatest((current ?? this.#highestRemoved) + 1n, floor) : 0n
+    this.#rows.set(key, { value: copy, version })
+    this.#rowsSaved++
+    return { state: 'saved', version }
+  }
+
+  #removeOne({ key, floor }: Removal): SaveStatus {
+    if (!this.versioned) {
+      if (this.#rows.delete(key)) this.#rowsSaved++
+      return { state: 'saved', version: 0n }
+    }
+    const current = this.#rows.get(key)?.version
+    const version = greatest((current ?? this.#highestRemoved - 1n) + 1n, floor)
+    if (this.#rows.delete(key)) this.#rowsSaved++
+    this.#highestRemoved = greatest(this.#highestRemoved, version)
+    return { state: 'saved', version }
+  }
+}
+
+function greatest(a: Version, b: Version): Version {
+  return a > b ? a : b
+}
