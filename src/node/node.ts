@@ -8,12 +8,21 @@
  * `testing/node-conformance.ts` is this contract as tests; an implementation passes it or is not one.
  */
 
+import type { Clock, Random } from '../clock.ts'
 import type { Version } from '../entry.ts'
 import type { RingtailError } from '../errors.ts'
+import type { Emit } from '../events.ts'
 
 export interface NodeCall {
   /** Bound of this one try, ms. Default: the node's own `timeout` (50 ms unless set). */
   readonly timeoutMs?: number | undefined
+}
+
+/** What a node is given by whoever wires it, before it is used. Default: the system's clock and chance, and nobody told. */
+export interface NodeParts {
+  readonly clock?: Clock | undefined
+  readonly random?: Random | undefined
+  readonly emit?: Emit | undefined
 }
 
 /**
@@ -22,7 +31,8 @@ export interface NodeCall {
  * one promise in all, whatever lies between cache and socket.
  */
 export interface Receiver {
-  /** @param bytes undefined when the node has nothing under the key. The bytes are the receiver's to read, not to change. */
+  /** @param bytes undefined when the node has nothing under the key. The bytes are the receiver's to read, not to change; they may be a view of
+   * a larger buffer, so that what is kept for long is better copied. */
   answered(bytes: Uint8Array | undefined, node: CacheNode): void
   failed(error: RingtailError, node: CacheNode): void
 }
@@ -47,7 +57,7 @@ export type Change =
   | { readonly op: 'drop'; readonly key: string }
 
 /**
- * What became of one change. `applied`: the node holds it. `refused`: the node holds something newer (or not `expected`), of that version.
+ * What became of one change. `applied`: the node holds it (also when it held just this version already). `refused`: the node holds something newer (or not `expected`), of that version.
  * `failed`: not applied, for `error`. `unknown`: sent, no answer in time; it may have been applied.
  * `ttlMs` 0 in a change means: no expiry, never evicted under a `volatile-*` policy.
  */
@@ -119,8 +129,11 @@ export interface CacheNode {
   readonly label: string
   /** 'memory', 'redis'; the precise engine and version are in `stats()`. */
   readonly engine: string
-  /** Connects; resolves once the node answers, rejects with a `NodeError` when it does not in time. The node goes on trying after a rejection. */
-  connect(): Promise<void>
+  /**
+   * Connects; resolves once the node answers, rejects with a `NodeError` when it does not in time. The node goes on trying after a rejection.
+   * Called again, it gives the same answer: the parts of the first call stay.
+   */
+  connect(parts?: NodeParts): Promise<void>
   /** The hot path: one key. */
   get(key: string, receiver: Receiver, call?: NodeCall): void
   /** In the order of `keys`. Rejects with a `RingtailError` when the node as a whole did not answer. */

@@ -1,0 +1,76 @@
+/**
+ * A batch: items that leave in one command, and the lane of such batches that waits for its turn.
+ *
+ * What the batcher moves about. An item is a row over four columns (request, sink, slot, deadline), not an object: a hot read then costs no
+ * allocation here, and the column of requests is handed to the command as it is. A settled item leaves a hole in the column of sinks.
+ */
+import type { RingtailError } from '../errors.ts'
+
+/** Where an answer goes. A `Receiver` is one that ignores the slot. */
+export interface Sink<Reply, Origin> {
+  answered(reply: Reply | undefined, origin: Origin, slot: number): void
+  /** @param sent whether it may have reached the node */
+  failed(error: RingtailError, origin: Origin, slot: number, sent: boolean): void
+}
+
+export class Batch<Request, Reply, Origin> {
+  readonly lane: Lane<Request, Reply, Origin>
+  requests: Request[] = []
+  sinks: (Sink<Reply, Origin> | undefined)[] = []
+  slots: number[] = []
+  deadlines: number[] = []
+  bytes = 0
+  overdueAtMs = 0
+  overdue = false
+  landed = false
+
+  constructor(lane: Lane<Request, Reply, Origin>) {
+    this.lane = lane
+  }
+}
+
+/** A queue of batches of one sort, with the way to send one. */
+export class Lane<Request, Reply, Origin> {
+  readonly send: (batch: Batch<Request, Reply, Origin>) => void
+  readonly maxFlights: number
+  /** Counts towards `maxQueueBytes`: bytes that this process holds, not bytes that it expects. */
+  readonly holdsBytes: boolean
+  /** How many of these a batch may hold as things are now known; asked when one is sent. */
+  readonly keysPerBatch: () => number
+  waiting: Batch<Request, Reply, Origin>[] = []
+  flights = 0
+
+  constructor(
+    send: (batch: Batch<Request, Reply, Origin>) => void,
+    options: { maxFlights: number; holdsBytes?: boolean; keysPerBatch?: () => number },
+  ) {
+    this.send = send
+    this.maxFlights = options.maxFlights
+    this.holdsBytes = options.holdsBytes ?? false
+    this.keysPerBatch = options.keysPerBatch ?? (() => Number.POSITIVE_INFINITY)
+  }
+}
+
+/** Takes the first `keys` items out of a waiting batch, as a batch of their own. */
+export function splitOff<Request, Reply, Origin>(from: Batch<Request, Reply, Origin>, keys: number): Batch<Request, Reply, Origin> {
+  const batch = new Batch(from.lane)
+  batch.bytes = (from.bytes * keys) / from.requests.length
+  from.bytes -= batch.bytes
+  batch.requests = from.requests.splice(0, keys)
+  batch.sinks = from.sinks.splice(0, keys)
+  batch.slots = from.slots.splice(0, keys)
+  batch.deadlines = from.deadlines.splice(0, keys)
+  return batch
+}
+
+/** Takes out the items that were settled while they waited. @returns how many there were */
+export function removeHoles<Request, Reply, Origin>(batch: Batch<Request, Reply, Origin>): number {
+  const before = batch.requests.length
+  const kept = (_: unknown, i: number): boolean => batch.sinks[i] !== undefined
+  batch.requests = batch.requests.filter(kept)
+  batch.slots = batch.slots.filter(kept)
+  batch.deadlines = batch.deadlines.filter(kept)
+  batch.sinks = batch.sinks.filter((sink) => sink !== undefined)
+  batch.bytes = before === 0 ? 0 : (batch.bytes * batch.requests.length) / before
+  return before - batch.requests.length
+}

@@ -1,0 +1,317 @@
+/**
+ * One connection to a Redis server: a link that is made again when it breaks, with a batcher on it.
+ *
+ * Hot calls go through the batcher's three lanes: reads, reads of values known to be large (one flight at most, so that small ones always
+ * have the other), and writes. Everything else (scripts, scans, statistics) is written as it is, in bounded number. While the link is
+ * down, or a reply is overdue, everything fails at once; each call is answered or failed within its timeout, and none is sent twice, but
+ * for a script that the server said it does not know, which it therefore did not run.
+ */
+import type { Timer } from '../clock.ts'
+import { ClosedError, DeadlineError, NodeError, OverloadError, type RingtailError } from '../errors.ts'
+import type { Batch, Lane, Sink } from './batch.ts'
+import { Batcher } from './batcher.ts'
+import type { CacheNode, Change, Status } from './node.ts'
+import { isWritable, type RedisClient } from './redis-client.ts'
+import { type LinkOptions, RedisLink } from './redis-link.ts'
+import { asBuffer, isErrorReply, isNoScript, nodeError, statusOf } from './redis-reply.ts'
+import { ReplySizes } from './reply-sizes.ts'
+import { applyScript, type ScriptSource } from './script-source.ts'
+
+export interface BatchLimits {
+  /** Keys a batch, at most. */
+  readonly maxKeys: number
+  /** Bytes a batch, at most; a larger value goes alone. */
+  readonly maxBytes: number
+  /** Batches under way at a time on a connection. */
+  readonly maxFlights: number
+  /** Keys that may wait on a connection; one more fails with `OverloadError`. */
+  readonly maxQueue: number
+}
+
+export interface ConnectionOptions extends Omit<LinkOptions, 'setUp' | 'onUp' | 'onLost'> {
+  readonly node: CacheNode
+  readonly timeoutMs: number
+  readonly limits: BatchLimits
+  /** Told of the server's INFO on each new connection, before it is used. */
+  readonly onInfo: (info: string) => void
+  readonly onUp: () => void
+  readonly onLost: (error: NodeError) => void
+}
+
+export type Argument = string | number | Buffer
+
+/** How long after a reply was due the connection is given up, ms. */
+const RESET_AFTER_MS = 1_000
+/** Bytes of writes that may wait on a connection. */
+const MAX_QUEUE_BYTES = 64 * 1024 * 1024
+/** Commands outside the batcher that may be under way on a connection. */
+const MAX_COMMANDS = 1_024
+
+export class RedisConnection {
+  readonly #options: ConnectionOptions
+  readonly #link: RedisLink
+  readonly #batcher: Batcher<CacheNode>
+  readonly #reads: Lane<string, Buffer, CacheNode>
+  readonly #largeReads: Lane<string, Buffer, CacheNode>
+  readonly #writes: Lane<Change, Status, CacheNode>
+  readonly #sizes = new ReplySizes()
+  #client: RedisClient | undefined
+  #commands = 0
+  #overdueCommands = 0
+  #onCommandsDone: (() => void) | undefined
+  #resetTimer: Timer | undefined
+  #closed = false
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    const { name, clock, limits } = options
+    this.#batcher = new Batcher<CacheNode>({
+      origin: options.node,
+      name,
+      clock,
+      timeoutMs: options.timeoutMs,
+      maxFlights: limits.maxFlights,
+      maxBatchKeys: limits.maxKeys,
+      maxBatchBytes: limits.maxBytes,
+      maxQueue: limits.maxQueue,
+      maxQueueBytes: MAX_QUEUE_BYTES,
+      resetAfterMs: RESET_AFTER_MS,
+      reset: (reason) => this.#link.reset(reason),
+    })
+    const keysPerBatch = (): number => Math.floor(limits.maxBytes / this.#sizes.mean)
+    const readFlights = { maxFlights: Math.max(1, limits.maxFlights - 1) }
+    this.#reads = this.#batcher.lane<string, Buffer>((batch) => this.#sendReads(batch), { keysPerBatch })
+    this.#largeReads = this.#batcher.lane<string, Buffer>((batch) => this.#sendReads(batch), readFlights)
+    this.#writes = this.#batcher.lane<Change, Status>((batch) => this.#sendWrites(batch), { holdsBytes: true })
+    this.#link = new RedisLink({
+      ...options,
+      setUp: (open) => this.#setUp(open),
+      onUp: () => this.#onUp(),
+      onLost: (error) => this.#onLost(error),
+    })
+    this.#batcher.refuse(() => this.#notConnected())
+  }
+
+  open(): void {
+    this.#link.open()
+  }
+
+  /** Whether a call would be sent now. */
+  get ready(): boolean {
+    return this.#link.up && !this.#batcher.stalled
+  }
+
+  get up(): boolean {
+    return this.#link.up
+  }
+
+  /** Items under way or waiting: what a pool balances by. */
+  get load(): number {
+    return this.#batcher.unsettled
+  }
+
+  get(key: string, sink: Sink<Buffer, CacheNode>, slot: number, timeoutMs: number | undefined): void {
+    const large = this.#sizes.largeBytes(key)
+    if (large === 0) this.#batcher.add(this.#reads, key, sink, slot, this.#sizes.mean, timeoutMs)
+    else this.#batcher.add(this.#largeReads, key, sink, slot, large, timeoutMs)
+  }
+
+  change(change: Change, sink: Sink<Status, CacheNode>, slot: number, timeoutMs: number | undefined): void {
+    const bytes = change.key.length + (change.op === 'drop' ? 0 : change.bytes.length)
+    this.#batcher.add(this.#writes, change, sink, slot, bytes, timeoutMs)
+  }
+
+  /** A command of its own. Rejects with a `RingtailError`; a reply that comes after the timeout is dropped. */
+  command(name: string, args: readonly Argument[], timeoutMs?: number): Promise<unknown> {
+    return this.#bounded(name, (client) => client.callBuffer(name, args), timeoutMs)
+  }
+
+  /** Runs a script, sending its text only if the server does not know it. Rejects with a `RingtailError`. */
+  run(script: ScriptSource, keys: readonly string[], args: readonly Argument[], timeoutMs?: number): Promise<unknown> {
+    const rest = [keys.length, ...keys, ...args]
+    const send = (client: RedisClient, isLate: () => boolean): Promise<unknown> =>
+      client.callBuffer('EVALSHA', [script.sha1, ...rest]).catch((thrown) => {
+        if (isNoScript(thrown) && !isLate()) return client.callBuffer('EVAL', [script.lua, ...rest])
+        throw thrown
+      })
+    return this.#bounded('EVALSHA', send, timeoutMs)
+  }
+
+  /** Lets what is under way finish, within its timeouts, then closes the socket. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#batcher.finish(() => this.#notConnected())
+    await this.#batcher.drained()
+    await this.#commandsDone()
+    await this.#link.close()
+    this.#client = undefined
+    this.#resetTimer?.cancel()
+    this.#batcher.close()
+  }
+
+  async #setUp(open: (protocol: 2 | 3) => Promise<RedisClient>): Promise<void> {
+    const client = await open(3)
+    const info = await readInfo(client)
+    if (/^loading:1/m.test(info)) throw new Error('the server is still loading its data')
+    this.#options.onInfo(info)
+    this.#client = client
+  }
+
+  #onUp(): void {
+    if (!this.#closed) this.#batcher.accept()
+    this.#options.onUp()
+  }
+
+  #onLost(error: NodeError): void {
+    this.#client = undefined
+    if (!this.#closed) this.#batcher.refuse(() => this.#notConnected())
+    this.#options.onLost(error)
+  }
+
+  #notConnected(): RingtailError {
+    const { name } = this.#options
+    if (this.#closed) return new ClosedError(`node ${name} is closed`)
+    if (this.#batcher.stalled) return new NodeError(`node ${name}: a reply is overdue, nothing more is sent until it comes`, name)
+    return new NodeError(`node ${name} is not connected`, name)
+  }
+
+  #sendReads(batch: Batch<string, Buffer, CacheNode>): void {
+    const client = this.#clientFor(batch)
+    client?.mgetBuffer(batch.requests).then(
+      (replies) => {
+        this.#sizes.learn(batch.requests, replies, batch.lane === this.#reads)
+        this.#batcher.land(batch, replies)
+      },
+      (thrown) => this.#batcher.lose(batch, nodeError(thrown, this.#options.name), true),
+    )
+  }
+
+  #sendWrites(batch: Batch<Change, Status, CacheNode>): void {
+    const { name } = this.#options
+    const args = applyArguments(batch.requests)
+    const answered = (replies: unknown): void => {
+      const statuses = (replies as unknown[]).map((reply) => statusOf(reply, name))
+      this.#batcher.land(batch, statuses)
+    }
+    const lost = (thrown: unknown): void => this.#batcher.lose(batch, nodeError(thrown, name), true)
+    const send = (command: string, script: string): Promise<unknown> | undefined =>
+      this.#clientFor(batch)?.callBuffer(command, [script, ...args])
+    send('EVALSHA', applyScript.sha1)?.then(answered, (thrown) => {
+      // Not for changes that were given up meanwhile: their callers were told that they may or may not have happened, not that they will.
+      if (isNoScript(thrown) && !batch.overdue) send('EVAL', applyScript.lua)?.then(answered, lost)
+      else lost(thrown)
+    })
+  }
+
+  /** @returns undefined when nothing can be sent; the batch was failed as not sent then */
+  #clientFor<Request, Reply>(batch: Batch<Request, Reply, CacheNode>): RedisClient | undefined {
+    const client = this.#client
+    if (client !== undefined && isWritable(client)) return client
+    this.#batcher.lose(batch, new NodeError(`node ${this.#options.name} is not connected`, this.#options.name), false)
+    return undefined
+  }
+
+  /** @param send writes the command; `isLate` tells it later whether the caller has been told that there was no answer in time */
+  #bounded(
+    name: string,
+    send: (client: RedisClient, isLate: () => boolean) => Promise<unknown>,
+    timeoutMs: number = this.#options.timeoutMs,
+  ): Promise<unknown> {
+    const client = this.#client
+    if (client === undefined || !isWritable(client) || this.#batcher.stalled || this.#closed) return Promise.reject(this.#notConnected())
+    const { name: node, clock } = this.#options
+    if (this.#commands >= MAX_COMMANDS) {
+      return Promise.reject(new OverloadError(`node ${node}: needs fewer than ${MAX_COMMANDS} commands under way, but got: ${name}`))
+    }
+    this.#commands++
+    return new Promise((resolve, reject) => {
+      let settled = false
+      let overdue = false
+      const giveUp = (): void => {
+        if (settled) return
+        overdue = true
+        reject(new DeadlineError(`node ${node}: no answer to ${name} within ${timeoutMs} ms`))
+        this.#commandOverdue()
+      }
+      const timer = clock.after(timeoutMs, () => clock.soon(giveUp))
+      const settle = (): void => {
+        settled = true
+        timer.cancel()
+        this.#commandSettled(overdue)
+      }
+      send(client, () => overdue).then(
+        (reply) => {
+          resolve(reply)
+          settle()
+        },
+        (thrown) => {
+          reject(nodeError(thrown, node))
+          settle()
+        },
+      )
+    })
+  }
+
+  /** Resolves when every command has been answered or is overdue. */
+  #commandsDone(): Promise<void> {
+    if (this.#commands === this.#overdueCommands) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onCommandsDone = resolve
+    })
+  }
+
+  /** The first command that is overdue starts the time after which the connection is given up. */
+  #commandOverdue(): void {
+    this.#overdueCommands++
+    this.#resetTimer ??= this.#options.clock.after(RESET_AFTER_MS, () => {
+      this.#resetTimer = undefined
+      this.#link.reset('a reply is overdue')
+    })
+    if (this.#commands === this.#overdueCommands) this.#onCommandsDone?.()
+  }
+
+  #commandSettled(overdue: boolean): void {
+    this.#commands--
+    if (overdue) this.#overdueCommands--
+    if (this.#overdueCommands === 0) {
+      this.#resetTimer?.cancel()
+      this.#resetTimer = undefined
+    }
+    if (this.#commands === this.#overdueCommands) this.#onCommandsDone?.()
+  }
+}
+
+/** @returns '' when the account may not ask: then nothing is known, and nothing complained about */
+async function readInfo(client: RedisClient): Promise<string> {
+  try {
+    return String(await client.callBuffer('INFO', []))
+  } catch (thrown) {
+    if (isErrorReply(thrown)) return ''
+    throw thrown
+  }
+}
+
+const OP = { put: 'p', set: 's', drop: 'd' } as const
+
+/** The number of keys, the keys, and four arguments a key: see `scripts/apply.lua`. */
+function applyArguments(changes: readonly Change[]): Argument[] {
+  const args: Argument[] = [changes.length]
+  for (const change of changes) args.push(change.key)
+  for (const change of changes) {
+    if (change.op === 'drop') args.push('d', '', '', '')
+    else args.push(OP[change.op], asBuffer(change.bytes), wholeTtl(change.ttlMs), change.op === 'put' ? expectedBytes(change.expected) : '')
+  }
+  return args
+}
+
+/** PX takes whole numbers from 1: what has less left than that is stored to die at once, so that it still takes an older one's place. */
+function wholeTtl(ttlMs: number): string {
+  return ttlMs === 0 ? '0' : String(Math.max(1, Math.ceil(ttlMs)))
+}
+
+function expectedBytes(expected: bigint | undefined): Argument {
+  if (expected === undefined) return ''
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeBigUInt64BE(expected)
+  return bytes
+}

@@ -1,0 +1,78 @@
+/**
+ * What ioredis says, in Ringtail's words: replies of the scripts as statuses, errors as errors that say whether anything may have happened.
+ */
+import { asError, NodeError, type RingtailError } from '../errors.ts'
+import type { ScriptReply, Status } from './node.ts'
+
+const APPLIED: Status = Object.freeze({ state: 'applied' })
+/** Where `apply.lua` puts a text in place of a version. A version never begins so: it has 63 bits. */
+const FAILED_BYTE = 0xff
+
+/**
+ * First words of error replies that the server gives before it does anything. A list, for the protocol has no other mark; what is not on it
+ * is taken as unknown, which costs a repair, where the other mistake would cost a wrong answer.
+ */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'NOSCRIPT',
+  'LOADING',
+  'BUSY',
+  'READONLY',
+  'NOPERM',
+  'NOAUTH',
+  'OOM',
+  'MISCONF',
+  'MASTERDOWN',
+  'NOREPLICAS',
+  'CLUSTERDOWN',
+  'MOVED',
+  'ASK',
+  'TRYAGAIN',
+  'CROSSSLOT',
+  'WRONGTYPE',
+])
+
+/** @param reply one element of the reply of `apply.lua` */
+export function statusOf(reply: unknown, node: string): Status {
+  if (reply === 1) return APPLIED
+  const bytes = reply as Buffer
+  if (bytes[0] === FAILED_BYTE) return { state: 'failed', error: new NodeError(`node ${node}: ${bytes.toString('utf8', 1)}`, node) }
+  return { state: 'refused', version: bytes.readBigUInt64BE(0) }
+}
+
+/** Whether it is an error that the server replied, as opposed to none that came. */
+export function isErrorReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError'
+}
+
+export function isNoScript(error: unknown): boolean {
+  return isErrorReply(error) && firstWord(error) === 'NOSCRIPT'
+}
+
+/** @param thrown what a command of the client rejected with, after it was written */
+export function nodeError(thrown: unknown, node: string): NodeError {
+  const cause = asError(thrown)
+  if (!isErrorReply(cause)) return new NodeError(`node ${node}: connection lost before the reply`, node, { cause, outcome: 'unknown' })
+  const outcome = REFUSALS.has(firstWord(cause)) ? 'failed' : 'unknown'
+  return new NodeError(`node ${node}: ${cause.message}`, node, { cause, outcome })
+}
+
+/** @returns the status of a change that was not answered @param sent whether it may have reached the node */
+export function unansweredStatus(error: RingtailError, sent: boolean): Status {
+  const refused = error instanceof NodeError && error.outcome === 'failed'
+  return { state: sent && !refused ? 'unknown' : 'failed', error }
+}
+
+/** Bytes as the client wants them, without a copy. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+export function scriptReply(reply: unknown): ScriptReply {
+  if (Array.isArray(reply)) return reply.map(scriptReply)
+  if (reply instanceof Error) throw reply
+  return reply as ScriptReply
+}
+
+function firstWord(error: Error): string {
+  return error.message.split(' ', 1)[0] ?? ''
+}
