@@ -4,8 +4,6 @@
  * An address is where a node is today; its id is who it is. The id may default to the address as it was written, but never follows what
  * the name resolves to: names are looked up anew on every connection, and all their addresses tried. No message shows a password.
  */
-import { lookup as lookupName } from 'node:dns/promises'
-import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { ConfigurationError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
@@ -40,8 +38,11 @@ export type Lookup = (host: string) => Promise<readonly string[]>
 
 /** The system's own resolver, hosts file included; an address is its own. */
 export const systemLookup: Lookup = async (host) => {
+  // Loaded here, so that importing the library is quick also where no node is Redis.
+  const { isIP } = process.getBuiltinModule('node:net')
   if (isIP(host) !== 0) return [host]
-  const found = await lookupName(host, { all: true })
+  const { lookup } = process.getBuiltinModule('node:dns/promises')
+  const found = await lookup(host, { all: true })
   return found.map(({ address }) => address)
 }
 

@@ -189,6 +189,7 @@ export class RedisConnection {
   #sendWrites(batch: Batch<Change, Status, CacheNode>): void {
     const { name } = this.#options
     const args = applyArguments(batch.requests)
+    const { sha1, lua } = applyScript()
     const answered = (replies: unknown): void => {
       const statuses = (replies as unknown[]).map((reply) => statusOf(reply, name))
       this.#batcher.land(batch, statuses)
@@ -196,9 +197,9 @@ export class RedisConnection {
     const lost = (thrown: unknown): void => this.#batcher.lose(batch, nodeError(thrown, name), true)
     const send = (command: string, script: string): Promise<unknown> | undefined =>
       this.#clientFor(batch)?.callBuffer(command, [script, ...args])
-    send('EVALSHA', applyScript.sha1)?.then(answered, (thrown) => {
+    send('EVALSHA', sha1)?.then(answered, (thrown) => {
       // Not for changes that were given up meanwhile: their callers were told that they may or may not have happened, not that they will.
-      if (isNoScript(thrown) && !batch.overdue) send('EVAL', applyScript.lua)?.then(answered, lost)
+      if (isNoScript(thrown) && !batch.overdue) send('EVAL', lua)?.then(answered, lost)
       else lost(thrown)
     })
   }

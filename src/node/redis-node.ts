@@ -220,7 +220,7 @@ class RedisNode implements CacheNode {
 
   async #controlCompareAndSet(name: string, expected: Uint8Array | undefined, next: Uint8Array, call?: NodeCall): Promise<boolean> {
     const args = [expected === undefined ? '0' : '1', asBuffer(expected ?? new Uint8Array()), asBuffer(next)]
-    return (await this.#needed().run(compareAndSetControlScript, [controlKey(name)], args, call?.timeoutMs)) === 1
+    return (await this.#needed().run(compareAndSetControlScript(), [controlKey(name)], args, call?.timeoutMs)) === 1
   }
 
   async #command(name: string, args: readonly Argument[], call?: NodeCall): Promise<unknown> {
