@@ -1,0 +1,29 @@
+/**
+ * What takes part: Ringtail and the libraries it could be compared with.
+ *
+ * A peer file under `peers/` says how one library is set up, as that library's own documentation has it, and wraps it in these two calls.
+ * The wrapping adds what an application would write itself and nothing else: for a plain client that is `JSON.parse` of the reply.
+ */
+import type { Product } from './products.ts'
+
+export interface Contestant {
+  get(key: string): Promise<Product | undefined>
+  set(key: string, product: Product): Promise<unknown>
+  close(): Promise<unknown>
+}
+
+/** The servers a benchmark runs on. The first is shared by all; the others are for those that spread over several. */
+export interface Ground {
+  readonly urls: readonly string[]
+  /** How long what is set lives, ms: longer than any run. */
+  readonly ttlMs: number
+}
+
+export interface Peer {
+  readonly name: string
+  /** Whose versions the report prints, as this workspace imports them. */
+  readonly packages: readonly string[]
+  /** The page of documentation that the set-up follows. */
+  readonly page: string
+  open(ground: Ground): Promise<Contestant>
+}

@@ -1,0 +1,147 @@
+/**
+ * What came out: figures by contestant, and a row for each comparison, with its bar where there is one.
+ */
+import type { Measure } from './closed-loop.ts'
+import type { Machine } from './environment.ts'
+import { ratioOf, type Summary, summaryOf } from './statistics.ts'
+import type { Workload } from './workload.ts'
+
+/** From here on callers keep a process busy. */
+const BUSY_IN_FLIGHT = 64
+/** A process that is its own bottleneck gets about 0.95 of a core. */
+const STARVED_CORES = 0.7
+
+/** One contestant in one workload; figures in the workload's unit. */
+export interface Result extends Summary {
+  readonly workload: string
+  readonly contestant: string
+  readonly unit: string
+  readonly rounds: readonly number[]
+  /** Median processor time a turn, µs, of the process that asks. */
+  readonly cpuUs: number
+  /** Median processor time that it got, in cores. */
+  readonly cores: number
+}
+
+/** Ringtail beside one peer. */
+export interface Row {
+  /** `hits-256/ioredis`; with another set-up of Ringtail than the ordinary one `hits-256/ioredis (ringtail-on-three)`. */
+  readonly name: string
+  /** How many times the peer's figure ours is. */
+  readonly value: number
+  /** What `value` has to be at least; null: nothing is expected. */
+  readonly bar: number | null
+  /** Whether missing the bar fails the run. */
+  readonly gated: boolean
+  readonly ours: number
+  readonly peer: number
+  readonly unit: string
+  /** The lowest and highest ratio of a single round. */
+  readonly spread: readonly [number, number]
+}
+
+export interface Report {
+  readonly command: string
+  readonly quick: boolean
+  readonly rounds: number
+  readonly machine: Machine
+  readonly versions: Readonly<Record<string, string>>
+  readonly setUps: Readonly<Record<string, string>>
+  readonly results: readonly Result[]
+  readonly rows: readonly Row[]
+  /** Why figures may be worth less than they look; empty on a quiet machine. */
+  readonly doubts: readonly string[]
+}
+
+/** @param measures by contestant, one a round */
+export function resultsOf(workload: Workload, measures: ReadonlyMap<string, readonly Measure[]>): Result[] {
+  return [...measures].map(([contestant, each]) => ({
+    workload: workload.name,
+    contestant,
+    unit: workload.unit,
+    ...summaryOf(each.map(({ rate }) => rate)),
+    rounds: each.map(({ rate }) => rate),
+    cpuUs: summaryOf(each.map(({ cpuUs }) => cpuUs)).median,
+    cores: summaryOf(each.map(({ cores }) => cores)).median,
+  }))
+}
+
+/** Each of ours beside each peer. Bars are those of the first of ours. @param judged whether bars count: they do not in a smoke run */
+export function rowsOf(workload: Workload, results: readonly Result[], ours: readonly string[], judged: boolean): Row[] {
+  const find = (name: string) => results.find((result) => result.contestant === name && result.workload === workload.name)
+  return ours.flatMap((name, at) => {
+    const mine = find(name)
+    if (mine === undefined) return []
+    return results
+      .filter((result) => result.workload === workload.name && !ours.includes(result.contestant))
+      .map((theirs): Row => {
+        const ratio = ratioOf(mine.rounds, theirs.rounds)
+        const bar = at === 0 ? (workload.bars[theirs.contestant] ?? null) : null
+        return {
+          name: `${workload.name}/${theirs.contestant}${at === 0 ? '' : ` (${name})`}`,
+          value: ratio.median,
+          bar,
+          gated: judged && bar !== null,
+          ours: mine.median,
+          peer: theirs.median,
+          unit: workload.unit,
+          spread: [ratio.min, ratio.max],
+        }
+      })
+  })
+}
+
+/** The gated rows that did not reach their bar. A ratio that is not a number did not. */
+export function missedBars(rows: readonly Row[]): Row[] {
+  return rows.filter(({ gated, bar, value }) => gated && bar !== null && !(value >= bar))
+}
+
+/**
+ * What to doubt a workload's figures for, if anything. With many callers in flight the process that asks is the bottleneck; where it got
+ * far less than a core, others had it, every caller waited for the scheduler rather than for the library, and all ratios drift towards 1.
+ */
+export function doubtsOf(workload: Workload, results: readonly Result[]): string[] {
+  if (workload.inFlight < BUSY_IN_FLIGHT) return []
+  const starved = results.filter((result) => result.workload === workload.name && result.cores < STARVED_CORES)
+  return starved.map(({ contestant, cores }) => `${workload.name}: ${contestant} got ${cores.toFixed(2)} of a core: the machine was busy`)
+}
+
+/** A workload's figures, a line a contestant, beside those of `reference`. */
+export function tableOf(workload: Workload, results: readonly Result[], reference: string): string {
+  const own = results.filter((result) => result.workload === workload.name)
+  const base = own.find((result) => result.contestant === reference)
+  const head = ['', `median ${workload.unit}`, 'lowest – highest round', base === undefined ? '' : `× ${reference}`, 'CPU µs', 'cores']
+  const lines = own.map((result) => [
+    `  ${result.contestant}`,
+    whole(result.median),
+    `${whole(result.min)} – ${whole(result.max)}`,
+    base === undefined ? '' : ratio(result.median / base.median),
+    result.cpuUs.toFixed(1),
+    result.cores.toFixed(2),
+  ])
+  return [workload.title, ...aligned([head, ...lines])].join('\n')
+}
+
+/** The comparisons that have a bar, a line each. */
+export function verdictsOf(rows: readonly Row[]): string {
+  return rows
+    .filter(({ bar }) => bar !== null)
+    .map((row) => {
+      const verdict = row.gated ? (missedBars([row]).length === 0 ? 'met' : 'MISSED') : 'not judged'
+      return `${row.name}: ${ratio(row.value)} (rounds ${row.spread.map(ratio).join(' – ')}), needs ${row.bar}: ${verdict}`
+    })
+    .join('\n')
+}
+
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('   '))
+}
+
+function whole(figure: number): string {
+  return Math.round(figure).toLocaleString('en-US')
+}
+
+function ratio(value: number): string {
+  return value.toFixed(2)
+}

@@ -1,0 +1,18 @@
+/**
+ * What is measured. One file a workload under `workloads/`; each states what it asks of a contestant and what is expected of Ringtail.
+ */
+import type { Caller } from './closed-loop.ts'
+import type { Contestant } from './contestant.ts'
+import type { Catalogue } from './products.ts'
+
+export interface Workload {
+  /** For `--only` and for the names of rows: `hits-256`. */
+  readonly name: string
+  readonly title: string
+  /** Of the figures: `gets/s`. More is better. */
+  readonly unit: string
+  readonly inFlight: number
+  /** By peer: how many times its figure Ringtail's has to be. */
+  readonly bars: Readonly<Record<string, number>>
+  callerOf(contestant: Contestant, catalogue: Catalogue): Caller
+}

@@ -1,0 +1,101 @@
+/**
+ * `npm run bench`: Ringtail beside the libraries it could be compared with.
+ *
+ * Everybody reads and writes the same objects on the same Redis server, each from a process of its own, in interleaved rounds; so the
+ * ratios hold on other machines, the figures do not. Who takes part in what stands in `line-up.ts`.
+ */
+import { type RedisServer, startRedisServer } from 'ringtail/testing'
+import { type BenchOptions, parseOptions, UsageError, usage } from './harness/arguments.ts'
+import type { Measure } from './harness/closed-loop.ts'
+import type { Ground } from './harness/contestant.ts'
+import { ContestantProcess, type Opened } from './harness/contestant-process.ts'
+import { machine, versionsOf } from './harness/environment.ts'
+import { doubtsOf, missedBars, type Report, type Result, type Row, resultsOf, rowsOf, tableOf, verdictsOf } from './harness/report.ts'
+import { interleavedRounds, type RoundsPlan, type Run } from './harness/rounds.ts'
+import { OURS, PEERS, REFERENCE, WORKLOADS } from './line-up.ts'
+
+const PLAN: RoundsPlan = { rounds: 7, warmUpMs: 1_000, runMs: 750 }
+const QUICK_PLAN: RoundsPlan = { rounds: 1, warmUpMs: 0, runMs: 40 }
+const SERVERS = 3
+const TTL_MS = 3_600_000
+const MAX_MEMORY = 256 * 1024 * 1024
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  const names = WORKLOADS.map(({ name }) => name)
+  let options: BenchOptions | 'help'
+  try {
+    options = parseOptions(args, names)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(`bench: ${error.message}`)
+    return 2
+  }
+  if (options === 'help') {
+    console.log(usage(names))
+    return 0
+  }
+  const report = await measured(options, `npm run bench${args.length === 0 ? '' : ` -- ${args.join(' ')}`}`)
+  if (options.json) console.log(JSON.stringify(report))
+  const missed = missedBars(report.rows)
+  for (const { name, value, bar } of missed) console.error(`bench: ${name} needs ${bar}, but got: ${value.toFixed(2)}`)
+  return missed.length === 0 ? 0 : 1
+}
+
+async function measured(options: BenchOptions, command: string): Promise<Report> {
+  const say = options.json ? console.error : console.log
+  const plan = options.quick ? QUICK_PLAN : PLAN
+  const servers: RedisServer[] = []
+  const contestants: ContestantProcess[] = []
+  try {
+    for (let i = 0; i < SERVERS; i++) servers.push(await startRedisServer({ maxMemory: MAX_MEMORY }))
+    for (const name of Object.keys(PEERS)) contestants.push(new ContestantProcess(name))
+    const opened = await openAll(contestants, { urls: servers.map(({ url }) => url), ttlMs: TTL_MS })
+    const versions = versionsIn(opened, servers[0]!)
+    const host = machine()
+    say(heading({ command, machine: host, versions }))
+    const results: Result[] = []
+    const rows: Row[] = []
+    const doubts: string[] = []
+    for (const workload of WORKLOADS.filter(({ name }) => options.workloads.includes(name))) {
+      const measures = await interleavedRounds(runsOf(workload.name, contestants), plan)
+      results.push(...resultsOf(workload, measures))
+      rows.push(...rowsOf(workload, results, OURS, !options.quick))
+      doubts.push(...doubtsOf(workload, results))
+      say(`\n${tableOf(workload, results, REFERENCE)}`)
+    }
+    say(['', verdictsOf(rows), ...doubts].join('\n'))
+    const setUps = Object.fromEntries([...opened].map(([name, { page }]) => [name, page]))
+    return { command, quick: options.quick, rounds: plan.rounds, machine: host, versions, setUps, results, rows, doubts }
+  } finally {
+    await Promise.allSettled(contestants.map((each) => each.close()))
+    await Promise.allSettled(servers.map((server) => server.stop()))
+  }
+}
+
+/** One after the other: filling is work, and the server is one. */
+async function openAll(contestants: readonly ContestantProcess[], ground: Ground): Promise<Map<string, Opened>> {
+  const opened = new Map<string, Opened>()
+  for (const each of contestants) opened.set(each.name, await each.open(ground))
+  return opened
+}
+
+function versionsIn(opened: ReadonlyMap<string, Opened>, server: RedisServer): Record<string, string> {
+  const versions = versionsOf([])
+  for (const each of opened.values()) Object.assign(versions, each.versions)
+  return { ...versions, [server.engine]: server.version }
+}
+
+function runsOf(workload: string, contestants: readonly ContestantProcess[]): Map<string, Run<Measure>> {
+  return new Map(contestants.map((each) => [each.name, (ms) => each.run(workload, ms)]))
+}
+
+function heading({
+  command,
+  machine: { cpu, cores, memoryGiB, system },
+  versions,
+}: Pick<Report, 'command' | 'machine' | 'versions'>): string {
+  const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return `${command}\n${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}\n${packages.join(', ')}`
+}

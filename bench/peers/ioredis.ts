@@ -1,0 +1,31 @@
+/**
+ * ioredis 6, the client that Ringtail itself is built on: plain, and with the auto-pipelining that its README offers.
+ */
+import { Redis } from 'ioredis-6'
+import type { Contestant, Ground, Peer } from '../harness/contestant.ts'
+
+export const ioredis: Peer = {
+  name: 'ioredis',
+  packages: ['ioredis-6'],
+  page: 'https://github.com/redis/ioredis/tree/v6.0.0#connect-to-redis',
+  open: (ground) => open(ground, 'ioredis', false),
+}
+
+export const ioredisAutoPipelining: Peer = {
+  name: 'ioredis-auto-pipelining',
+  packages: ['ioredis-6'],
+  page: 'https://github.com/redis/ioredis/tree/v6.0.0#autopipelining',
+  open: (ground) => open(ground, 'ioredis-auto', true),
+}
+
+async function open({ urls, ttlMs }: Ground, prefix: string, enableAutoPipelining: boolean): Promise<Contestant> {
+  const client = new Redis(urls[0]!, { enableAutoPipelining })
+  return {
+    async get(key) {
+      const text = await client.get(`${prefix}:${key}`)
+      return text === null ? undefined : JSON.parse(text)
+    },
+    set: (key, product) => client.set(`${prefix}:${key}`, JSON.stringify(product), 'PX', ttlMs),
+    close: () => client.quit(),
+  }
+}

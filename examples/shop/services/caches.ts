@@ -1,0 +1,59 @@
+/**
+ * The shop's caches: one tier, and for each kind of data the strategy that suits it.
+ *
+ * | cache | holds | strategy | why |
+ * |---|---|---|---|
+ * | shop-page | product, price, reviews | read-through, joined by SQL | dear to make, hardly ever changed |
+ * | shop-stock | stock of a product | write-through, refreshed after each order | orders change it by SQL of their own; the row's version keeps the newest |
+ * | shop-profile | user profiles | write-around | read at each visit, seldom changed, then often not read again soon |
+ * | shop-cart | carts | write-through, `update` | changed by compare-and-set, read back at once |
+ * | shop-order | placed orders | cache-aside | loaded by the service's own code, never changed again |
+ */
+import {
+  type Cache,
+  cacheAside,
+  postgresReader,
+  postgresStore,
+  readThrough,
+  shardedReader,
+  shardedStore,
+  type Tier,
+  writeAround,
+  writeThrough,
+} from 'ringtail'
+import type { Profile } from '../database/load.ts'
+import type { PlacedOrder } from '../database/orders.ts'
+import { PAGES, type ProductPage, pageOf, type StockLevel } from '../database/product-page.ts'
+import { CARTS_TABLE, STOCK_TABLE, USERS_TABLE } from '../database/schema.ts'
+import { type Shard, shardOf } from '../database/shards.ts'
+import type { Cart } from './cart.ts'
+
+export interface ShopCaches {
+  readonly pages: Cache<ProductPage>
+  readonly stock: Cache<StockLevel>
+  readonly profiles: Cache<Profile>
+  readonly carts: Cache<Cart>
+  readonly orders: Cache<PlacedOrder>
+}
+
+export const CACHE_NAMES = ['shop-page', 'shop-stock', 'shop-profile', 'shop-cart', 'shop-order'] as const
+
+export function openCaches(tier: Tier, shards: readonly Shard[]): ShopCaches {
+  const partitioned = { shardOf: (id: string) => shardOf(id, shards.length) }
+  const readers = shards.map(({ id, pool }) => ({
+    id,
+    store: postgresReader<ProductPage>({ pool, name: 'page', query: PAGES, key: 'id', row: pageOf }),
+  }))
+  const tables = <V>(table: Omit<Parameters<typeof postgresStore>[0], 'pool'>) =>
+    shardedStore(
+      shards.map(({ id, pool }) => ({ id, store: postgresStore<V>({ pool, ...table }) })),
+      partitioned,
+    )
+  return {
+    pages: tier.cache('shop-page', { strategy: readThrough(shardedReader(readers, partitioned)), ttl: '10m', grace: '1h' }),
+    stock: tier.cache('shop-stock', { strategy: writeThrough(tables<StockLevel>(STOCK_TABLE)), ttl: '10m', grace: '1m' }),
+    profiles: tier.cache('shop-profile', { strategy: writeAround(tables<Profile>(USERS_TABLE)), ttl: '30m', grace: '1h' }),
+    carts: tier.cache('shop-cart', { strategy: writeThrough(tables<Cart>(CARTS_TABLE)), ttl: '1h' }),
+    orders: tier.cache('shop-order', { strategy: cacheAside(), ttl: '1h' }),
+  }
+}

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { createTier, memoryNode, type Tier } from 'ringtail'
+import { generateProducts } from '../data/generator.ts'
+import type { Workload } from '../data/workload.ts'
+import { loadShop } from '../database/load.ts'
+import { startPostgresServers } from '../database/postgres-servers.ts'
+import { createSchema, createTables } from '../database/schema.ts'
+import { connectShards, disconnectShards, type Shard } from '../database/shards.ts'
+import { UndoStack } from '../lifecycle/undo.ts'
+import { openCaches, type ShopCaches } from './caches.ts'
+import { Carts } from './carts.ts'
+import { OrderDesk } from './order-desk.ts'
+import { ProductPages } from './product-pages.ts'
+import { Profiles } from './profiles.ts'
+import { Refusal } from './refusal.ts'
+
+const undo = new UndoStack()
+const products = generateProducts(40, 1)
+const STOCK = 50
+let shards: Shard[]
+let tier: Tier
+let caches: ShopCaches
+
+before(async () => {
+  const urls = await startPostgresServers(2, undo, new AbortController().signal)
+  shards = connectShards(urls)
+  undo.add({ what: 'connections', stop: () => disconnectShards(shards) })
+  for (const [index, shard] of shards.entries()) {
+    await createSchema(shard, urls[index]!)
+    await createTables(shard)
+  }
+  const workload = { products, initialStock: new Int32Array(products.length).fill(STOCK), customers: [{ id: 'C1', country: 'France' }] }
+  await loadShop(shards, workload as unknown as Workload, 1, () => {})
+  tier = await createTier({ nodes: ['a', 'b', 'c'].map((id) => memoryNode({ id })) })
+  undo.add({ what: 'tier', stop: () => tier.close() })
+  caches = openCaches(tier, shards)
+})
+after(async () => assert.deepEqual(await undo.run(), []))
+
+test('a page is the same from the database, as a miss and as a hit', async () => {
+  const pages = new ProductPages(caches, shards)
+  const { id, name, price } = products[0]!
+  const [miss, hit, straight] = [await pages.read(id), await pages.read(id), await pages.readStraight(id)]
+  assert.deepEqual([miss.outcome, hit.outcome], ['miss', 'hit'])
+  assert.deepEqual(miss.product, straight)
+  assert.deepEqual(hit.product, JSON.parse(JSON.stringify(straight)))
+  assert.deepEqual([hit.product?.name, hit.product?.price.amount, hit.product?.stock], [name, price, STOCK])
+  assert.ok(hit.product!.reviews.count >= 1 && hit.product!.reviews.average! >= 1 && hit.product!.reviews.latest.length >= 1)
+})
+
+test('a product that does not exist is remembered as such', async () => {
+  const pages = new ProductPages(caches, shards)
+  assert.deepEqual(await pages.read('none'), { product: undefined, outcome: 'miss' })
+  assert.deepEqual(await pages.read('none'), { product: undefined, outcome: 'negative' })
+  assert.equal(await pages.readStraight('none'), undefined)
+})
+
+test('once orders are answered, each page shows the stock that they left, and shows it as a hit', async () => {
+  const [pages, carts, desk] = [new ProductPages(caches, shards), new Carts(caches, shards), new OrderDesk(caches, shards)]
+  const ids = products.slice(0, 6).map(({ id }) => id)
+  for (const id of ids) await pages.read(id)
+  await Promise.all(
+    Array.from({ length: 30 }, async (_, index) => {
+      const id = `order-${index}`
+      const lines = [ids[index % 6]!, ids[(index + 1) % 6]!].map((productId) => ({ productId, quantity: 3 }))
+      await carts.add(id, 'C1', lines)
+      await desk.place({ orderId: id, cartId: id, userId: 'C1' })
+      for (const { productId } of lines) assert.equal((await pages.read(productId)).outcome, 'hit')
+    }),
+  )
+  for (const id of ids) {
+    const [{ product, outcome }, straight] = [await pages.read(id), await pages.readStraight(id)]
+    assert.equal(outcome, 'hit')
+    assert.equal(product?.stock, straight?.stock)
+    assert.equal(product?.stock, STOCK - 30)
+  }
+})
+
+test('an order empties its cart, is found under its id, and is answered the same when it is sent again', async () => {
+  const [carts, desk] = [new Carts(caches, shards), new OrderDesk(caches, shards)]
+  await carts.add('once', 'C1', [{ productId: products[10]!.id, quantity: 2 }])
+  const form = { orderId: 'once', cartId: 'once', userId: 'C1' }
+  assert.deepEqual(await desk.place(form), { status: 'accepted', short: [] })
+  await assert.rejects(carts.show('once'), Refusal)
+  assert.deepEqual(await desk.place(form), { status: 'accepted', short: [] })
+  const { status, lines } = await desk.find('once')
+  assert.deepEqual([status, lines], ['accepted', [{ productId: products[10]!.id, quantity: 2 }]])
+  await assert.rejects(desk.place({ ...form, orderId: 'another' }), /needs something in the cart/)
+  await assert.rejects(desk.place({ ...form, userId: 'somebody else' }), Refusal)
+})
+
+test('an order that is refused leaves its cart, and the pages show the stock as it was', async () => {
+  const [pages, carts, desk] = [new ProductPages(caches, shards), new Carts(caches, shards), new OrderDesk(caches, shards)]
+  const [enough, short] = [products[20]!.id, products[21]!.id]
+  await carts.add('refused', 'C1', [{ productId: enough, quantity: 1 }])
+  await carts.set('refused', 'C1', { productId: short, quantity: STOCK + 1 })
+  assert.deepEqual(await desk.place({ orderId: 'refused', cartId: 'refused', userId: 'C1' }), { status: 'refused', short: [short] })
+  assert.equal((await carts.show('refused')).lines.length, 2)
+  assert.equal((await pages.read(enough)).product?.stock, STOCK)
+})
+
+test('a cart update comes to the same through the tier and straight on the database', async () => {
+  const carts = new Carts(caches, shards)
+  const line = { productId: products[3]!.id, quantity: 4 }
+  assert.deepEqual((await carts.setStraight('straight', 'C1', line)).changed, (await carts.set('cached', 'C1', line)).changed)
+  assert.deepEqual((await carts.show('straight')).lines, (await carts.show('cached')).lines)
+})
+
+test('a profile that is changed is read as changed', async () => {
+  const profiles = new Profiles(caches, shards)
+  assert.equal((await profiles.read('C1')).profile.language, 'en')
+  await profiles.change('C1', { language: 'fr' })
+  assert.equal((await profiles.read('C1')).profile.language, 'fr')
+  assert.equal((await profiles.readStraight('C1')).language, 'fr')
+  await assert.rejects(profiles.read('nobody'), Refusal)
+})
