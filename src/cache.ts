@@ -66,27 +66,14 @@ export class Cache<V> {
 
   /** @returns the value; undefined when there is none, in the cache or behind it. Rejects only if neither can answer. */
   get(key: string, call?: CallOptions): Promise<V | undefined> {
-    const startMs = this.#clock.monotonic()
-    return this.#read(key, undefined, call).then(
-      (read) => {
-        this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
-        return read.value
-      },
-      (error) => this.#readFailed(error, startMs),
-    )
+    if (call !== undefined) return this.#read(key, undefined, call).then((read) => read.value)
+    return new Promise((resolve, reject) => this.#readTo(key, (read) => resolve(read.value), reject))
   }
 
   /** Like `get`, and tells how the value was come by. */
   async getWithOutcome(key: string, call?: CallOptions): Promise<ReadOutcome<V>> {
-    const startMs = this.#clock.monotonic()
-    try {
-      const read = await this.#read(key, undefined, call)
-      const outcome = outcomeOf(read)
-      this.#outcomes.record(outcome, read.node, this.#clock.monotonic() - startMs)
-      return { value: read.value, outcome, node: read.node }
-    } catch (error) {
-      return this.#readFailed(error, startMs)
-    }
+    const read = await this.#read(key, undefined, call)
+    return { value: read.value, outcome: outcomeOf(read), node: read.node }
   }
 
   /** @returns the values there are; a key without one is absent. Rejects with the first error only if some key could not be answered. */
@@ -103,18 +90,11 @@ export class Cache<V> {
    * @param load may return undefined for "there is none", which is not cached
    */
   getOrSet<T extends V | undefined>(key: string, load: (context: LoaderContext) => T | Promise<T>, options?: PutOptions): Promise<T> {
-    const startMs = this.#clock.monotonic()
     const loader: Loader<V> = async ([only], context) => {
       const value = await load(context)
       return new Map(value === undefined ? [] : [[only!, value as V]])
     }
-    return this.#read(key, loader, options, timesOf(options, this.name)).then(
-      (read) => {
-        this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
-        return read.value as T
-      },
-      (error) => this.#readFailed(error, startMs),
-    )
+    return this.#read(key, loader, options).then((read) => read.value as T)
   }
 
   /** @param loadMany is given the keys that are missing, all in one call; what it leaves out stays missing */
@@ -124,7 +104,7 @@ export class Cache<V> {
     options?: PutOptions,
   ): Promise<Map<string, V>> {
     const loader: Loader<V> = async (missing, context) => loadMany(missing, context)
-    return this.#readMany(keys, loader, options, timesOf(options, this.name))
+    return this.#readMany(keys, loader, options)
   }
 
   /** Loads the keys anew from the store, whatever is cached, and caches what comes. @returns the values there are */
@@ -193,26 +173,32 @@ export class Cache<V> {
     return { ...counts, strategy: this.#strategy.name, store: store === undefined ? undefined : { ...store, keysAvoided } }
   }
 
-  #read(key: string, loader: Loader<V> | undefined, call: CallOptions | undefined, times?: PutTimes): Promise<Read<V>> {
-    try {
-      if (call === undefined && loader === undefined) return this.#strategy.read(key)
-      const readCall: ReadCall<V> = { deadlineMs: this.#callOf(call)?.deadlineMs, loader, times }
-      return this.#within(this.#strategy.read(key, readCall), call)
-    } catch (error) {
-      return Promise.reject(error)
+  /** One read, measured: its outcome is recorded here and nowhere else. @throws ConfigurationError for a key that cannot be one */
+  #readTo(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
+    const startMs = this.#clock.monotonic()
+    const settled = (read: Read<V>): void => {
+      this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
+      settle(read)
     }
+    const failed = (error: unknown): void => {
+      this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
+      fail(error)
+    }
+    this.#strategy.read(key, settled, failed, call)
   }
 
-  async #readMany(
-    keys: Iterable<string>,
-    loader: Loader<V> | undefined,
-    call: CallOptions | undefined,
-    times?: PutTimes,
-  ): Promise<Map<string, V>> {
+  #read(key: string, loader: Loader<V> | undefined, options: PutOptions | undefined): Promise<Read<V>> {
+    const work = new Promise<Read<V>>((resolve, reject) => {
+      this.#readTo(key, resolve, reject, { ...this.#callOf(options), loader })
+    })
+    return this.#within(work, options)
+  }
+
+  async #readMany(keys: Iterable<string>, loader: Loader<V> | undefined, options: PutOptions | undefined): Promise<Map<string, V>> {
     const startMs = this.#clock.monotonic()
     const list = distinct(keys)
-    const readCall: ReadCall<V> = { deadlineMs: this.#callOf(call)?.deadlineMs, loader, times }
-    const settled = await this.#within(this.#strategy.readMany(list, readCall), call)
+    const readCall: ReadCall<V> = { ...this.#callOf(options), loader }
+    const settled = await this.#within(this.#strategy.readMany(list, readCall), options)
     const ms = this.#clock.monotonic() - startMs
     const values = new Map<string, V>()
     let failure: { readonly error: Error } | undefined
@@ -252,11 +238,6 @@ export class Cache<V> {
       results.set(key, failed ? { ok: false, error: each.error } : OK)
     }
     return results
-  }
-
-  #readFailed(error: unknown, startMs: number): never {
-    this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
-    throw error
   }
 
   #callOf(options: PutOptions | undefined): StrategyCall | undefined {

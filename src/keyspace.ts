@@ -84,9 +84,28 @@ export class Keyspace<V> {
     return this.#parts.nextVersion()
   }
 
-  /** @throws ConfigurationError for a key that cannot be one */
-  find(key: string, call?: ClusterCall): Promise<Found<V>> {
-    return this.#parts.cluster.fetch(this.#parts.keys.encode(key), call).then(this.#judge)
+  /**
+   * The hot path, hence no promise: one of the two is called exactly once, possibly before `find` returns; neither may throw.
+   * @param fail hears of a misconfigured validation, and of nothing else
+   * @throws ConfigurationError for a key that cannot be one
+   */
+  find(key: string, settle: (found: Found<V>) => void, fail: (error: unknown) => void, call?: ClusterCall): void {
+    const judged = (fetched: Fetched): void => {
+      let found: Found<V>
+      try {
+        found = this.#judge(fetched)
+      } catch (thrown) {
+        fail(thrown)
+        return
+      }
+      settle(found)
+    }
+    this.#parts.cluster.fetch(this.#parts.keys.encode(key), judged, call)
+  }
+
+  /** `find` as a promise, for what is not hot. */
+  findOne(key: string, call?: ClusterCall): Promise<Found<V>> {
+    return new Promise((resolve, reject) => this.find(key, resolve, reject, call))
   }
 
   /** In the order of `keys`. */

@@ -41,8 +41,11 @@ export interface Cluster {
   readonly nodes: readonly CacheNode[]
   readonly replicas: number
   ownersOf(key: string): readonly CacheNode[]
-  /** Reads one key from the first owner that answers within the try's timeout. Never rejects: see `failure`. */
-  fetch(key: string, call?: ClusterCall): Promise<Fetched>
+  /**
+   * Reads one key from the first owner that answers within the try's timeout. The hot path, hence no promise: `settle` is called exactly
+   * once, possibly before `fetch` returns, with the failure in `Fetched` if there was one. It must not throw.
+   */
+  fetch(key: string, settle: (fetched: Fetched) => void, call?: ClusterCall): void
   /** In the order of `keys`, one request a node; keys whose node failed are asked of their next owners, those only. Never rejects. */
   fetchMany(keys: readonly string[], call?: ClusterCall): Promise<Fetched[]>
   /**

@@ -2,7 +2,7 @@
  * One single-key read under way: asks the key's owners one after the other until one answers.
  *
  * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise below the
- * keyspace. The clock is read only once something has failed.
+ * cache. The clock is read only once something has failed.
  */
 import type { Clock } from '../clock.ts'
 import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'

@@ -5,6 +5,7 @@ import type { TierEvents } from '../events.ts'
 import type { CacheNode, Change, NodeCall, Receiver, Status } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
+import type { ClusterCall, Fetched } from './cluster.ts'
 import { RingCluster } from './ring-cluster.ts'
 
 /** A node whose answers the test writes: only what a cluster calls. */
@@ -71,6 +72,9 @@ function scripted(replicas = 3) {
   return { nodes, clock, cluster, missed, failures }
 }
 
+/** `fetch` as a promise. */
+const reads = (cluster: RingCluster, key: string, call?: ClusterCall) =>
+  new Promise<Fetched>((resolve) => cluster.fetch(key, resolve, call))
 const put = (key: string): Change & { op: 'put' } => ({ op: 'put', key, bytes: Buffer.from('bytes'), ttlMs: 1_000 })
 const bytes = Buffer.from('value')
 const unreachable: Status = { state: 'failed', error: new NodeError('refused', 'x') }
@@ -78,7 +82,7 @@ const unreachable: Status = { state: 'failed', error: new NodeError('refused', '
 test('a read is answered by the first owner and asks no other', async () => {
   const { nodes, cluster } = scripted()
   nodes[1]!.bytes.set('k1', bytes)
-  const fetched = await cluster.fetch('k1')
+  const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.bytes, bytes)
   assert.equal(fetched.node?.id, 'n1')
   assert.deepEqual(
@@ -92,7 +96,7 @@ test('an owner that fails is followed by the next, and counted', async () => {
   nodes[1]!.reads = 'fail'
   nodes[2]!.reads = 'fail'
   nodes[3]!.bytes.set('k1', bytes)
-  const fetched = await cluster.fetch('k1')
+  const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.bytes, bytes)
   assert.equal(fetched.node?.id, 'n3')
   assert.deepEqual(failures, ['n1', 'n2'])
@@ -101,7 +105,7 @@ test('an owner that fails is followed by the next, and counted', async () => {
 test('a miss on the first owner that answers is a miss', async () => {
   const { nodes, cluster } = scripted()
   nodes[2]!.bytes.set('k1', bytes)
-  const fetched = await cluster.fetch('k1')
+  const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.bytes, undefined)
   assert.equal(fetched.node?.id, 'n1')
   assert.equal(fetched.failure, undefined)
@@ -110,7 +114,7 @@ test('a miss on the first owner that answers is a miss', async () => {
 test('when no owner answers the read says so and does not reject', async () => {
   const { nodes, cluster } = scripted()
   for (const node of nodes) node.reads = 'fail'
-  const fetched = await cluster.fetch('k1')
+  const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.node, undefined)
   assert.ok(fetched.failure instanceof UnavailableError)
 })
@@ -118,7 +122,7 @@ test('when no owner answers the read says so and does not reject', async () => {
 test('a caller with 30 ms gives the first try no more, and the second what is left', async () => {
   const { nodes, cluster, clock } = scripted()
   nodes[1]!.reads = 'hold'
-  const reading = cluster.fetch('k1', { deadlineMs: 30 })
+  const reading = reads(cluster, 'k1', { deadlineMs: 30 })
   assert.deepEqual(nodes[1]!.timeouts, [30])
   await clock.advance(20)
   nodes[1]!.waiting[0]!.receiver.failed(new DeadlineError('late'), nodes[1]!.node)
@@ -130,17 +134,17 @@ test('the last owner is given all the time that is left', async () => {
   const { nodes, cluster } = scripted()
   nodes[1]!.reads = 'fail'
   nodes[2]!.reads = 'fail'
-  await cluster.fetch('k1')
+  await reads(cluster, 'k1')
   assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts, nodes[3]!.timeouts], [[undefined], [50], [200]])
   const alone = scripted(1)
-  await alone.cluster.fetch('k1')
+  await reads(alone.cluster, 'k1')
   assert.deepEqual(alone.nodes[1]!.timeouts, [250])
 })
 
 test('past the deadline no further owner is asked', async () => {
   const { nodes, cluster, clock } = scripted()
   nodes[1]!.reads = 'hold'
-  const reading = cluster.fetch('k1', { deadlineMs: 30 })
+  const reading = reads(cluster, 'k1', { deadlineMs: 30 })
   await clock.advance(30)
   nodes[1]!.waiting[0]!.receiver.failed(new DeadlineError('late'), nodes[1]!.node)
   const fetched = await reading

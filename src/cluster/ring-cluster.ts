@@ -53,12 +53,10 @@ export class RingCluster implements Cluster {
     return this.#ring.ownersOf(key)
   }
 
-  fetch(key: string, call?: ClusterCall): Promise<Fetched> {
-    return new Promise((resolve) => {
-      const hurried = call?.deadlineMs !== undefined
-      const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
-      new OwnerWalk(key, this.#ring.ownersOf(key), deadlineMs, this.#context, resolve).start(hurried)
-    })
+  fetch(key: string, settle: (fetched: Fetched) => void, call?: ClusterCall): void {
+    const hurried = call?.deadlineMs !== undefined
+    const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
+    new OwnerWalk(key, this.#ring.ownersOf(key), deadlineMs, this.#context, settle).start(hurried)
   }
 
   async fetchMany(keys: readonly string[], call?: ClusterCall): Promise<Fetched[]> {

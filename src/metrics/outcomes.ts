@@ -36,6 +36,9 @@ export interface CacheMetrics extends Readonly<OutcomeCounts> {
 export class Outcomes {
   readonly #totals = noCounts()
   readonly #byNode = new Map<string, OutcomeCounts>()
+  /** Answers come in batches, so mostly the node is that of the last one. */
+  #lastNode: string | undefined
+  #lastCounts = this.#totals
   readonly hit = new Histogram()
   readonly miss = new Histogram()
   readonly write = new Histogram()
@@ -65,11 +68,14 @@ export class Outcomes {
   }
 
   #countsOf(node: string): OutcomeCounts {
+    if (node === this.#lastNode) return this.#lastCounts
     let counts = this.#byNode.get(node)
     if (counts === undefined) {
       counts = noCounts()
       this.#byNode.set(node, counts)
     }
+    this.#lastNode = node
+    this.#lastCounts = counts
     return counts
   }
 

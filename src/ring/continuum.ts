@@ -78,6 +78,7 @@ export class Continuum<M extends RingMember> implements PointRing<M> {
   }
 
   ownersOf(key: string): readonly M[] {
+    if (this.members.length === 1) return this.members
     const hash = this.#hash(key)
     const positions = this.#positions
     let point = this.#firstPoint[(hash * this.#bucketsPerUnit) | 0]!

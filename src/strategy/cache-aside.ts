@@ -25,8 +25,8 @@ class CacheAside<V> implements Strategy<V> {
     this.#reading = new Reading(parts, undefined, false)
   }
 
-  read(key: string, call?: ReadCall<V>): Promise<Read<V>> {
-    return this.#reading.read(key, call)
+  read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
+    this.#reading.read(key, settle, fail, call)
   }
 
   readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
@@ -57,7 +57,7 @@ class CacheAside<V> implements Strategy<V> {
   async update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V> {
     const { keyspace, clock } = this.#parts
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const found = await keyspace.find(key, call)
+      const found = await keyspace.findOne(key, call)
       if (found.state === 'unreachable') throw found.failure ?? new UnavailableError('no owner of the key answered')
       const value = await change(found.value)
       const begunMs = clock.now()

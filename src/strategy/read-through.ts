@@ -25,8 +25,8 @@ class ReadThrough<V> implements Strategy<V> {
     this.#reading = new Reading(parts, reader, false)
   }
 
-  read(key: string, call?: ReadCall<V>): Promise<Read<V>> {
-    return this.#reading.read(key, call)
+  read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
+    this.#reading.read(key, settle, fail, call)
   }
 
   readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {

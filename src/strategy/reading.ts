@@ -22,10 +22,12 @@ export class Reading<V> {
     this.loads = new Loads(parts, reader, ordered)
   }
 
-  read(key: string, call?: ReadCall<V>): Promise<Read<V>> {
-    return this.#parts.keyspace
-      .find(key, call)
-      .then((found) => (found.state === 'fresh' && !found.negative ? found : this.#resolve(key, found, call)))
+  read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
+    const found = (found: Found<V>): void => {
+      if (found.state === 'fresh' && !found.negative) settle(found)
+      else this.#resolveOne(key, found, call).then(settle, fail)
+    }
+    this.#parts.keyspace.find(key, found, fail, call)
   }
 
   async readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
@@ -57,6 +59,10 @@ export class Reading<V> {
   storeCounts(): StoreCounts | undefined {
     if (this.#reader === undefined) return undefined
     return { queries: this.loads.queries, keysLoaded: this.loads.keysLoaded, shards: this.#reader.stats() }
+  }
+
+  async #resolveOne(key: string, found: Found<V>, call: ReadCall<V> | undefined): Promise<Read<V>> {
+    return this.#resolve(key, found, call)
   }
 
   #resolve(key: string, found: Found<V>, call: ReadCall<V> | undefined): Read<V> | Promise<Read<V>> {

@@ -51,7 +51,7 @@ export class Saving<V> {
     if (!this.#store.versioned) {
       throw new UnsupportedError(`cache '${cache}': update needs a store with row versions, and ${this.#store.name} has none`)
     }
-    const cached = await keyspace.find(key, call)
+    const cached = await keyspace.findOne(key, call)
     let row = cached.version === 0n ? undefined : { value: cached.value as V, version: cached.version }
     let known = row !== undefined
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {

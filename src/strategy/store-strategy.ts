@@ -23,8 +23,8 @@ export class StoreStrategy<V> implements Strategy<V> {
     this.#saving = new Saving(parts, store, this.#reading.loads, settle)
   }
 
-  read(key: string, call?: ReadCall<V>): Promise<Read<V>> {
-    return this.#reading.read(key, call)
+  read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
+    this.#reading.read(key, settle, fail, call)
   }
 
   readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {

@@ -52,7 +52,8 @@ export interface StoreCounts {
 
 export interface Strategy<V> {
   readonly name: string
-  read(key: string, call?: ReadCall<V>): Promise<Read<V>>
+  /** The hot path, hence no promise: one of the two is called exactly once, possibly before `read` returns; neither may throw. @throws ConfigurationError for a key that cannot be one */
+  read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void
   /** One result a key, in order; never rejects. */
   readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]>
   /** Loads anew from the store (or loader), whatever is cached, and fills the cache. */

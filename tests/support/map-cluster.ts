@@ -22,14 +22,15 @@ export class MapCluster implements Cluster {
     return this.nodes
   }
 
-  async fetch(key: string): Promise<Fetched> {
+  fetch(key: string, settle: (fetched: Fetched) => void): void {
     this.fetches++
-    if (!this.reachable) return { bytes: undefined, node: undefined, failure: new UnavailableError('none of the 1 owners answered') }
-    return { bytes: this.entries.get(key)?.bytes, node: this.node, failure: undefined }
+    const failure = this.reachable ? undefined : new UnavailableError('none of the 1 owners answered')
+    const found = failure === undefined ? { bytes: this.entries.get(key)?.bytes, node: this.node } : { bytes: undefined, node: undefined }
+    queueMicrotask(() => settle({ ...found, failure }))
   }
 
   fetchMany(keys: readonly string[]): Promise<Fetched[]> {
-    return Promise.all(keys.map((key) => this.fetch(key)))
+    return Promise.all(keys.map((key) => new Promise<Fetched>((resolve) => this.fetch(key, resolve))))
   }
 
   async replicate(changes: readonly Change[]): Promise<Replicated[]> {
