@@ -17,8 +17,7 @@ import type { Loader, StrategyParts } from './strategy.ts'
 interface Batch<V> {
   readonly loader: Loader<V> | undefined
   readonly times: PutTimes | undefined
-  readonly keys: string[]
-  readonly results: PromiseWithResolvers<V | undefined>[]
+  readonly results: Map<string, PromiseWithResolvers<V | undefined>>
   readonly landed: PromiseWithResolvers<void>
 }
 
@@ -48,10 +47,9 @@ export class Loads<V> {
     return this.#flights.join(key, () => this.#board(key, loader, times))
   }
 
-  /** Loads anew: joins nothing that began before now. */
+  /** Loads anew: joins nothing that began before now. What still waits to leave has not begun. */
   refresh(key: string, loader?: Loader<V>, times?: PutTimes): Promise<V | undefined> {
     this.#flights.forget(key)
-    this.#depart(loader)
     return this.load(key, loader, times)
   }
 
@@ -67,19 +65,20 @@ export class Loads<V> {
   ): { result: Promise<V | undefined>; landed: Promise<void> } {
     let batch = this.#waiting.get(loader)
     if (batch === undefined) {
-      batch = { loader, times, keys: [], results: [], landed: Promise.withResolvers() }
+      batch = { loader, times, results: new Map(), landed: Promise.withResolvers() }
       this.#waiting.set(loader, batch)
-      queueMicrotask(() => this.#depart(loader, batch))
+      queueMicrotask(() => this.#depart(loader))
     }
-    const result = Promise.withResolvers<V | undefined>()
-    batch.keys.push(key)
-    batch.results.push(result)
+    let result = batch.results.get(key)
+    if (result === undefined) {
+      result = Promise.withResolvers<V | undefined>()
+      batch.results.set(key, result)
+    }
     return { result: result.promise, landed: batch.landed.promise }
   }
 
-  #depart(loader: Loader<V> | undefined, expected?: Batch<V>): void {
-    const batch = this.#waiting.get(loader)
-    if (batch === undefined || (expected !== undefined && batch !== expected)) return
+  #depart(loader: Loader<V> | undefined): void {
+    const batch = this.#waiting.get(loader)!
     this.#waiting.delete(loader)
     void this.#fly(batch)
   }
@@ -91,14 +90,14 @@ export class Loads<V> {
     const begunVersion = keyspace.nextVersion()
     try {
       const arrived = await this.#fetch(batch)
-      for (const [at, key] of batch.keys.entries()) {
+      for (const [key, result] of batch.results) {
         const error = arrived.failed?.get(key)
-        if (error === undefined) batch.results[at]!.resolve(arrived.rows.get(key)?.value)
-        else batch.results[at]!.reject(error)
+        if (error === undefined) result.resolve(arrived.rows.get(key)?.value)
+        else result.reject(error)
       }
       await this.#fill(batch, arrived, { begunMs, begunVersion, loadCostMs: clock.monotonic() - startMs })
     } catch (thrown) {
-      for (const result of batch.results) result.reject(thrown)
+      for (const result of batch.results.values()) result.reject(thrown)
     } finally {
       batch.landed.resolve()
     }
@@ -106,16 +105,17 @@ export class Loads<V> {
 
   async #fetch(batch: Batch<V>): Promise<Arrived<V>> {
     const { clock, loadDeadlineMs, cache } = this.#parts
+    const keys = [...batch.results.keys()]
     const late = new AbortController()
     const deadline = Promise.withResolvers<never>()
     const timer = clock.after(loadDeadlineMs, () => {
-      const error = new DeadlineError(`cache '${cache}': a load of ${batch.keys.length} keys took longer than ${loadDeadlineMs} ms`)
+      const error = new DeadlineError(`cache '${cache}': a load of ${batch.results.size} keys took longer than ${loadDeadlineMs} ms`)
       late.abort(error)
       deadline.reject(error)
     })
     try {
       return await Promise.race([
-        batch.loader === undefined ? this.#ask(batch.keys, late.signal) : this.#call(batch, late.signal),
+        batch.loader === undefined ? this.#ask(keys, late.signal) : this.#call(batch.loader, keys, late.signal),
         deadline.promise,
       ])
     } finally {
@@ -123,8 +123,8 @@ export class Loads<V> {
     }
   }
 
-  async #call(batch: Batch<V>, signal: AbortSignal): Promise<Arrived<V>> {
-    const values = await batch.loader!(batch.keys, { signal })
+  async #call(loader: Loader<V>, keys: readonly string[], signal: AbortSignal): Promise<Arrived<V>> {
+    const values = await loader(keys, { signal })
     const rows = new Map<string, Row<V>>()
     for (const [key, value] of values) if (value !== undefined) rows.set(key, { value, version: 0n })
     return { rows, failed: undefined }
@@ -153,7 +153,7 @@ export class Loads<V> {
   async #fill(batch: Batch<V>, arrived: Arrived<V>, load: { begunMs: number; begunVersion: Version; loadCostMs: number }): Promise<void> {
     const { keyspace, negative } = this.#parts
     const puts: Put<V>[] = []
-    for (const key of batch.keys) {
+    for (const key of batch.results.keys()) {
       if (arrived.failed?.has(key) === true) continue
       const row = arrived.rows.get(key)
       // A loader's own 'nothing' is not remembered: only a store knows that a row does not exist.

@@ -239,6 +239,35 @@ test('refresh loads anew whatever is cached, joins no load that began before, an
   assert.equal(await cache.get('a'), 'new')
 })
 
+test('refresh of many keys is one call to the store', async () => {
+  const reader = new HeldReader()
+  const { cache } = cacheOn<string>({ strategy: readThrough(reader), ...times })
+  const refreshed = cache.refresh(['a', 'b', 'c', 'a'])
+  await settled()
+  assert.deepEqual(
+    reader.calls.map((call) => call.keys),
+    [['a', 'b', 'c']],
+  )
+  await reader.answer(0, { a: 'A', b: 'B', c: 'C' })
+  assert.equal((await refreshed).size, 3)
+})
+
+test('a refresh and a miss of one key in the same turn are one load', async () => {
+  const reader = new HeldReader()
+  const { cache } = cacheOn<string>({ strategy: readThrough(reader), ...times })
+  const both = [cache.refresh('a'), cache.refresh('a'), cache.refresh(['a', 'b'])]
+  await settled()
+  assert.deepEqual(
+    reader.calls.map((call) => call.keys),
+    [['a', 'b']],
+  )
+  await reader.answer(0, { a: 'A', b: 'B' })
+  assert.deepEqual(
+    (await Promise.all(both)).map((values) => values.get('a')),
+    ['A', 'A', 'A'],
+  )
+})
+
 test('bytes that are no entry are a miss and an event, and the fill takes their place', async () => {
   const store = memoryStore<string>({ rows: [['a', 'A']] })
   const { cache, cluster, told } = cacheOn<string>({ strategy: readThrough(store), ...times })
