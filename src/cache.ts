@@ -4,11 +4,12 @@
  * This class is what applications call. It checks arguments, bounds the call by the caller's signal and deadline, hands it to the
  * strategy, and reports each outcome exactly once. It decides nothing about freshness, stores or nodes.
  */
+import { boundedCall, type CallBounds, callBounds } from './bounded-call.ts'
 import type { Clock } from './clock.ts'
-import { asError, ConfigurationError, DeadlineError, type RingtailError } from './errors.ts'
+import { asError, ConfigurationError, type RingtailError } from './errors.ts'
 import type { CacheMetrics, Outcome, Outcomes } from './metrics/outcomes.ts'
 import { type CallOptions, type Duration, durationMs } from './options.ts'
-import type { Loader, PutTimes, Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall } from './strategy/strategy.ts'
+import type { Loader, PutTimes, Read, Settled, StoreCounts, Strategy, StrategyCall } from './strategy/strategy.ts'
 
 /** Options of calls that put a value. */
 export interface PutOptions extends CallOptions {
@@ -67,7 +68,18 @@ export class Cache<V> {
   /** @returns the value; undefined when there is none, in the cache or behind it. Rejects only if neither can answer. */
   get(key: string, call?: CallOptions): Promise<V | undefined> {
     if (call !== undefined) return this.#read(key, undefined, call).then((read) => read.value)
-    return new Promise((resolve, reject) => this.#readTo(key, (read) => resolve(read.value), reject))
+    return new Promise((resolve, reject) => {
+      const startMs = this.#clock.monotonic()
+      const settle = (read: Read<V>): void => {
+        this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
+        resolve(read.value)
+      }
+      const fail = (error: unknown): void => {
+        this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
+        reject(error)
+      }
+      this.#strategy.read(key, settle, fail)
+    })
   }
 
   /** Like `get`, and tells how the value was come by. */
@@ -91,7 +103,7 @@ export class Cache<V> {
    */
   getOrSet<T extends V | undefined>(key: string, load: (context: LoaderContext) => T | Promise<T>, options?: PutOptions): Promise<T> {
     const loader: Loader<V> = async ([only], context) => {
-      const value = await load(context)
+      const value = await this.#checkedFunction(load, 'getOrSet: load')(context)
       return new Map(value === undefined ? [] : [[only!, value as V]])
     }
     return this.#read(key, loader, options).then((read) => read.value as T)
@@ -103,19 +115,27 @@ export class Cache<V> {
     loadMany: (missing: readonly string[], context: LoaderContext) => ReadonlyMap<string, V> | Promise<ReadonlyMap<string, V>>,
     options?: PutOptions,
   ): Promise<Map<string, V>> {
-    const loader: Loader<V> = async (missing, context) => loadMany(missing, context)
+    const loader: Loader<V> = async (missing, context) => {
+      const values = await this.#checkedFunction(loadMany, 'getOrSetMany: loadMany')(missing, context)
+      if (!(values instanceof Map))
+        throw ConfigurationError.of(`${this.#what}: what getOrSetMany's loader returns`, 'a Map of key to value', values)
+      return values
+    }
     return this.#readMany(keys, loader, options)
   }
 
   /** Loads the keys anew from the store, whatever is cached, and caches what comes. @returns the values there are */
   async refresh(keys: string | Iterable<string>, call?: CallOptions): Promise<Map<string, V>> {
-    const list = distinct(typeof keys === 'string' ? [keys] : keys)
-    const settled = await this.#within(this.#strategy.refreshMany(list, this.#callOf(call)), call)
+    const list = typeof keys === 'string' ? [keys] : this.#distinct(keys)
+    const bounds = callBounds(call, this.#what)
     const values = new Map<string, V>()
-    for (const [at, key] of list.entries()) {
-      const each = settled[at]!
-      if ('error' in each) throw each.error
-      if (each.value !== undefined) values.set(key, each.value)
+    for (const part of parts(list)) {
+      const settled = await this.#bounded(() => this.#strategy.refreshMany(part, bounds), bounds)
+      for (const [at, key] of part.entries()) {
+        const each = settled[at]!
+        if ('error' in each) throw each.error
+        if (each.value !== undefined) values.set(key, each.value)
+      }
     }
     return values
   }
@@ -127,18 +147,24 @@ export class Cache<V> {
   }
 
   /** @returns one result a key. A key given twice: its last value is written. */
-  setMany(entries: Iterable<readonly [string, V]>, options?: PutOptions): Promise<Map<string, KeyResult>> {
-    const list = [...new Map(entries)]
-    for (const [key, value] of list) {
-      if (value === undefined)
-        throw ConfigurationError.of(`cache '${this.name}': the value of '${key}'`, 'a value (undefined is a miss; null is a value)', value)
+  async setMany(entries: Iterable<readonly [string, V]>, options?: PutOptions): Promise<Map<string, KeyResult>> {
+    if (typeof entries !== 'object' || !(Symbol.iterator in entries)) {
+      throw ConfigurationError.of(`${this.#what}: entries`, 'a Map, or an iterable of [key, value]', entries)
     }
-    const keys = list.map(([key]) => key)
-    return this.#write('write', keys, options, (call) => this.#strategy.writeMany(list, call))
+    const list = [...new Map(entries)]
+    for (const [key, value] of list) this.#checkedValue(value, key)
+    return this.#write(
+      'write',
+      list,
+      ([key]) => key,
+      options,
+      (part, call) => this.#strategy.writeMany(part, call),
+    )
   }
 
   /**
-   * Changes a value by a function of the current one, without losing anybody else's change: compare-and-set, tried again when another was quicker.
+   * Changes a value by a function of the current one, without losing anybody else's change: compare-and-set, tried again when another was
+   * quicker. Each try is bounded, and so is their number; give a deadline to bound the whole.
    * @param change may be called more than once; gets undefined when there is no value
    * @throws ConflictError after 16 tries
    */
@@ -146,7 +172,10 @@ export class Cache<V> {
     const startMs = this.#clock.monotonic()
     let succeeded = false
     try {
-      const value = await this.#within(this.#strategy.update(key, change, this.#callOf(options)), options)
+      const call = this.#callOf(options)
+      const checked = async (current: V | undefined): Promise<V> =>
+        this.#checkedValue(await this.#checkedFunction(change, 'update: change')(current), key)
+      const value = await this.#bounded(() => this.#strategy.update(key, checked, call), call)
       succeeded = true
       return value
     } finally {
@@ -161,9 +190,14 @@ export class Cache<V> {
   }
 
   /** @returns one result a key */
-  deleteMany(keys: Iterable<string>, call?: CallOptions): Promise<Map<string, KeyResult>> {
-    const list = distinct(keys)
-    return this.#write('delete', list, call, (strategyCall) => this.#strategy.removeMany(list, strategyCall))
+  async deleteMany(keys: Iterable<string>, call?: CallOptions): Promise<Map<string, KeyResult>> {
+    return this.#write(
+      'delete',
+      this.#distinct(keys),
+      (key) => key,
+      call,
+      (part, strategyCall) => this.#strategy.removeMany(part, strategyCall),
+    )
   }
 
   metrics(): CacheReport {
@@ -173,106 +207,114 @@ export class Cache<V> {
     return { ...counts, strategy: this.#strategy.name, store: store === undefined ? undefined : { ...store, keysAvoided } }
   }
 
-  /** One read, measured: its outcome is recorded here and nowhere else. @throws ConfigurationError for a key that cannot be one */
-  #readTo(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
+  async #read(key: string, loader: Loader<V> | undefined, options: PutOptions | undefined): Promise<Read<V>> {
+    const call = this.#callOf(options)
     const startMs = this.#clock.monotonic()
-    const settled = (read: Read<V>): void => {
+    const work = () => new Promise<Read<V>>((resolve, reject) => this.#strategy.read(key, resolve, reject, { ...call, loader }))
+    try {
+      const read = await this.#bounded(work, call)
       this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
-      settle(read)
-    }
-    const failed = (error: unknown): void => {
+      return read
+    } catch (error) {
       this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
-      fail(error)
+      throw error
     }
-    this.#strategy.read(key, settled, failed, call)
-  }
-
-  #read(key: string, loader: Loader<V> | undefined, options: PutOptions | undefined): Promise<Read<V>> {
-    const work = new Promise<Read<V>>((resolve, reject) => {
-      this.#readTo(key, resolve, reject, { ...this.#callOf(options), loader })
-    })
-    return this.#within(work, options)
   }
 
   async #readMany(keys: Iterable<string>, loader: Loader<V> | undefined, options: PutOptions | undefined): Promise<Map<string, V>> {
-    const startMs = this.#clock.monotonic()
-    const list = distinct(keys)
-    const readCall: ReadCall<V> = { ...this.#callOf(options), loader }
-    const settled = await this.#within(this.#strategy.readMany(list, readCall), options)
-    const ms = this.#clock.monotonic() - startMs
+    const call = this.#callOf(options)
     const values = new Map<string, V>()
-    let failure: { readonly error: Error } | undefined
-    for (let at = 0; at < list.length; at++) {
-      const each = settled[at]!
-      if ('error' in each) {
-        failure ??= each
-        this.#outcomes.record('error', undefined, ms)
-      } else {
-        this.#outcomes.record(outcomeOf(each.value), each.value.node, ms)
-        if (each.value.value !== undefined) values.set(list[at]!, each.value.value)
+    let failure: { readonly error: unknown } | undefined
+    for (const part of parts(this.#distinct(keys))) {
+      const startMs = this.#clock.monotonic()
+      const settled = await this.#settledPart(part, () => this.#strategy.readMany(part, { ...call, loader }), call)
+      const ms = this.#clock.monotonic() - startMs
+      for (const [at, key] of part.entries()) {
+        const each = settled[at]!
+        if ('error' in each) {
+          failure ??= each
+          this.#outcomes.record('error', undefined, ms)
+        } else {
+          this.#outcomes.record(outcomeOf(each.value), each.value.node, ms)
+          if (each.value.value !== undefined) values.set(key, each.value.value)
+        }
       }
     }
     if (failure !== undefined) throw failure.error
     return values
   }
 
-  async #write(
+  async #write<T>(
     kind: 'write' | 'delete',
-    keys: readonly string[],
+    items: readonly T[],
+    keyOf: (item: T) => string,
     options: PutOptions | undefined,
-    work: (call: StrategyCall | undefined) => Promise<Settled<void>[]>,
+    work: (part: readonly T[], call: StrategyCall | undefined) => Promise<Settled<void>[]>,
   ): Promise<Map<string, KeyResult>> {
-    const startMs = this.#clock.monotonic()
-    let settled: Settled<void>[]
-    try {
-      settled = await this.#within(work(this.#callOf(options)), options)
-    } catch (thrown) {
-      settled = keys.map(() => ({ error: asError(thrown) }))
-    }
-    const ms = this.#clock.monotonic() - startMs
+    const call = this.#callOf(options)
     const results = new Map<string, KeyResult>()
-    for (const [at, key] of keys.entries()) {
-      const each = settled[at]!
-      const failed = 'error' in each
-      this.#outcomes.recordWrite(kind, !failed, ms)
-      results.set(key, failed ? { ok: false, error: each.error } : OK)
+    for (const part of parts(items)) {
+      const startMs = this.#clock.monotonic()
+      const settled = await this.#settledPart(part, () => work(part, call), call)
+      const ms = this.#clock.monotonic() - startMs
+      for (const [at, item] of part.entries()) {
+        const each = settled[at]!
+        const failed = 'error' in each
+        this.#outcomes.recordWrite(kind, !failed, ms)
+        results.set(keyOf(item), failed ? { ok: false, error: each.error } : OK)
+      }
     }
     return results
   }
 
-  #callOf(options: PutOptions | undefined): StrategyCall | undefined {
-    if (options === undefined) return undefined
-    const deadlineMs = options.deadline === undefined ? undefined : durationMs(options.deadline, `cache '${this.name}': deadline`)
-    return { deadlineMs, times: timesOf(options, this.name) }
+  /** One part of a batch; a failure of the whole is that of each of its keys. */
+  async #settledPart<T>(part: readonly unknown[], work: () => Promise<Settled<T>[]>, call: Call | undefined): Promise<Settled<T>[]> {
+    try {
+      return await this.#bounded(work, call)
+    } catch (thrown) {
+      return part.map(() => ({ error: asError(thrown) }))
+    }
   }
 
-  /** Gives the caller's wait up at its deadline or signal. What is shared with others goes on. */
-  #within<T>(work: Promise<T>, call: CallOptions | undefined): Promise<T> {
-    if (call?.signal === undefined && call?.deadline === undefined) return work
-    const { signal } = call
-    if (signal?.aborted === true) {
-      work.catch(() => {})
-      return Promise.reject(signal.reason)
-    }
-    return new Promise<T>((resolve, reject) => {
-      const deadlineMs = call.deadline === undefined ? undefined : durationMs(call.deadline, `cache '${this.name}': deadline`)
-      const timer =
-        deadlineMs === undefined
-          ? undefined
-          : this.#clock.after(deadlineMs, () => giveUp(new DeadlineError(`cache '${this.name}': not done within ${deadlineMs} ms`)))
-      const aborted = () => giveUp(signal!.reason)
-      const done = () => {
-        timer?.cancel()
-        signal?.removeEventListener('abort', aborted)
-      }
-      const giveUp = (reason: unknown) => {
-        done()
-        reject(reason)
-      }
-      signal?.addEventListener('abort', aborted, { once: true })
-      work.then(resolve, reject).finally(done)
-    })
+  #bounded<T>(work: () => Promise<T>, bounds: CallBounds | undefined): Promise<T> {
+    return boundedCall(work, bounds, this.#clock, this.#what)
   }
+
+  get #what(): string {
+    return `cache '${this.name}'`
+  }
+
+  #callOf(options: PutOptions | undefined): Call | undefined {
+    const bounds = callBounds(options, this.#what, ['ttl', 'grace'])
+    return bounds === undefined ? undefined : { ...bounds, times: timesOf(options!, this.#what) }
+  }
+
+  #distinct(keys: Iterable<string>): string[] {
+    if (typeof keys !== 'object' || keys === null || !(Symbol.iterator in keys)) {
+      throw ConfigurationError.of(`${this.#what}: keys`, 'an array, Set or other iterable of keys', keys)
+    }
+    return [...new Set(keys)]
+  }
+
+  #checkedValue(value: V, key: string): V {
+    if (value !== undefined) return value
+    throw ConfigurationError.of(`${this.#what}: the value of '${key}'`, 'a value (undefined is a miss; null is a value)', value)
+  }
+
+  #checkedFunction<F>(given: F, name: string): F {
+    if (typeof given === 'function') return given
+    throw ConfigurationError.of(`${this.#what}: ${name}`, 'a function', given)
+  }
+}
+
+/** A caller's options, checked, as bounds of the call and as what the strategy is told. */
+type Call = CallBounds & StrategyCall
+
+/** Keys of one call that are worked on together; a longer call is worked through in parts, so that it cannot crowd out all others. */
+const PART = 4_096
+
+function* parts<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < items.length; from += PART) yield items.slice(from, from + PART)
 }
 
 function outcomeOf(read: Pick<Read<unknown>, 'state' | 'negative'>): Exclude<Outcome, 'error'> {
@@ -280,14 +322,9 @@ function outcomeOf(read: Pick<Read<unknown>, 'state' | 'negative'>): Exclude<Out
   return read.state === 'stale' ? 'stale' : 'miss'
 }
 
-function timesOf(options: PutOptions | undefined, cache: string): PutTimes | undefined {
-  if (options?.ttl === undefined && options?.grace === undefined) return undefined
-  return {
-    ttlMs: options.ttl === undefined ? undefined : durationMs(options.ttl, `cache '${cache}': ttl`),
-    graceMs: options.grace === undefined ? undefined : durationMs(options.grace, `cache '${cache}': grace`),
-  }
-}
-
-function distinct(keys: Iterable<string>): string[] {
-  return [...new Set(keys)]
+function timesOf(options: PutOptions, what: string): PutTimes | undefined {
+  if (options.ttl === undefined && options.grace === undefined) return undefined
+  const ttlMs = options.ttl === undefined ? undefined : durationMs(options.ttl, `${what}: ttl`)
+  if (ttlMs === 0) throw ConfigurationError.of(`${what}: ttl`, 'a duration of at least 1 ms', options.ttl)
+  return { ttlMs, graceMs: options.grace === undefined ? undefined : durationMs(options.grace, `${what}: grace`) }
 }

@@ -11,7 +11,7 @@ import { RingCluster } from './cluster/ring-cluster.ts'
 import { createCodec } from './codec/envelope-codec.ts'
 import { cacheName, namespacedKey, plainKey } from './codec/key.ts'
 import { plainCodec } from './codec/plain-codec.ts'
-import type { Version } from './entry.ts'
+import type { VersionClock } from './entry.ts'
 import { ClosedError, ConfigurationError } from './errors.ts'
 import { Emitter, type EventName, type Listener } from './events.ts'
 import { Keyspace } from './keyspace.ts'
@@ -75,7 +75,7 @@ export class Tier {
   readonly #ring: Ring<CacheNode>
   readonly #clock: Clock
   readonly #random: Random
-  readonly #nextVersion: () => Version
+  readonly #versions: VersionClock
   readonly #events = new Emitter()
   readonly #caches = new Map<string, Cache<unknown>>()
   readonly #down = new Set<string>()
@@ -89,7 +89,7 @@ export class Tier {
     this.#ring = placement.build(this.#nodes, replicas)
     this.#clock = options.clock ?? systemClock
     this.#random = options.random ?? systemRandom
-    this.#nextVersion = versionClock(this.#clock, this.#random)
+    this.#versions = versionClock(this.#clock, this.#random)
     this.#events.on('node:down', ({ node }) => this.#down.add(node))
     this.#events.on('node:up', ({ node }) => this.#down.delete(node))
   }
@@ -129,8 +129,7 @@ export class Tier {
 
   /** The counts so far, by cache. */
   metrics(): TierMetrics {
-    const caches: Record<string, CacheReport> = {}
-    for (const [name, cache] of this.#caches) caches[name] = cache.metrics()
+    const caches = Object.fromEntries(Array.from(this.#caches, ([name, cache]) => [name, cache.metrics()]))
     return { caches }
   }
 
@@ -148,7 +147,7 @@ export class Tier {
   #build<V>(name: string, options: CheckedCacheOptions<V>): Cache<V> {
     const what = `cache '${name}'`
     const outcomes = new Outcomes()
-    const { emit } = this.#events
+    const emit = rareTelling(this.#clock, this.#events.emit)
     const parts = { clock: this.#clock, random: this.#random, emit }
     const cluster = new RingCluster(this.#ringOf(options, what), {
       clock: this.#clock,
@@ -168,9 +167,8 @@ export class Tier {
       negativeTtlMs: options.negativeTtlMs,
       jitter: options.jitter,
       writes: options.writes,
-      nextVersion: this.#nextVersion,
+      versions: this.#versions,
     })
-    const tell = rareTelling(this.#clock, emit)
     const strategy = options.strategy.build({
       ...parts,
       cache: name,
@@ -179,7 +177,7 @@ export class Tier {
       negative: options.negativeTtlMs > 0,
       bypassed: (operation, reason) => {
         outcomes.bypassed++
-        tell('cache:bypassed', { cache: name, operation, reason })
+        emit('cache:bypassed', { cache: name, operation, reason })
       },
     })
     return new Cache<V>({ name, strategy, outcomes, clock: this.#clock })

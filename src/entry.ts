@@ -13,6 +13,16 @@ export type EntryKind = 'value' | 'negative' | 'pending' | 'tombstone' | 'vacant
  */
 export type Version = bigint
 
+/** Where versions come from: see `version-clock.ts`. */
+export interface VersionClock {
+  /** Newer than all that was issued or observed here. */
+  next(): Version
+  /** Goes on from a version that another process issued; one from more than an hour ahead is no clock's, and is left aside. */
+  observe(version: Version): void
+  /** Whether a version is from ahead of this process's wall clock: what another process, or a clock set back, leaves. */
+  isAhead(version: Version): boolean
+}
+
 export interface EntryTimes {
   /** Wall time until which the value is fresh, ms since the epoch. */
   readonly freshUntilMs: number

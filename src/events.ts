@@ -15,6 +15,8 @@ export interface TierEvents {
   'node:misconfigured': { readonly node: string; readonly reason: string }
   /** Bytes under a key were not an entry of this cache: corrupt, foreign or cut short. They were treated as a miss. */
   'entry:rejected': { readonly cache: string; readonly node: string | undefined; readonly reason: string }
+  /** A loaded value could not be kept: it does not serialize, or is too large. Each read of it loads. */
+  'entry:refused': { readonly cache: string; readonly reason: string }
   /** No owner could answer, so the store was asked or written without the cache. */
   'cache:bypassed': { readonly cache: string; readonly operation: 'read' | 'write' | 'delete'; readonly reason: string }
   /** An owner did not take a change that others took. */

@@ -10,11 +10,14 @@ import type { Clock, Random } from './clock.ts'
 import type { Change, Cluster, ClusterCall, Fetched, PutChange, Replicated, WriteLevel } from './cluster/cluster.ts'
 import type { Codec, Decoded } from './codec/codec.ts'
 import type { KeyCodec } from './codec/key.ts'
-import type { EntryKind, Version } from './entry.ts'
-import { type RingtailError, UnsupportedError } from './errors.ts'
+import type { EntryKind, Version, VersionClock } from './entry.ts'
+import { RingtailError, UnacknowledgedError, UnsupportedError } from './errors.ts'
 import type { Emit } from './events.ts'
 
 export type { Replicated }
+
+/** Tries of a write whose version is drawn here, before an owner's entry from ahead of all clocks is an error. */
+const TRIES = 3
 
 /** How long a tombstone is kept: an older change that arrives within this time is refused. 5 minutes. */
 const TOMBSTONE_MS = 300_000
@@ -32,8 +35,18 @@ export interface Found<V> {
   readonly node: string | undefined
   /** 0n when there is no live value. */
   readonly version: Version
+  /** Whatever entry lies there, a tombstone too: what a fill has to be put over. */
+  readonly seen: Seen
   readonly failure: RingtailError | undefined
 }
+
+/** The place of an entry in its key's order; `NOTHING_SEEN` where there was none. */
+export interface Seen {
+  readonly version: Version
+  readonly freshUntilMs: number
+}
+
+export const NOTHING_SEEN: Seen = Object.freeze({ version: 0n, freshUntilMs: 0 })
 
 /** One entry to be put. */
 export interface Put<V> {
@@ -47,6 +60,17 @@ export interface Put<V> {
   readonly begunMs: number
   /** What loading it took, ms; 0 for a write. */
   readonly loadCostMs: number
+  /** What the look-up before a load saw: a fill of the very version that it saw is fresh for longer than that was. */
+  readonly over?: Seen | undefined
+}
+
+/** A put whose version is drawn here. */
+export type Write<V> = Omit<Put<V>, 'version'>
+
+/** A put in its bytes, on its way out. */
+export interface Prepared {
+  readonly key: string
+  readonly change: Change
 }
 
 /** Overrides of the cache's own times, ms. */
@@ -69,7 +93,7 @@ export interface KeyspaceParts<V> {
   readonly clock: Clock
   readonly random: Random
   readonly emit: Emit
-  readonly nextVersion: () => Version
+  readonly versions: VersionClock
 }
 
 export class Keyspace<V> {
@@ -79,9 +103,19 @@ export class Keyspace<V> {
     this.#parts = parts
   }
 
-  /** A version newer than all that this process has issued. */
+  /** A version newer than all that this process has issued or seen of others. */
   nextVersion(): Version {
-    return this.#parts.nextVersion()
+    return this.#parts.versions.next()
+  }
+
+  /** Goes on from a version that was seen under a key. */
+  observe(version: Version): void {
+    this.#parts.versions.observe(version)
+  }
+
+  /** @throws ConfigurationError for a key that cannot be one */
+  checkKey(key: string): void {
+    this.#parts.keys.encode(key)
   }
 
   /**
@@ -114,12 +148,49 @@ export class Keyspace<V> {
     return (await this.#parts.cluster.fetchMany(wireKeys, call)).map(this.#judge)
   }
 
-  /** Puts entries on all their owners, each kept there only if it is the newest. In the order of `puts`. @throws EncodeError */
-  putMany(puts: readonly Put<V>[], call?: ClusterCall): Promise<Replicated[]> {
+  /** The bytes of a put: made before a store is written, so that what is cached is what was given, and what cannot be is known in time. @throws EncodeError @throws ConfigurationError */
+  prepare(put: Put<V>): Prepared {
+    return { key: put.key, change: this.#changeOf(put) }
+  }
+
+  /** Gives a prepared put the version that the store has said. */
+  stamp(prepared: Prepared, version: Version): void {
+    if (prepared.change.op !== 'drop') this.#parts.codec.stamp(prepared.change.bytes, version)
+  }
+
+  /** Puts what was prepared on all its owners, each kept there only if it is the newest. In order. */
+  putPrepared(prepared: readonly Prepared[], call?: ClusterCall): Promise<Replicated[]> {
     return this.#parts.cluster.replicate(
-      puts.map((put) => this.#changeOf(put)),
+      prepared.map(({ change }) => change),
       this.#parts.writes,
       call,
+    )
+  }
+
+  /** In the order of `puts`; what cannot be encoded is `unacknowledged` alone, with the error that says why. */
+  putMany(puts: readonly Put<V>[], call?: ClusterCall): Promise<Replicated[]> {
+    return this.#each(
+      puts,
+      (put) => this.prepare(put),
+      (prepared) => this.putPrepared(prepared, call),
+    )
+  }
+
+  /** Puts entries under versions drawn here. In the order of `writes`. */
+  writeMany(writes: readonly Write<V>[], call?: ClusterCall): Promise<Replicated[]> {
+    return this.#each(
+      writes,
+      (write) => this.prepare({ ...write, version: this.nextVersion() }),
+      (prepared) => this.#putNewest(prepared, call),
+    )
+  }
+
+  /** Leaves tombstones under versions drawn here. In the order of `keys`. */
+  eraseMany(keys: readonly string[], call?: ClusterCall): Promise<Replicated[]> {
+    return this.#each(
+      keys,
+      (key) => ({ key, change: this.#tombstone(key, this.nextVersion()) }),
+      (prepared) => this.#putNewest(prepared, call),
     )
   }
 
@@ -134,28 +205,68 @@ export class Keyspace<V> {
 
   /** Leaves a tombstone of the given version under each key: what is older is gone and stays so. */
   removeMany(removals: readonly { readonly key: string; readonly version: Version }[], call?: ClusterCall): Promise<Replicated[]> {
-    if (!this.#parts.codec.enveloped)
-      return this.dropMany(
-        removals.map(({ key }) => key),
-        call,
-      )
-    const nowMs = this.#parts.clock.now()
-    const changes = removals.map(({ key, version }): Change => {
-      const header = { version, freshUntilMs: 0, graceMs: 0, loadCostMs: 0, begun: nowMs >>> 0, tags: [] }
-      return {
-        op: 'put',
-        key: this.#parts.keys.encode(key),
-        bytes: this.#parts.codec.encode('tombstone', undefined, header),
-        ttlMs: TOMBSTONE_MS,
-      }
-    })
-    return this.#parts.cluster.replicate(changes, this.#parts.writes, call)
+    return this.#each(
+      removals,
+      ({ key, version }) => ({ key, change: this.#tombstone(key, version) }),
+      (prepared) => this.putPrepared(prepared, call),
+    )
   }
 
-  /** Removes whatever lies under the keys, leaving nothing: for stores that cannot order. */
-  dropMany(keys: readonly string[], call?: ClusterCall): Promise<Replicated[]> {
-    const changes = keys.map((key): Change => ({ op: 'drop', key: this.#parts.keys.encode(key) }))
-    return this.#parts.cluster.replicate(changes, this.#parts.writes, call)
+  /**
+   * An owner that refuses for an entry from ahead of this process's clock has shown that the clock lags, not that the write is old: it goes
+   * on from there and the write is made once more. One that refuses for an entry from before now was overtaken while it was under way.
+   */
+  async #putNewest(prepared: readonly Prepared[], call: ClusterCall | undefined): Promise<Replicated[]> {
+    const outcomes = await this.putPrepared(prepared, call)
+    for (let attempt = 2; attempt <= TRIES; attempt++) {
+      const behind = outcomes.flatMap((outcome, at) => {
+        if (outcome.state !== 'refused' || !this.#parts.versions.isAhead(outcome.version)) return []
+        this.observe(outcome.version)
+        return [at]
+      })
+      if (behind.length === 0) return outcomes
+      for (const at of behind) this.stamp(prepared[at]!, this.nextVersion())
+      const again = await this.putPrepared(
+        behind.map((at) => prepared[at]!),
+        call,
+      )
+      for (const [nth, at] of behind.entries()) outcomes[at] = again[nth]!
+    }
+    return outcomes.map((outcome) => {
+      if (outcome.state !== 'refused' || !this.#parts.versions.isAhead(outcome.version)) return outcome
+      const error = new UnacknowledgedError(`an owner holds version ${outcome.version}, which is from the future by this process's clock`)
+      return { state: 'unacknowledged', error }
+    })
+  }
+
+  /** Prepares each item, puts what could be prepared, and lays the outcomes back in order: one bad key or value is not the others'. */
+  async #each<T>(
+    items: readonly T[],
+    prepare: (item: T) => Prepared,
+    put: (prepared: readonly Prepared[]) => Promise<Replicated[]>,
+  ): Promise<Replicated[]> {
+    const outcomes = new Array<Replicated>(items.length)
+    const prepared: Prepared[] = []
+    const positions: number[] = []
+    for (const [at, item] of items.entries()) {
+      try {
+        prepared.push(prepare(item))
+        positions.push(at)
+      } catch (thrown) {
+        if (!(thrown instanceof RingtailError)) throw thrown
+        outcomes[at] = { state: 'unacknowledged', error: thrown }
+      }
+    }
+    const replicated = prepared.length === 0 ? [] : await put(prepared)
+    for (const [nth, at] of positions.entries()) outcomes[at] = replicated[nth]!
+    return outcomes
+  }
+
+  #tombstone(key: string, version: Version): Change {
+    const { codec, keys, clock } = this.#parts
+    if (!codec.enveloped) return { op: 'drop', key: keys.encode(key) }
+    const header = { version, freshUntilMs: 0, graceMs: 0, begun: clock.now() }
+    return { op: 'put', key: keys.encode(key), bytes: codec.encode('tombstone', undefined, header), ttlMs: TOMBSTONE_MS }
   }
 
   #changeOf(put: Put<V>): Change {
@@ -165,17 +276,19 @@ export class Keyspace<V> {
     const fullTtlMs = negative ? this.#parts.negativeTtlMs : (put.times?.ttlMs ?? this.#parts.ttlMs)
     const ttlMs = Math.max(1, Math.round(fullTtlMs * (1 - jitter * random())))
     const graceMs = negative || !codec.enveloped ? 0 : (put.times?.graceMs ?? this.#parts.graceMs)
-    const nowMs = clock.now()
+    const freshUntilMs = clock.now() + ttlMs
+    const seenUntilMs = put.over?.version === put.version ? put.over.freshUntilMs : 0
     const header = {
       version: put.version,
-      freshUntilMs: nowMs + ttlMs,
+      freshUntilMs: Math.max(freshUntilMs, seenUntilMs + 1),
       graceMs,
       loadCostMs: put.loadCostMs,
-      begun: put.begunMs >>> 0,
-      tags: [],
+      begun: put.begunMs,
     }
     const bytes = codec.encode(put.kind, put.value, header)
-    return { op: this.#parts.codec.enveloped ? 'put' : 'set', key, bytes, ttlMs: ttlMs + graceMs }
+    // What takes a tombstone's place keeps watch in its stead.
+    const keptMs = negative && put.version > 0n ? Math.max(ttlMs, TOMBSTONE_MS) : ttlMs + graceMs
+    return { op: codec.enveloped ? 'put' : 'set', key, bytes, ttlMs: keptMs }
   }
 
   readonly #judge = (fetched: Fetched): Found<V> => {
@@ -190,11 +303,11 @@ export class Keyspace<V> {
       return new Absent('missing', node?.id, undefined)
     }
     const { kind } = decoded
-    if (kind === 'tombstone' || kind === 'vacant') return new Absent('missing', node?.id, undefined)
+    if (kind === 'tombstone' || kind === 'vacant') return new Absent('missing', node?.id, undefined, decoded)
     const nowMs = this.#parts.clock.now()
     if (nowMs < decoded.freshUntilMs) return new Live('fresh', decoded, node!.id)
     if (nowMs < decoded.freshUntilMs + decoded.graceMs) return new Live('stale', decoded, node!.id)
-    return new Absent('missing', node?.id, undefined)
+    return new Absent('missing', node?.id, undefined, decoded)
   }
 }
 
@@ -219,6 +332,10 @@ class Live<V> implements Found<V> {
   get version(): Version {
     return this.#decoded.kind === 'negative' ? 0n : this.#decoded.version
   }
+
+  get seen(): Seen {
+    return this.#decoded
+  }
 }
 
 class Absent implements Found<never> {
@@ -228,10 +345,12 @@ class Absent implements Found<never> {
   readonly node: string | undefined
   readonly version = 0n
   readonly failure: RingtailError | undefined
+  readonly seen: Seen
 
-  constructor(state: 'missing' | 'unreachable', node: string | undefined, failure: RingtailError | undefined) {
+  constructor(state: 'missing' | 'unreachable', node: string | undefined, failure: RingtailError | undefined, seen: Seen = NOTHING_SEEN) {
     this.state = state
     this.node = node
     this.failure = failure
+    this.seen = seen
   }
 }

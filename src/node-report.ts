@@ -55,7 +55,7 @@ export async function reportNodes(ring: Ring<CacheNode>, down: ReadonlySet<strin
 function answersOf(node: string, caches: readonly CacheReport[]): Pick<NodeReport, 'reads' | 'hits' | 'errors'> {
   const sums = { reads: 0, hits: 0, errors: 0 }
   for (const cache of caches) {
-    const counts = cache.byNode[node]
+    const counts = Object.hasOwn(cache.byNode, node) ? cache.byNode[node] : undefined
     if (counts === undefined) continue
     const hits = counts.hits + counts.stale + counts.negativeHits
     sums.hits += hits

@@ -10,7 +10,10 @@ import type { CacheNode, Change } from '../node/node.ts'
 
 export type { Change }
 
-/** How many owners must have taken a write before it is acknowledged. `quorum`: more than half of them. */
+/**
+ * How many owners must have taken a write before it is acknowledged. `quorum`: more than half of them, the first, which readers ask, among
+ * them unless it fails.
+ */
 export type WriteLevel = 'one' | 'quorum' | 'all'
 
 export type PutChange = Extract<Change, { op: 'put' }>

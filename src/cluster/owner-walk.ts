@@ -1,8 +1,7 @@
 /**
  * One single-key read under way: asks the key's owners one after the other until one answers.
  *
- * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise below the
- * cache. The clock is read only once something has failed.
+ * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise in all.
  */
 import type { Clock } from '../clock.ts'
 import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
@@ -12,7 +11,8 @@ import type { Fetched } from './cluster.ts'
 /** What all walks of a cluster share. */
 export interface WalkContext {
   readonly clock: Clock
-  readonly tryTimeoutMs: number
+  /** A call bounded by what one try may take. */
+  readonly firstCall: { readonly timeoutMs: number }
   /** Told of each try that a node failed. */
   readonly nodeFailed: (node: string) => void
 }
@@ -26,7 +26,7 @@ export class OwnerWalk implements Receiver, Fetched {
   readonly #context: WalkContext
   readonly #settle: (fetched: Fetched) => void
   readonly #deadlineMs: number
-  #deadlineAtMs = 0
+  readonly #deadlineAtMs: number
   #attempt = 0
 
   constructor(key: string, owners: readonly CacheNode[], deadlineMs: number, context: WalkContext, settle: (fetched: Fetched) => void) {
@@ -34,15 +34,15 @@ export class OwnerWalk implements Receiver, Fetched {
     this.#owners = owners
     this.#deadlineMs = deadlineMs
     this.#context = context
+    this.#deadlineAtMs = context.clock.monotonic() + deadlineMs
     this.#settle = settle
   }
 
-  /** @param hurried whether the caller set a deadline of its own, so that the first try must be bounded by it too */
-  start(hurried: boolean): void {
-    if (hurried) this.#deadlineAtMs = this.#context.clock.monotonic() + this.#deadlineMs
-    // Without a deadline of the caller's own the node's timeout holds, which costs nothing; a sole owner is given the whole time.
-    if (hurried || this.#owners.length === 1) this.#owners[0]!.get(this.#key, this, this.#nextCall())
-    else this.#owners[0]!.get(this.#key, this)
+  start(): void {
+    const { firstCall } = this.#context
+    // The usual case has its call ready made: the first of several owners, and no deadline of the caller's own.
+    const usual = this.#owners.length > 1 && this.#deadlineMs >= firstCall.timeoutMs
+    this.#owners[0]!.get(this.#key, this, usual ? firstCall : this.#nextCall())
   }
 
   answered(bytes: Uint8Array | undefined, node: CacheNode): void {
@@ -53,8 +53,6 @@ export class OwnerWalk implements Receiver, Fetched {
 
   failed(error: RingtailError, node: CacheNode): void {
     this.#context.nodeFailed(node.id)
-    // A caller without a deadline of its own: the first try took at most its timeout, so counting from here keeps within the bound.
-    if (this.#deadlineAtMs === 0) this.#deadlineAtMs = this.#context.clock.monotonic() + this.#deadlineMs - this.#context.tryTimeoutMs
     this.#attempt++
     const next = this.#owners[this.#attempt]
     if (next === undefined) {
@@ -68,9 +66,9 @@ export class OwnerWalk implements Receiver, Fetched {
 
   /** The last owner has all the time that is left: after it there is nobody to ask. */
   #nextCall(): NodeCall {
-    const remainingMs = this.#deadlineAtMs === 0 ? this.#deadlineMs : this.#deadlineAtMs - this.#context.clock.monotonic()
+    const remainingMs = this.#deadlineAtMs - this.#context.clock.monotonic()
     const last = this.#attempt === this.#owners.length - 1
-    return { timeoutMs: last ? remainingMs : Math.min(this.#context.tryTimeoutMs, remainingMs) }
+    return { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) }
   }
 
   #fail(failure: RingtailError): void {

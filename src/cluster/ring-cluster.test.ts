@@ -135,7 +135,7 @@ test('the last owner is given all the time that is left', async () => {
   nodes[1]!.reads = 'fail'
   nodes[2]!.reads = 'fail'
   await reads(cluster, 'k1')
-  assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts, nodes[3]!.timeouts], [[undefined], [50], [200]])
+  assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts, nodes[3]!.timeouts], [[50], [50], [250]])
   const alone = scripted(1)
   await reads(alone.cluster, 'k1')
   assert.deepEqual(alone.nodes[1]!.timeouts, [250])
@@ -205,6 +205,23 @@ test('a quorum is acknowledged while the third owner still keeps silent, which i
   nodes[2]!.held.resolve()
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(missed, [{ node: 'n2', changes: 1, reason: 'refused' }])
+})
+
+test('a quorum without the first owner, which readers ask, is not acknowledged before that has answered or failed', async () => {
+  for (const status of [{ state: 'applied' }, unreachable] as const) {
+    const { nodes, cluster } = scripted()
+    nodes[0]!.held = Promise.withResolvers()
+    nodes[0]!.status = status
+    let acknowledged = false
+    const writing = cluster.replicate([put('k0')], 'quorum').then((results) => {
+      acknowledged = true
+      return results
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(acknowledged, false)
+    nodes[0]!.held.resolve()
+    assert.deepEqual(await writing, [{ state: 'applied' }])
+  }
 })
 
 test('a change that an owner refuses as older is overtaken, with the newer version', async () => {

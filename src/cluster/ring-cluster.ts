@@ -38,7 +38,8 @@ export class RingCluster implements Cluster {
     this.#ring = ring
     this.#emit = parts.emit
     this.#deadlineMs = parts.deadlineMs ?? DEADLINE_MS
-    this.#context = { clock: parts.clock, tryTimeoutMs: parts.tryTimeoutMs ?? TRY_TIMEOUT_MS, nodeFailed: parts.nodeFailed ?? (() => {}) }
+    const firstCall = { timeoutMs: parts.tryTimeoutMs ?? TRY_TIMEOUT_MS }
+    this.#context = { clock: parts.clock, firstCall, nodeFailed: parts.nodeFailed ?? (() => {}) }
   }
 
   get nodes(): readonly CacheNode[] {
@@ -54,9 +55,7 @@ export class RingCluster implements Cluster {
   }
 
   fetch(key: string, settle: (fetched: Fetched) => void, call?: ClusterCall): void {
-    const hurried = call?.deadlineMs !== undefined
-    const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
-    new OwnerWalk(key, this.#ring.ownersOf(key), deadlineMs, this.#context, settle).start(hurried)
+    new OwnerWalk(key, this.#ring.ownersOf(key), call?.deadlineMs ?? this.#deadlineMs, this.#context, settle).start()
   }
 
   async fetchMany(keys: readonly string[], call?: ClusterCall): Promise<Fetched[]> {
@@ -67,7 +66,7 @@ export class RingCluster implements Cluster {
     for (let attempt = 0; left.length > 0 && attempt < this.#ring.replicas; attempt++) {
       const remainingMs = deadlineAtMs - this.#context.clock.monotonic()
       // After the last owners there is nobody to ask, so they have all the time that is left.
-      const timeoutMs = attempt === this.#ring.replicas - 1 ? remainingMs : Math.min(this.#context.tryTimeoutMs, remainingMs)
+      const timeoutMs = attempt === this.#ring.replicas - 1 ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs)
       if (timeoutMs <= 0) break
       left = await this.#fetchFromNthOwners(attempt, keys, left, results, timeoutMs)
     }
@@ -103,7 +102,7 @@ export class RingCluster implements Cluster {
     const { expected: _, ...put } = change
     const [replicated] = await new Promise<Replicated[]>((resolve) => {
       const replication = new Replication(1, this.replicas, level, this.#hearMissed, resolve)
-      for (const node of others) replication.send(node, { changes: [put], positions: [0] }, nodeCall)
+      for (const node of others) replication.send(node, { changes: [put], positions: [0], primary: [false] }, nodeCall)
       replication.acknowledge(0)
     })
     // An owner that holds something newer was overtaken after the primary had taken this change: it did happen.
@@ -154,14 +153,16 @@ export class RingCluster implements Cluster {
     const parts = new Map<CacheNode, NodePart>()
     for (let position = 0; position < changes.length; position++) {
       const change = changes[position]!
-      for (const owner of this.#ring.ownersOf(change.key)) {
+      const owners = this.#ring.ownersOf(change.key)
+      for (const owner of owners) {
         let part = parts.get(owner)
         if (part === undefined) {
-          part = { changes: [], positions: [] }
+          part = { changes: [], positions: [], primary: [] }
           parts.set(owner, part)
         }
         part.changes.push(change)
         part.positions.push(position)
+        part.primary.push(owner === owners[0])
       }
     }
     return parts

@@ -41,6 +41,8 @@ export interface Codec<V> {
   readonly enveloped: boolean
   /** @param value ignored unless `kind` is 'value' or 'pending' @throws EncodeError when the value does not serialize or is too large */
   encode(kind: EntryKind, value: V | undefined, fields: EntryFields): Uint8Array
+  /** Gives bytes that `encode` made and that have not left yet another version; nothing where there are none. */
+  stamp(bytes: Uint8Array, version: Version): void
   /** Never throws for what the bytes are; @throws ConfigurationError when `validate` is asynchronous */
   decode(bytes: Uint8Array): Decoded<V> | Rejection
 }

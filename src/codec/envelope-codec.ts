@@ -23,6 +23,7 @@ import {
   OFFSET,
   payloadEndOf,
   payloadStartOf,
+  stampVersion,
   versionOf,
 } from './envelope.ts'
 import { decodeMeta, encodeMeta, type Meta, NO_META, NO_META_BYTES } from './meta.ts'
@@ -66,6 +67,10 @@ class EnvelopeCodec<V> implements Codec<V> {
       begun: fields.begun,
     }
     return encodeEnvelope(header, this.#metaOf(carriesValue, fields.tags), compressed ?? serialized)
+  }
+
+  stamp(bytes: Uint8Array, version: Version): void {
+    stampVersion(bytes, version)
   }
 
   decode(bytes: Uint8Array): Decoded<V> | Rejection {

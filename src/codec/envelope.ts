@@ -114,6 +114,15 @@ export function encodeEnvelope(header: Header, meta: Uint8Array, payload: Uint8A
   return bytes
 }
 
+/** Gives an entry that has not left yet another version. @param bytes what `encodeEnvelope` made */
+export function stampVersion(bytes: Uint8Array, version: Version): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  view.setBigUint64(OFFSET.version, fittingVersion(version))
+  if (bytes.length === HEADER_BYTES) return
+  const end = payloadEndOf(bytes)
+  view.setUint32(end, checksumOf(bytes, end))
+}
+
 /** Whether bytes begin with a header that this release reads: the cheap check, not a proof of a whole entry. */
 export function isEnvelope(bytes: Uint8Array): boolean {
   return bytes.length >= HEADER_BYTES && bytes[OFFSET.magic] === MAGIC && bytes[OFFSET.format] === FORMAT
@@ -130,12 +139,16 @@ export function versionOf(bytes: Uint8Array): Version {
  * so that both together compare as one run of bytes.
  */
 export function supersedes(next: Uint8Array, current: Uint8Array): boolean {
-  if (!isEnvelope(current)) return true
+  return !isEnvelope(current) || compareStamps(next, current) > 0
+}
+
+/** Version, then fresh-until: above 0 when `a` is the newer, 0 when they are the same. @param a at least 18 bytes, like `b` */
+export function compareStamps(a: Uint8Array, b: Uint8Array): number {
   for (let at = OFFSET.version; at < OFFSET.grace; at++) {
-    const difference = next[at]! - current[at]!
-    if (difference !== 0) return difference > 0
+    const difference = a[at]! - b[at]!
+    if (difference !== 0) return difference
   }
-  return false
+  return 0
 }
 
 /** @param bytes an envelope, like all below @returns undefined for a byte that is no kind */

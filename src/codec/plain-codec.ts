@@ -38,6 +38,8 @@ class PlainCodec<V> implements Codec<V> {
     return serialize(value as V, this.#options.serializer, this.#options.maxValueBytes, this.#what)
   }
 
+  stamp(): void {}
+
   decode(bytes: Uint8Array): Decoded<V> | Rejection {
     let value: V
     try {

@@ -80,8 +80,8 @@ export class Outcomes {
   }
 
   snapshot(): CacheMetrics {
-    const byNode: Record<string, OutcomeCounts> = {}
-    for (const [node, counts] of this.#byNode) byNode[node] = { ...counts }
+    // A node's id may be any text, '__proto__' too: fromEntries makes it a property like any other.
+    const byNode = Object.fromEntries(Array.from(this.#byNode, ([node, counts]) => [node, { ...counts }]))
     return {
       ...this.#totals,
       writes: this.writes,

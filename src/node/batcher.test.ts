@@ -183,6 +183,30 @@ test('timeouts shorter and longer than the usual one hold for their items alone'
   )
 })
 
+test('items added to one batch in one turn share a deadline; the next batch and the next turn take the time anew', async () => {
+  const b = batcherRig({ maxBatchKeys: 2, maxFlights: 1, timeoutMs: 50 })
+  for (const key of ['a', 'b', 'c']) {
+    b.ask(key)
+    b.clock.stall(2)
+  }
+  await b.clock.settle()
+  b.ask('d')
+  await b.clock.settle()
+  await b.land()
+  assert.deepEqual(b.sent, [
+    ['a', 'b'],
+    ['c', 'd'],
+  ])
+  await b.clock.advance(60)
+  assert.deepEqual(
+    b.told.slice(2).map(({ slot, atMs }) => [slot, atMs]),
+    [
+      [2, 54],
+      [3, 56],
+    ],
+  )
+})
+
 test('a short timeout does not stall the connection for others', async () => {
   const b = batcherRig()
   b.ask('short', { timeoutMs: 5 })

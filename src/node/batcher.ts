@@ -50,6 +50,8 @@ export class Batcher<Origin> {
   #waitingBytes = 0
   #unsettled = 0
   #scheduled = false
+  /** What the clock said earlier in this turn, for the batch being filled. */
+  #readAtMs: number | undefined
   #stalled = false
   #refusal: (() => RingtailError) | undefined
   #timer: Timer | undefined
@@ -110,8 +112,11 @@ export class Batcher<Origin> {
     if (batch === undefined || batch.requests.length >= options.maxBatchKeys || batch.bytes + bytes > options.maxBatchBytes) {
       batch = new Batch(lane)
       lane.waiting.push(batch)
+      this.#readAtMs = undefined
     }
-    const deadlineMs = this.#clock.monotonic() + timeoutMs
+    // One reading of the clock for the items that one turn adds to a batch: the last of them has less time by what adding them took.
+    this.#readAtMs ??= this.#clock.monotonic()
+    const deadlineMs = this.#readAtMs + timeoutMs
     batch.requests.push(request)
     batch.sinks.push(sink)
     batch.slots.push(slot)
@@ -121,7 +126,7 @@ export class Batcher<Origin> {
     this.#waiting++
     this.#unsettled++
     if (deadlineMs < this.#timerAtMs) this.#arm(deadlineMs)
-    if (!this.#scheduled && this.#flying.length < options.maxFlights) this.#schedule()
+    if (!this.#scheduled) this.#schedule()
   }
 
   /** The replies to a batch, in its order; null and undefined say the same. */
@@ -202,9 +207,10 @@ export class Batcher<Origin> {
     this.#scheduled = false
     while (this.#flying.length < this.#options.maxFlights) {
       const batch = this.#next()
-      if (batch === undefined) return
+      if (batch === undefined) break
       this.#launch(batch)
     }
+    this.#readAtMs = undefined
   }
 
   /** The first batch of the next lane in turn that has one and may send it. */
@@ -230,7 +236,9 @@ export class Batcher<Origin> {
     this.#flying.push(batch)
     this.#waiting -= batch.requests.length
     if (lane.holdsBytes) this.#waitingBytes -= batch.bytes
-    let lastMs = this.#clock.monotonic() + this.#options.timeoutMs
+    // The turn's own reading where there is one: then the batch is overdue exactly when the last item added to it is.
+    this.#readAtMs ??= this.#clock.monotonic()
+    let lastMs = this.#readAtMs + this.#options.timeoutMs
     for (let i = 0; i < batch.deadlines.length; i++) if (batch.deadlines[i]! > lastMs) lastMs = batch.deadlines[i]!
     batch.overdueAtMs = lastMs
     if (lastMs < this.#timerAtMs) this.#arm(lastMs)

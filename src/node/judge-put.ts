@@ -1,7 +1,7 @@
 /**
  * The verdict over a put, given what the key holds: the rule of `scripts/apply.lua` in TypeScript, for nodes without Lua.
  */
-import { HEADER_BYTES, isEnvelope, KIND_BYTE, MAGIC, OFFSET, supersedes, versionOf } from '../codec/envelope.ts'
+import { compareStamps, HEADER_BYTES, isEnvelope, KIND_BYTE, MAGIC, OFFSET, versionOf } from '../codec/envelope.ts'
 import type { Version } from '../entry.ts'
 
 /** `store` it; it is `held` already; it is no envelope at all (`foreign`); or refused, by the version that the key holds. */
@@ -16,6 +16,7 @@ export function judgePut(next: Uint8Array, expected: Version | undefined, held: 
     const live = kind === KIND_BYTE.value || kind === KIND_BYTE.pending
     if (live ? expected !== version : expected !== 0n) return version
   }
-  if (supersedes(next, held)) return 'store'
-  return expected === undefined && !supersedes(held, next) ? 'held' : version
+  const ahead = compareStamps(next, held)
+  if (ahead > 0) return 'store'
+  return ahead === 0 && expected === undefined ? 'held' : version
 }

@@ -11,10 +11,13 @@ import { ClosedError, DeadlineError, NodeError, OverloadError, type RingtailErro
 import type { Batch, Lane, Sink } from './batch.ts'
 import { Batcher } from './batcher.ts'
 import type { CacheNode, Change, Status } from './node.ts'
-import { isWritable, type RedisClient } from './redis-client.ts'
+import { isWritable, openChannel, type RedisClient } from './redis-client.ts'
 import { type LinkOptions, RedisLink } from './redis-link.ts'
 import { asBuffer, isErrorReply, isNoScript, nodeError, statusOf } from './redis-reply.ts'
 import { ReplySizes } from './reply-sizes.ts'
+import type { Awaiting, Channel } from './resp-channel.ts'
+import type { Reply } from './resp-reader.ts'
+import type { Argument } from './resp-writer.ts'
 import { applyScript, type ScriptSource } from './script-source.ts'
 
 export interface BatchLimits {
@@ -38,8 +41,6 @@ export interface ConnectionOptions extends Omit<LinkOptions, 'setUp' | 'onUp' | 
   readonly onLost: (error: NodeError) => void
 }
 
-export type Argument = string | number | Buffer
-
 /** How long after a reply was due the connection is given up, ms. */
 const RESET_AFTER_MS = 1_000
 /** Bytes of writes that may wait on a connection. */
@@ -56,6 +57,7 @@ export class RedisConnection {
   readonly #writes: Lane<Change, Status, CacheNode>
   readonly #sizes = new ReplySizes()
   #client: RedisClient | undefined
+  #channel: Channel | undefined
   #commands = 0
   #overdueCommands = 0
   #onCommandsDone: (() => void) | undefined
@@ -123,15 +125,15 @@ export class RedisConnection {
 
   /** A command of its own. Rejects with a `RingtailError`; a reply that comes after the timeout is dropped. */
   command(name: string, args: readonly Argument[], timeoutMs?: number): Promise<unknown> {
-    return this.#bounded(name, (client) => client.callBuffer(name, args), timeoutMs)
+    return this.#bounded(name, (channel) => channel.call(name, args), timeoutMs)
   }
 
   /** Runs a script, sending its text only if the server does not know it. Rejects with a `RingtailError`. */
   run(script: ScriptSource, keys: readonly string[], args: readonly Argument[], timeoutMs?: number): Promise<unknown> {
     const rest = [keys.length, ...keys, ...args]
-    const send = (client: RedisClient, isLate: () => boolean): Promise<unknown> =>
-      client.callBuffer('EVALSHA', [script.sha1, ...rest]).catch((thrown) => {
-        if (isNoScript(thrown) && !isLate()) return client.callBuffer('EVAL', [script.lua, ...rest])
+    const send = (channel: Channel, isLate: () => boolean): Promise<unknown> =>
+      channel.call('EVALSHA', [script.sha1, ...rest]).catch((thrown) => {
+        if (isNoScript(thrown) && !isLate()) return channel.call('EVAL', [script.lua, ...rest])
         throw thrown
       })
     return this.#bounded('EVALSHA', send, timeoutMs)
@@ -144,17 +146,23 @@ export class RedisConnection {
     await this.#batcher.drained()
     await this.#commandsDone()
     await this.#link.close()
-    this.#client = undefined
+    this.#use(undefined, undefined)
     this.#resetTimer?.cancel()
     this.#batcher.close()
   }
 
   async #setUp(open: (protocol: 2 | 3) => Promise<RedisClient>): Promise<void> {
     const client = await open(3)
-    const info = await readInfo(client)
+    const channel = openChannel(client, this.#options.name)
+    const info = await readInfo(channel)
     if (/^loading:1/m.test(info)) throw new Error('the server is still loading its data')
     this.#options.onInfo(info)
+    this.#use(client, channel)
+  }
+
+  #use(client: RedisClient | undefined, channel: Channel | undefined): void {
     this.#client = client
+    this.#channel = channel
   }
 
   #onUp(): void {
@@ -163,7 +171,7 @@ export class RedisConnection {
   }
 
   #onLost(error: NodeError): void {
-    this.#client = undefined
+    this.#use(undefined, undefined)
     if (!this.#closed) this.#batcher.refuse(() => this.#notConnected())
     this.#options.onLost(error)
   }
@@ -176,27 +184,22 @@ export class RedisConnection {
   }
 
   #sendReads(batch: Batch<string, Buffer, CacheNode>): void {
-    const client = this.#clientFor(batch)
-    client?.mgetBuffer(batch.requests).then(
-      (replies) => {
-        this.#sizes.learn(batch.requests, replies, batch.lane === this.#reads)
-        this.#batcher.land(batch, replies)
-      },
-      (thrown) => this.#batcher.lose(batch, nodeError(thrown, this.#options.name), true),
-    )
+    const guessed = batch.lane === this.#reads
+    this.#channelFor(batch)?.mget(batch.requests, new ReadFlight(batch, this.#batcher, this.#sizes, guessed, this.#options.name))
   }
 
   #sendWrites(batch: Batch<Change, Status, CacheNode>): void {
     const { name } = this.#options
     const args = applyArguments(batch.requests)
     const { sha1, lua } = applyScript()
-    const answered = (replies: unknown): void => {
-      const statuses = (replies as unknown[]).map((reply) => statusOf(reply, name))
-      this.#batcher.land(batch, statuses)
-    }
     const lost = (thrown: unknown): void => this.#batcher.lose(batch, nodeError(thrown, name), true)
-    const send = (command: string, script: string): Promise<unknown> | undefined =>
-      this.#clientFor(batch)?.callBuffer(command, [script, ...args])
+    const answered = (reply: Reply): void => {
+      if (isListFor(batch, reply)) {
+        const statuses = reply.map((each) => statusOf(each, name))
+        this.#batcher.land(batch, statuses)
+      } else lost(unexpected(name))
+    }
+    const send = (command: string, script: string): Promise<Reply> | undefined => this.#channelFor(batch)?.call(command, [script, ...args])
     send('EVALSHA', sha1)?.then(answered, (thrown) => {
       // Not for changes that were given up meanwhile: their callers were told that they may or may not have happened, not that they will.
       if (isNoScript(thrown) && !batch.overdue) send('EVAL', lua)?.then(answered, lost)
@@ -205,21 +208,26 @@ export class RedisConnection {
   }
 
   /** @returns undefined when nothing can be sent; the batch was failed as not sent then */
-  #clientFor<Request, Reply>(batch: Batch<Request, Reply, CacheNode>): RedisClient | undefined {
-    const client = this.#client
-    if (client !== undefined && isWritable(client)) return client
-    this.#batcher.lose(batch, new NodeError(`node ${this.#options.name} is not connected`, this.#options.name), false)
-    return undefined
+  #channelFor<Request, Reply>(batch: Batch<Request, Reply, CacheNode>): Channel | undefined {
+    const channel = this.#writableChannel()
+    if (channel === undefined) {
+      this.#batcher.lose(batch, new NodeError(`node ${this.#options.name} is not connected`, this.#options.name), false)
+    }
+    return channel
+  }
+
+  #writableChannel(): Channel | undefined {
+    return this.#client !== undefined && isWritable(this.#client) ? this.#channel : undefined
   }
 
   /** @param send writes the command; `isLate` tells it later whether the caller has been told that there was no answer in time */
   #bounded(
     name: string,
-    send: (client: RedisClient, isLate: () => boolean) => Promise<unknown>,
+    send: (channel: Channel, isLate: () => boolean) => Promise<unknown>,
     timeoutMs: number = this.#options.timeoutMs,
   ): Promise<unknown> {
-    const client = this.#client
-    if (client === undefined || !isWritable(client) || this.#batcher.stalled || this.#closed) return Promise.reject(this.#notConnected())
+    const channel = this.#writableChannel()
+    if (channel === undefined || this.#batcher.stalled || this.#closed) return Promise.reject(this.#notConnected())
     const { name: node, clock } = this.#options
     if (this.#commands >= MAX_COMMANDS) {
       return Promise.reject(new OverloadError(`node ${node}: needs fewer than ${MAX_COMMANDS} commands under way, but got: ${name}`))
@@ -240,7 +248,7 @@ export class RedisConnection {
         timer.cancel()
         this.#commandSettled(overdue)
       }
-      send(client, () => overdue).then(
+      send(channel, () => overdue).then(
         (reply) => {
           resolve(reply)
           settle()
@@ -282,10 +290,51 @@ export class RedisConnection {
   }
 }
 
+/** A batch of reads under way: one object a batch, where two functions and a promise would do the same. */
+class ReadFlight implements Awaiting {
+  readonly #batch: Batch<string, Buffer, CacheNode>
+  readonly #batcher: Batcher<CacheNode>
+  readonly #sizes: ReplySizes
+  readonly #guessed: boolean
+  readonly #node: string
+
+  /** @param guessed whether these are keys about which nothing was known: see `ReplySizes` */
+  constructor(batch: Batch<string, Buffer, CacheNode>, batcher: Batcher<CacheNode>, sizes: ReplySizes, guessed: boolean, node: string) {
+    this.#batch = batch
+    this.#batcher = batcher
+    this.#sizes = sizes
+    this.#guessed = guessed
+    this.#node = node
+  }
+
+  replied(reply: Reply): void {
+    const batch = this.#batch
+    if (!isListFor(batch, reply)) {
+      this.lost(isErrorReply(reply) ? nodeError(reply, this.#node) : unexpected(this.#node))
+      return
+    }
+    const values = reply as (Buffer | null)[]
+    this.#sizes.learn(batch.requests, values, this.#guessed)
+    this.#batcher.land(batch, values)
+  }
+
+  lost(error: NodeError): void {
+    this.#batcher.lose(this.#batch, error, true)
+  }
+}
+
+function isListFor(batch: { readonly requests: readonly unknown[] }, reply: Reply): reply is Reply[] {
+  return Array.isArray(reply) && reply.length === batch.requests.length
+}
+
+function unexpected(node: string): NodeError {
+  return new NodeError(`node ${node}: needs a reply for each key of a batch, but got: another reply`, node, { outcome: 'unknown' })
+}
+
 /** @returns '' when the account may not ask: then nothing is known, and nothing complained about */
-async function readInfo(client: RedisClient): Promise<string> {
+async function readInfo(channel: Channel): Promise<string> {
   try {
-    return String(await client.callBuffer('INFO', []))
+    return String(await channel.call('INFO', []))
   } catch (thrown) {
     if (isErrorReply(thrown)) return ''
     throw thrown

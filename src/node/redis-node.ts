@@ -1,5 +1,5 @@
 /**
- * A cache node that is a Redis or Valkey server (Redis ≥ 6.2), through ioredis 6.
+ * A cache node that is a Redis or Valkey server (Redis ≥ 6.2), connected to by ioredis 6.
  *
  * The node is a name for whatever server stands behind it: calls pick the least busy of its connections, each with its own batcher
  * (`redis-connection.ts`), and fail at once when there is none. It keeps connecting for as long as it lives, tells when it comes and goes,
@@ -27,10 +27,11 @@ import type {
 } from './node.ts'
 import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, redisAddress, systemLookup } from './redis-address.ts'
 import { loadClientClass } from './redis-client.ts'
-import { type Argument, type BatchLimits, RedisConnection } from './redis-connection.ts'
+import { type BatchLimits, RedisConnection } from './redis-connection.ts'
 import { misconfiguration, parseInfo, statsOf } from './redis-info.ts'
 import { asBuffer, scriptReply } from './redis-reply.ts'
 import { RedisWatch } from './redis-watch.ts'
+import type { Argument } from './resp-writer.ts'
 import { compareAndSetControlScript, scriptSource } from './script-source.ts'
 
 export interface RedisNodeOptions extends Credentials {

@@ -1,8 +1,9 @@
 /**
- * What ioredis says, in Ringtail's words: replies of the scripts as statuses, errors as errors that say whether anything may have happened.
+ * What the server says, in Ringtail's words: replies of the scripts as statuses, errors as errors that say whether anything may have happened.
  */
 import { asError, NodeError, type RingtailError } from '../errors.ts'
 import type { ScriptReply, Status } from './node.ts'
+import type { ReplyError } from './resp-reader.ts'
 
 const APPLIED: Status = Object.freeze({ state: 'applied' })
 /** Where `apply.lua` puts a text in place of a version. A version never begins so: it has 63 bits. */
@@ -39,8 +40,8 @@ export function statusOf(reply: unknown, node: string): Status {
   return { state: 'refused', version: bytes.readBigUInt64BE(0) }
 }
 
-/** Whether it is an error that the server replied, as opposed to none that came. */
-export function isErrorReply(error: unknown): error is Error {
+/** Whether it is an error that the server replied, as opposed to none that came. ioredis has a class of its own for it, of the same name. */
+export function isErrorReply(error: unknown): error is ReplyError {
   return error instanceof Error && error.name === 'ReplyError'
 }
 
@@ -48,8 +49,9 @@ export function isNoScript(error: unknown): boolean {
   return isErrorReply(error) && firstWord(error) === 'NOSCRIPT'
 }
 
-/** @param thrown what a command of the client rejected with, after it was written */
+/** @param thrown what a command rejected with, or the error replied to it */
 export function nodeError(thrown: unknown, node: string): NodeError {
+  if (thrown instanceof NodeError) return thrown
   const cause = asError(thrown)
   if (!isErrorReply(cause)) return new NodeError(`node ${node}: connection lost before the reply`, node, { cause, outcome: 'unknown' })
   const outcome = REFUSALS.has(firstWord(cause)) ? 'failed' : 'unknown'
@@ -62,7 +64,7 @@ export function unansweredStatus(error: RingtailError, sent: boolean): Status {
   return { state: sent && !refused ? 'unknown' : 'failed', error }
 }
 
-/** Bytes as the client wants them, without a copy. */
+/** Bytes as commands take them, without a copy. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -183,3 +183,35 @@ test('each outcome is counted once', async () => {
   assert.deepEqual(byNode, { n1: { hits: 2, stale: 1, misses: 2, negativeHits: 0, errors: 0 } })
   assert.equal(latencyMs.hit.count + latencyMs.miss.count, 5)
 })
+
+test('a process whose clock lags two seconds still sets, deletes and updates', async () => {
+  const ahead = cacheOn(options)
+  await ahead.clock.advance(2_000)
+  const behind = cacheOn(options, ahead.cluster)
+  await ahead.cache.set('a', 1)
+  await behind.cache.set('a', 2)
+  assert.equal(await behind.cache.get('a'), 2)
+  await ahead.cache.set('b', 1)
+  await cacheOn(options, ahead.cluster).cache.delete('b')
+  assert.equal(await behind.cache.get('b'), undefined)
+  await ahead.cache.set('c', 1)
+  assert.equal(await cacheOn(options, ahead.cluster).cache.update('c', (n) => n! + 1), 2)
+})
+
+test('one bad value of a call is refused alone', async () => {
+  const { cache } = cacheOn<unknown>({ strategy: cacheAside<unknown>(), ttl: '10s' })
+  const results = await cache.setMany([
+    ['a', 1],
+    ['b', 10n],
+  ])
+  assert.deepEqual([results.get('a')!.ok, results.get('b')!.ok], [true, false])
+  assert.equal(await cache.get('a'), 1)
+})
+
+test('a call of ten thousand keys is worked through in parts', async () => {
+  const { cache } = cacheOn(options)
+  const keys = Array.from({ length: 10_000 }, (_, i) => `k${i}`)
+  const set = await cache.setMany(keys.map((key, n) => [key, n] as const))
+  assert.equal(set.size, 10_000)
+  assert.equal((await cache.getMany(keys)).size, 10_000)
+})

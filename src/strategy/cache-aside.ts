@@ -40,18 +40,17 @@ class CacheAside<V> implements Strategy<V> {
   async writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
     const { keyspace, clock } = this.#parts
     const begunMs = clock.now()
-    const puts = entries.map(([key, value]) => {
+    const writes = entries.map(([key, value]) => {
       this.#reading.loads.forget(key)
-      return { key, value, kind: 'value', version: keyspace.nextVersion(), times: call?.times, begunMs, loadCostMs: 0 } as const
+      return { key, value, kind: 'value', times: call?.times, begunMs, loadCostMs: 0 } as const
     })
-    return (await keyspace.putMany(puts, call)).map(settledOf)
+    return (await keyspace.writeMany(writes, call)).map(settledOf)
   }
 
   async removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
     const { keyspace } = this.#parts
     for (const key of keys) this.#reading.loads.forget(key)
-    const removals = keys.map((key) => ({ key, version: keyspace.nextVersion() }))
-    return (await keyspace.removeMany(removals, call)).map(settledOf)
+    return (await keyspace.eraseMany(keys, call)).map(settledOf)
   }
 
   async update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V> {
@@ -61,6 +60,7 @@ class CacheAside<V> implements Strategy<V> {
       if (found.state === 'unreachable') throw found.failure ?? new UnavailableError('no owner of the key answered')
       const value = await change(found.value)
       const begunMs = clock.now()
+      keyspace.observe(found.seen.version)
       const put = { key, value, kind: 'value', version: keyspace.nextVersion(), times: call?.times, begunMs, loadCostMs: 0 } as const
       this.#reading.loads.forget(key)
       const outcome = await keyspace.compareAndSet(put, found.version, call)

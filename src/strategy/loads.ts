@@ -7,17 +7,22 @@
  * deleted while it ran is newer, and the nodes refuse the fill.
  */
 import type { Version } from '../entry.ts'
-import { asError, DeadlineError, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
-import type { Put, PutTimes } from '../keyspace.ts'
-import { SingleFlight } from '../resilience/single-flight.ts'
+import { asError, DeadlineError, EncodeError, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
+import type { Put, PutTimes, Seen } from '../keyspace.ts'
+import { type Flight, SingleFlight } from '../resilience/single-flight.ts'
 import type { Row, StoreReader } from '../store/store.ts'
 import type { Loader, StrategyParts } from './strategy.ts'
+
+interface Boarded<V> {
+  readonly result: PromiseWithResolvers<V | undefined>
+  readonly seen: Seen
+}
 
 /** One load's keys, until it leaves at the end of the current turn. */
 interface Batch<V> {
   readonly loader: Loader<V> | undefined
   readonly times: PutTimes | undefined
-  readonly results: Map<string, PromiseWithResolvers<V | undefined>>
+  readonly keys: Map<string, Boarded<V>>
   readonly landed: PromiseWithResolvers<void>
 }
 
@@ -31,7 +36,8 @@ export class Loads<V> {
   readonly #reader: StoreReader<V> | undefined
   /** Whether fills carry the rows' own versions. */
   readonly #ordered: boolean
-  readonly #flights = new SingleFlight<V | undefined>()
+  /** Loads of the store, and of callers' own loaders: who asks with a loader is not answered by a store that has no row. */
+  readonly #flights = { store: new SingleFlight<V | undefined>(), loader: new SingleFlight<V | undefined>() }
   readonly #waiting = new Map<Loader<V> | undefined, Batch<V>>()
   queries = 0
   keysLoaded = 0
@@ -42,39 +48,40 @@ export class Loads<V> {
     this.#ordered = ordered
   }
 
-  /** @returns the value, undefined when there is none. Rejects with what the loader threw, or a StoreError or DeadlineError. */
-  load(key: string, loader?: Loader<V>, times?: PutTimes): Promise<V | undefined> {
-    return this.#flights.join(key, () => this.#board(key, loader, times))
+  /**
+   * @param seen what the look-up saw under the key
+   * @returns the value, undefined when there is none. Rejects with what the loader threw, or a StoreError or DeadlineError.
+   */
+  load(key: string, seen: Seen, loader?: Loader<V>, times?: PutTimes): Promise<V | undefined> {
+    const flights = loader === undefined ? this.#flights.store : this.#flights.loader
+    return flights.join(key, () => this.#board(key, seen, loader, times))
   }
 
   /** Loads anew: joins nothing that began before now. What still waits to leave has not begun. */
-  refresh(key: string, loader?: Loader<V>, times?: PutTimes): Promise<V | undefined> {
-    this.#flights.forget(key)
-    return this.load(key, loader, times)
+  refresh(key: string, seen: Seen, loader?: Loader<V>, times?: PutTimes): Promise<V | undefined> {
+    this.forget(key)
+    return this.load(key, seen, loader, times)
   }
 
   /** What is being loaded under the key is out of date: later readers load again. */
   forget(key: string): void {
-    this.#flights.forget(key)
+    this.#flights.store.forget(key)
+    this.#flights.loader.forget(key)
   }
 
-  #board(
-    key: string,
-    loader: Loader<V> | undefined,
-    times: PutTimes | undefined,
-  ): { result: Promise<V | undefined>; landed: Promise<void> } {
+  #board(key: string, seen: Seen, loader: Loader<V> | undefined, times: PutTimes | undefined): Flight<V | undefined> {
     let batch = this.#waiting.get(loader)
     if (batch === undefined) {
-      batch = { loader, times, results: new Map(), landed: Promise.withResolvers() }
+      batch = { loader, times, keys: new Map(), landed: Promise.withResolvers() }
       this.#waiting.set(loader, batch)
       queueMicrotask(() => this.#depart(loader))
     }
-    let result = batch.results.get(key)
-    if (result === undefined) {
-      result = Promise.withResolvers<V | undefined>()
-      batch.results.set(key, result)
+    let boarded = batch.keys.get(key)
+    if (boarded === undefined) {
+      boarded = { result: Promise.withResolvers(), seen }
+      batch.keys.set(key, boarded)
     }
-    return { result: result.promise, landed: batch.landed.promise }
+    return { result: boarded.result.promise, landed: batch.landed.promise }
   }
 
   #depart(loader: Loader<V> | undefined): void {
@@ -87,17 +94,19 @@ export class Loads<V> {
     const { clock, keyspace } = this.#parts
     const begunMs = clock.now()
     const startMs = clock.monotonic()
+    // The load begins after what was seen, so it is newer, also where the other's clock is ahead of ours.
+    if (!this.#ordered) for (const { seen } of batch.keys.values()) keyspace.observe(seen.version)
     const begunVersion = keyspace.nextVersion()
     try {
       const arrived = await this.#fetch(batch)
-      for (const [key, result] of batch.results) {
+      for (const [key, { result }] of batch.keys) {
         const error = arrived.failed?.get(key)
         if (error === undefined) result.resolve(arrived.rows.get(key)?.value)
         else result.reject(error)
       }
       await this.#fill(batch, arrived, { begunMs, begunVersion, loadCostMs: clock.monotonic() - startMs })
     } catch (thrown) {
-      for (const result of batch.results.values()) result.reject(thrown)
+      for (const { result } of batch.keys.values()) result.reject(thrown)
     } finally {
       batch.landed.resolve()
     }
@@ -105,11 +114,11 @@ export class Loads<V> {
 
   async #fetch(batch: Batch<V>): Promise<Arrived<V>> {
     const { clock, loadDeadlineMs, cache } = this.#parts
-    const keys = [...batch.results.keys()]
+    const keys = [...batch.keys.keys()]
     const late = new AbortController()
     const deadline = Promise.withResolvers<never>()
     const timer = clock.after(loadDeadlineMs, () => {
-      const error = new DeadlineError(`cache '${cache}': a load of ${batch.results.size} keys took longer than ${loadDeadlineMs} ms`)
+      const error = new DeadlineError(`cache '${cache}': a load of ${batch.keys.size} keys took longer than ${loadDeadlineMs} ms`)
       late.abort(error)
       deadline.reject(error)
     })
@@ -151,30 +160,30 @@ export class Loads<V> {
   }
 
   async #fill(batch: Batch<V>, arrived: Arrived<V>, load: { begunMs: number; begunVersion: Version; loadCostMs: number }): Promise<void> {
-    const { keyspace, negative } = this.#parts
+    const { keyspace, negative, cache, emit } = this.#parts
     const puts: Put<V>[] = []
-    for (const key of batch.results.keys()) {
+    for (const [key, { seen }] of batch.keys) {
       if (arrived.failed?.has(key) === true) continue
       const row = arrived.rows.get(key)
       // A loader's own 'nothing' is not remembered: only a store knows that a row does not exist.
       if (row === undefined && (!negative || batch.loader !== undefined)) continue
-      const version = row !== undefined && this.#ordered && batch.loader === undefined ? row.version : load.begunVersion
+      const version = this.#versionOf(batch.loader === undefined ? row : undefined, seen, load.begunVersion)
       const { begunMs, loadCostMs } = load
-      puts.push({
-        key,
-        value: row?.value,
-        kind: row === undefined ? 'negative' : 'value',
-        version,
-        times: batch.times,
-        begunMs,
-        loadCostMs,
-      })
+      const kind = row === undefined ? 'negative' : 'value'
+      puts.push({ key, value: row?.value, kind, version, times: batch.times, begunMs, loadCostMs, over: seen })
     }
-    try {
-      await keyspace.putMany(puts)
-    } catch {
-      // One value that cannot be encoded must not keep the others out; the value itself was already handed to its callers.
-      await Promise.allSettled(puts.map(async (put) => keyspace.putMany([put])))
+    for (const outcome of await keyspace.putMany(puts)) {
+      if (outcome.state !== 'unacknowledged' || !(outcome.error instanceof EncodeError)) continue
+      emit('entry:refused', { cache, reason: outcome.error.message })
     }
+  }
+
+  /**
+   * Where the store orders, what carries no row's version (an absence, a loader's value) takes the place of what was seen and of nothing
+   * newer: any row that is written meanwhile is newer than it. Where it does not, a load is as new as its beginning.
+   */
+  #versionOf(row: Row<V> | undefined, seen: Seen, begunVersion: Version): Version {
+    if (!this.#ordered) return begunVersion
+    return row === undefined ? seen.version : row.version
   }
 }

@@ -44,8 +44,7 @@ class ReadThrough<V> implements Strategy<V> {
   async removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
     const { keyspace } = this.#parts
     for (const key of keys) this.#reading.loads.forget(key)
-    const removals = keys.map((key) => ({ key, version: keyspace.nextVersion() }))
-    return (await keyspace.removeMany(removals, call)).map(settledOf)
+    return (await keyspace.eraseMany(keys, call)).map(settledOf)
   }
 
   update(): Promise<V> {

@@ -6,6 +6,7 @@ import { memoryStore } from '../store/memory-store.ts'
 import type { Loaded, StoreReader } from '../store/store.ts'
 import { cacheAside } from './cache-aside.ts'
 import { readThrough } from './read-through.ts'
+import { writeThrough } from './write-through.ts'
 
 /** A reader whose answers the test gives by hand. */
 class HeldReader implements StoreReader<string> {
@@ -303,4 +304,78 @@ test('a key that cannot be one rejects, and does not throw', async () => {
   const { cache } = cacheOn<string>({ strategy: readThrough(memoryStore<string>()), ...times })
   await assert.rejects(cache.get('x'.repeat(2_000)), { code: 'CONFIGURATION' })
   await assert.rejects(cache.getMany([7 as never]), { code: 'CONFIGURATION' })
+})
+
+test('who asks with a loader is not answered by a store that has no row', async () => {
+  const reader = new HeldReader()
+  const { cache } = cacheOn<string>({ strategy: readThrough(reader), ...times })
+  const plain = cache.get('a')
+  await settled()
+  const loaded = cache.getOrSet('a', () => 'made')
+  assert.equal(await loaded, 'made')
+  await reader.answer(0, {})
+  assert.equal(await plain, undefined)
+})
+
+test('refresh takes the place of an entry of the very same version, whatever the jitter', async () => {
+  const store = memoryStore<{ n: number }>({ rows: [['a', { n: 1 }]] })
+  const { cache } = cacheOn<{ n: number }>({ strategy: writeThrough(store), ttl: '10s', jitter: 0.5 })
+  await cache.get('a')
+  await settled()
+  for (let n = 2; n < 40; n++) {
+    // What SQL that knows nothing of versions does.
+    store.load = async () => ({ rows: new Map([['a', { value: { n }, version: 1n }]]) })
+    await cache.refresh('a')
+    await settled()
+    assert.deepEqual(await cache.get('a'), { n })
+  }
+})
+
+test("on a store cache a loader's value gives way to the row", async () => {
+  const store = memoryStore<string>()
+  const { cache } = cacheOn<string>({ strategy: writeThrough(store), ...times })
+  assert.equal(await cache.getOrSet('a', () => 'made'), 'made')
+  await settled()
+  await cache.set('a', 'row')
+  assert.equal(await cache.get('a'), 'row')
+})
+
+test('a value that cannot be kept is told of', async () => {
+  const { cache, told } = cacheOn<unknown>({ strategy: cacheAside(), ...times })
+  const load = () => ({ when: Number.NaN })
+  assert.deepEqual(await cache.getOrSet('a', load), { when: Number.NaN })
+  await settled()
+  assert.equal(told[0]!.name, 'entry:refused')
+})
+
+test('a bad deadline or signal rejects the call, and nothing is begun', async () => {
+  const reader = new HeldReader()
+  const { cache } = cacheOn<string>({ strategy: readThrough(reader), ...times })
+  await assert.rejects(cache.get('a', { deadline: '5 sec' as never }), { code: 'CONFIGURATION' })
+  await assert.rejects(cache.get('a', { signal: 'now' as never }), { code: 'CONFIGURATION' })
+  await assert.rejects(cache.get('a', { tll: 5 } as never), { code: 'CONFIGURATION' })
+  await assert.rejects(cache.getMany(['a'], { signal: AbortSignal.abort(new Error('gone')) }), /gone/)
+  await settled()
+  assert.equal(reader.calls.length, 0)
+})
+
+test('a call that its caller gave up counts as an error, once', async () => {
+  const { cache, clock } = cacheOn<string>({ strategy: readThrough(new HeldReader()), ...times })
+  const late = Promise.allSettled([
+    cache.get('a', { deadline: 20 }),
+    cache.getMany(['a', 'b'], { deadline: 20 }),
+    cache.getOrSet('c', () => new Promise<string>(() => {}), { deadline: 20 }),
+  ])
+  await clock.advance(20)
+  assert.deepEqual(
+    (await late).map(({ status }) => status),
+    ['rejected', 'rejected', 'rejected'],
+  )
+  assert.equal(cache.metrics().errors, 4)
+})
+
+test('a string is not taken for a list of keys', async () => {
+  const { cache } = cacheOn<string>({ strategy: cacheAside(), ...times })
+  await assert.rejects(cache.deleteMany('B0001'), { code: 'CONFIGURATION' })
+  await assert.rejects(cache.getMany('B0001'), { code: 'CONFIGURATION' })
 })

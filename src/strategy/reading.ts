@@ -44,11 +44,13 @@ export class Reading<V> {
     )
   }
 
-  refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]> {
+  async refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]> {
+    // What lies there now is what the fill has to take the place of.
+    const found = await this.#parts.keyspace.findMany(keys, call)
     return Promise.all(
-      keys.map(async (key): Promise<Settled<V | undefined>> => {
+      keys.map(async (key, at): Promise<Settled<V | undefined>> => {
         try {
-          return { value: await this.loads.refresh(key, call?.loader, call?.times) }
+          return { value: await this.loads.refresh(key, found[at]!.seen, call?.loader, call?.times) }
         } catch (thrown) {
           return { error: thrown as Error }
         }
@@ -75,11 +77,11 @@ export class Reading<V> {
     }
     if (found.state === 'stale') {
       // Behind the caller. What fails is told by the load itself; the stale value was the answer.
-      this.loads.load(key, loader, call?.times).catch(ignore)
+      this.loads.load(key, found.seen, loader, call?.times).catch(ignore)
       return found
     }
     if (found.state === 'unreachable') this.#parts.bypassed('read', reasonOf(found.failure))
-    return this.loads.load(key, loader, call?.times).then((value) => ({
+    return this.loads.load(key, found.seen, loader, call?.times).then((value) => ({
       state: found.state,
       negative: value === undefined,
       value,

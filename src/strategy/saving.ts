@@ -1,48 +1,72 @@
 /**
  * How a store strategy writes the truth: one batch, one status a key, and what must happen to the cached copies when a status is unclear.
  *
- * Write-through and write-around both save first and differ only in what they then do with the cached copies (`settle`).
+ * Write-through and write-around both save first and differ only in what they then do with the cached copies (`settle`). What the cache
+ * could not hold is refused before anything is saved, and the copies are made of the very values that were saved, whatever their owner
+ * does with them meanwhile.
  */
 import type { Version } from '../entry.ts'
 import { asError, ConflictError, DeadlineError, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
+import type { Prepared } from '../keyspace.ts'
 import type { SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { Loads } from './loads.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
 import type { Settled, StrategyCall, StrategyParts } from './strategy.ts'
 
-/** One row as it now is in the store. `value` undefined: removed. */
-export interface Written<V> {
+/** One row as it now is in the store. */
+export interface Written {
   readonly key: string
-  readonly value: V | undefined
+  /** Its entry, stamped with its version; undefined: the row was removed. */
+  readonly entry: Prepared | undefined
   readonly version: Version
-  readonly begunMs: number
 }
 
-/** Brings the cached copies in line with what was written. May reject only with an EncodeError. */
-export type SettleCopies<V> = (written: readonly Written<V>[], call: StrategyCall | undefined) => Promise<void>
+/** Brings the cached copies in line with what was written. */
+export type SettleCopies = (written: readonly Written[], call: StrategyCall | undefined) => Promise<void>
+
+/** One save or removal on its way to the store. */
+interface Item {
+  readonly key: string
+  readonly entry: Prepared | undefined
+  /** The row's new version is at least this. */
+  readonly floor: Version
+}
 
 export class Saving<V> {
   readonly #parts: StrategyParts<V>
   readonly #store: Store<V>
   readonly #loads: Loads<V>
-  readonly #settleCopies: SettleCopies<V>
+  readonly #settleCopies: SettleCopies
   queries = 0
 
-  constructor(parts: StrategyParts<V>, store: Store<V>, loads: Loads<V>, settleCopies: SettleCopies<V>) {
+  constructor(parts: StrategyParts<V>, store: Store<V>, loads: Loads<V>, settleCopies: SettleCopies) {
     this.#parts = parts
     this.#store = store
     this.#loads = loads
     this.#settleCopies = settleCopies
   }
 
-  async saveMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
-    const saves = entries.map(([key, value]) => ({ key, value, floor: this.#parts.keyspace.nextVersion() }))
-    return this.#carryOut('save', saves, (signal) => this.#store.save(saves, signal), call)
+  saveMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
+    return this.#each(
+      entries,
+      ([key, value]) => this.#prepared(key, value, call),
+      (items, positions) => {
+        const saves = items.map(({ key, floor }, nth) => ({ key, floor, value: entries[positions[nth]!]![1] }))
+        return this.#carryOut('save', items, (storeCall) => this.#store.save(saves, storeCall), call)
+      },
+    )
   }
 
-  async removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
-    const removals = keys.map((key) => ({ key, floor: this.#parts.keyspace.nextVersion() }))
-    return this.#carryOut('remove', removals, (signal) => this.#store.remove(removals, signal), call)
+  removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
+    const { keyspace } = this.#parts
+    return this.#each(
+      keys,
+      (key) => {
+        keyspace.checkKey(key)
+        return { key, entry: undefined, floor: keyspace.nextVersion() }
+      },
+      (items) => this.#carryOut('remove', items, (storeCall) => this.#store.remove(items, storeCall), call),
+    )
   }
 
   /** Tries the cached row first, so that an undisturbed update costs the store one statement; the store's version check judges. */
@@ -58,13 +82,45 @@ export class Saving<V> {
       if (!known) row = await this.#loadRow(key)
       known = false
       const value = await change(row?.value)
-      const save = { key, value, floor: keyspace.nextVersion(), expected: row?.version ?? 0n }
-      const [outcome] = await this.#carryOut('save', [save], (signal) => this.#store.save([save], signal), call)
+      const item = this.#prepared(key, value, call)
+      const save = { key, value, floor: item.floor, expected: row?.version ?? 0n }
+      const [outcome] = await this.#carryOut('save', [item], (storeCall) => this.#store.save([save], storeCall), call)
       if (!('error' in outcome!)) return value
       if (!(outcome.error instanceof ConflictError)) throw outcome.error
       if (attempt > 1) await backOff(attempt, this.#parts)
     }
     throw new ConflictError(`cache '${cache}': update of '${key}' met another's change each time in ${MAX_TRIES} tries`)
+  }
+
+  /** @throws EncodeError or ConfigurationError, before anything is saved */
+  #prepared(key: string, value: V, call: StrategyCall | undefined): Item {
+    const { keyspace, clock } = this.#parts
+    const floor = keyspace.nextVersion()
+    const begunMs = clock.now()
+    const entry = keyspace.prepare({ key, value, kind: 'value', version: floor, times: call?.times, begunMs, loadCostMs: 0 })
+    return { key, entry, floor }
+  }
+
+  /** Prepares each item, works on those that could be prepared, and lays the results back in order: one bad key or value is not the others'. */
+  async #each<T>(
+    items: readonly T[],
+    prepare: (item: T) => Item,
+    work: (items: readonly Item[], positions: readonly number[]) => Promise<Settled<void>[]>,
+  ): Promise<Settled<void>[]> {
+    const results = new Array<Settled<void>>(items.length)
+    const prepared: Item[] = []
+    const positions: number[] = []
+    for (const [at, item] of items.entries()) {
+      try {
+        prepared.push(prepare(item))
+        positions.push(at)
+      } catch (thrown) {
+        results[at] = { error: asError(thrown) }
+      }
+    }
+    const settled = prepared.length === 0 ? [] : await work(prepared, positions)
+    for (const [nth, at] of positions.entries()) results[at] = settled[nth]!
+    return results
   }
 
   async #loadRow(key: string): Promise<{ value: V; version: Version } | undefined> {
@@ -77,33 +133,37 @@ export class Saving<V> {
 
   async #carryOut(
     operation: 'save' | 'remove',
-    items: readonly { readonly key: string; readonly value?: V }[],
+    items: readonly Item[],
     work: (call: StoreCall) => Promise<SaveStatus[]>,
     call: StrategyCall | undefined,
   ): Promise<Settled<void>[]> {
-    const begunMs = this.#parts.clock.now()
+    const { keyspace, emit, cache } = this.#parts
     this.queries++
     const statuses = await this.#statuses(items.length, work)
-    const written: Written<V>[] = []
-    const unclear: string[] = []
-    const settled = items.map(({ key, value }, at): Settled<void> => {
+    const written: Written[] = []
+    const unclear: Item[] = []
+    const settled = items.map((item, at): Settled<void> => {
       const status = statuses[at]!
+      const { key, entry } = item
       this.#loads.forget(key)
       if (status.state === 'saved') {
         // A store without versions cannot order: the copies are ordered by when the save was known to be done.
-        const version = this.#store.versioned ? status.version : this.#parts.keyspace.nextVersion()
-        written.push({ key, value, version, begunMs })
+        const version = this.#store.versioned ? status.version : keyspace.nextVersion()
+        if (entry !== undefined) keyspace.stamp(entry, version)
+        written.push({ key, entry, version })
         return { value: undefined }
       }
       if (status.state === 'conflict')
         return { error: new ConflictError(`'${key}' is at version ${status.version} in ${this.#store.name}`) }
-      if (status.state === 'unknown') unclear.push(key)
-      this.#parts.emit('store:failed', { cache: this.#parts.cache, operation, reason: status.error.message })
+      if (status.state === 'unknown') unclear.push(item)
+      emit('store:failed', { cache, operation, reason: status.error.message })
       return { error: status.error }
     })
     if (unclear.length > 0) this.#distrust(unclear)
-    await this.#settleOrDrop(written, call)
-    for (const { key } of written) this.#loads.forget(key)
+    if (written.length > 0) {
+      await this.#settleCopies(written, call)
+      for (const { key } of written) this.#loads.forget(key)
+    }
     return settled
   }
 
@@ -134,24 +194,19 @@ export class Saving<V> {
     }
   }
 
-  async #settleOrDrop(written: readonly Written<V>[], call: StrategyCall | undefined): Promise<void> {
-    if (written.length === 0) return
-    try {
-      await this.#settleCopies(written, call)
-    } catch {
-      // The store has what the cache cannot hold (too large, say): no copy is right, an old one would be wrong.
-      await this.#parts.keyspace.removeMany(written, call)
-    }
-  }
-
-  /** A save whose outcome is unknown may still happen: the copies go now, and again once the statement can no longer be running. */
-  #distrust(keys: readonly string[]): void {
+  /**
+   * A save whose outcome is unknown may still happen. Until it is certain that it will not, nothing older than it may be cached: a tombstone
+   * just below the version that it will have if it does keeps the old row out, and lets the new one in. It is left again after the
+   * deadline, for the owners that could not be reached now.
+   */
+  #distrust(items: readonly Item[]): void {
     const { keyspace, clock, loadDeadlineMs } = this.#parts
-    const drop = () => {
-      for (const key of keys) this.#loads.forget(key)
-      void keyspace.dropMany(keys)
+    const removals = items.map(({ key, floor }) => ({ key, version: this.#store.versioned ? floor - 1n : floor }))
+    const guard = () => {
+      for (const { key } of items) this.#loads.forget(key)
+      void keyspace.removeMany(removals)
     }
-    drop()
-    clock.after(loadDeadlineMs, drop)
+    guard()
+    clock.after(loadDeadlineMs, guard)
   }
 }

@@ -18,7 +18,7 @@ export class StoreStrategy<V> implements Strategy<V> {
     this.name = name
     this.#parts = parts
     this.#reading = new Reading(parts, store, store.versioned)
-    const settle = (written: readonly Written<V>[], call: StrategyCall | undefined) =>
+    const settle = (written: readonly Written[], call: StrategyCall | undefined) =>
       copies === 'replace' ? this.#replace(written, call) : this.#remove(written, call)
     this.#saving = new Saving(parts, store, this.#reading.loads, settle)
   }
@@ -52,17 +52,17 @@ export class StoreStrategy<V> implements Strategy<V> {
     return { ...counts, queries: counts.queries + this.#saving.queries }
   }
 
-  async #replace(written: readonly Written<V>[], call: StrategyCall | undefined): Promise<void> {
-    const kept = written.filter((each) => each.value !== undefined)
-    const puts = kept.map(
-      ({ key, value, version, begunMs }) => ({ key, value, kind: 'value', version, times: call?.times, begunMs, loadCostMs: 0 }) as const,
-    )
-    const gone = written.filter((each) => each.value === undefined)
-    const [replaced] = await Promise.all([this.#parts.keyspace.putMany(puts, call), gone.length > 0 ? this.#remove(gone, call) : undefined])
+  async #replace(written: readonly Written[], call: StrategyCall | undefined): Promise<void> {
+    const entries = written.flatMap(({ entry }) => (entry === undefined ? [] : [entry]))
+    const gone = written.filter(({ entry }) => entry === undefined)
+    const [replaced] = await Promise.all([
+      this.#parts.keyspace.putPrepared(entries, call),
+      gone.length > 0 ? this.#remove(gone, call) : undefined,
+    ])
     this.#tell(replaced, 'write')
   }
 
-  async #remove(written: readonly Written<V>[], call: StrategyCall | undefined): Promise<void> {
+  async #remove(written: readonly Written[], call: StrategyCall | undefined): Promise<void> {
     this.#tell(await this.#parts.keyspace.removeMany(written, call), 'delete')
   }
 

@@ -38,7 +38,7 @@ export function cacheOn<V>(options: CacheOptions<V>, cluster = new MapCluster(),
     clock,
     random,
     emit,
-    nextVersion: versionClock(clock, random),
+    versions: versionClock(clock, random),
   })
   const strategy = checked.strategy.build({
     cache: name,

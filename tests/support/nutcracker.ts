@@ -22,7 +22,7 @@ export interface ProxiedServer {
 
 export interface NutcrackerOptions {
   /** twemproxy's `hash_tag`. Default: none. */
-  readonly hashTag?: string
+  readonly hashTag?: string | undefined
 }
 
 export interface Nutcracker {
