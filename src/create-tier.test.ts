@@ -5,6 +5,7 @@ import { createTier, type TierOptions } from './create-tier.ts'
 import { ConfigurationError } from './errors.ts'
 import { prometheusText } from './metrics/prometheus.ts'
 import { memoryNode } from './node/memory-node.ts'
+import { hashRing } from './ring/hash-ring.ts'
 import { ketamaRing } from './ring/ketama.ts'
 import { memoryStore } from './store/memory-store.ts'
 import { cacheAside } from './strategy/cache-aside.ts'
@@ -190,6 +191,8 @@ for (const [name, options, message] of [
   ['two nodes of one id', { nodes: [memoryNode({ id: 'a' }), memoryNode({ id: 'a' })], replicas: 1 }, /'?"?a"?'?/],
   ['no nodes', { nodes: [] }, /nodes/],
   ['an unknown option', { nodes: five(), replica: 2 }, /replica/],
+  ['urls for nodes', { nodes: ['redis://a', 'redis://b', 'redis://c'] }, /nodes: needs nodes such as redisNode/],
+  ['a placement that was not called', { nodes: five(), ring: hashRing }, /ring: needs a placement: hashRing\(\)/],
   ['replicas that are no number', { nodes: five(), replicas: '3' }, /replicas: needs a whole number/],
 ] as const) {
   test(`createTier refuses ${name}`, async () => {
@@ -225,4 +228,28 @@ test('a name is taken once, and must be one', async () => {
   assert.throws(() => tier.cache('a:b', aside), ConfigurationError)
   await tier.close()
   assert.throws(() => tier.cache('m', aside), { code: 'CLOSED' })
+})
+
+test('a strategy refuses what is no store, and `on` what is no event', async () => {
+  assert.throws(() => writeThrough({} as never), /needs a store that loads, saves and removes/)
+  assert.throws(() => writeThrough(undefined as never), ConfigurationError)
+  assert.throws(() => readThrough({ load: 5 } as never), ConfigurationError)
+  const { tier } = await tierOf()
+  assert.throws(() => tier.on('node:dwon' as never, () => {}), /node:down/)
+  assert.throws(() => tier.on('node:down', undefined as never), ConfigurationError)
+  await tier.close()
+})
+
+test('nodes and caches of any name are counted like any other', async () => {
+  const nodes = ['constructor', '__proto__', 'toString'].map((id) => memoryNode({ id }))
+  const { tier } = await tierOf({ nodes })
+  const cache = tier.cache<number>('__proto__', aside)
+  await cache.set('a', 1)
+  await cache.get('a')
+  assert.equal(Object.entries(tier.metrics().caches)[0]![1].hits, 1)
+  assert.equal(
+    (await tier.nodes()).reduce((sum, node) => sum + node.hits, 0),
+    1,
+  )
+  await tier.close()
 })

@@ -60,7 +60,10 @@ export async function createTier(options: TierOptions): Promise<Tier> {
       `createTier: nodes: needs at least ${replicas} for replicas: ${replicas}, but got: ${options.nodes.length}`,
     )
   }
-  const placement = options.ring ?? hashRing()
+  for (const node of options.nodes) {
+    if (typeof node?.getMany !== 'function') throw ConfigurationError.of('createTier: nodes', "nodes such as redisNode('redis://…')", node)
+  }
+  const placement = checkedPlacement(options.ring ?? hashRing(), 'createTier: ring')
   // Rings of caches are built later and at once; the default placement is made ready here, whichever the tier uses.
   await Promise.all([placement.prepare(), hashRing().prepare()])
   const tier = new Tier(options, replicas, placement)
@@ -190,14 +193,20 @@ export class Tier {
     if (nodes.length < replicas) {
       throw ConfigurationError.of(`${what}: replicas`, `at most as many as it has nodes (${nodes.length})`, replicas)
     }
-    return (options.ring ?? this.#placement).build(nodes, replicas)
+    return checkedPlacement(options.ring ?? this.#placement, `${what}: ring`).build(nodes, replicas)
   }
 
   #nodesNamed(ids: readonly string[], what: string): CacheNode[] {
+    if (!Array.isArray(ids)) throw ConfigurationError.of(`${what}: nodes`, 'an array of node ids', ids)
     return ids.map((id) => {
       const node = this.#nodes.find((each) => each.id === id)
       if (node !== undefined) return node
       throw ConfigurationError.of(`${what}: nodes`, `ids among ${this.#nodes.map((each) => `'${each.id}'`).join(', ')}`, id)
     })
   }
+}
+
+function checkedPlacement(placement: Placement, what: string): Placement {
+  if (typeof placement?.build === 'function' && typeof placement.prepare === 'function') return placement
+  throw ConfigurationError.of(what, 'a placement: hashRing() or ketamaRing()', placement)
 }

@@ -5,6 +5,7 @@
  * `ringtail:<name>`, so that tools can listen without holding the tier.
  */
 import { channel } from 'node:diagnostics_channel'
+import { ConfigurationError } from './errors.ts'
 
 export interface TierEvents {
   /** A node answered again after it had not. */
@@ -28,6 +29,18 @@ export interface TierEvents {
 }
 
 export type EventName = keyof TierEvents
+
+const EVENTS: Readonly<Record<EventName, true>> = {
+  'node:up': true,
+  'node:down': true,
+  'node:misconfigured': true,
+  'entry:rejected': true,
+  'entry:refused': true,
+  'cache:bypassed': true,
+  'write:missed': true,
+  'store:failed': true,
+  'listener:failed': true,
+}
 export type Listener<K extends EventName> = (payload: TierEvents[K]) => void
 /** How the lower rooms tell: handed to them, never imported. */
 export type Emit = <K extends EventName>(name: K, payload: TierEvents[K]) => void
@@ -39,8 +52,10 @@ export const noEmit: Emit = silent
 export class Emitter {
   readonly #listeners = new Map<EventName, Set<(payload: never) => void>>()
 
-  /** @returns the way to stop listening */
+  /** @returns the way to stop listening @throws ConfigurationError for an event that there is not */
   on<K extends EventName>(name: K, listener: Listener<K>): () => void {
+    if (!Object.hasOwn(EVENTS, name)) throw ConfigurationError.of('on: event', `one of ${Object.keys(EVENTS).join(', ')}`, name)
+    if (typeof listener !== 'function') throw ConfigurationError.of(`on '${name}': listener`, 'a function', listener)
     let listeners = this.#listeners.get(name)
     if (listeners === undefined) {
       listeners = new Set()

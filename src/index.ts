@@ -7,7 +7,7 @@ export type { CacheOptions, ConsistencyOptions, DeadlineOptions } from './cache-
 export { type Clock, type Random, systemClock, systemRandom, type Timer } from './clock.ts'
 export type { WriteLevel } from './cluster/cluster.ts'
 export type { CodecOptions } from './codec/codec-options.ts'
-export { type Compression, noCompression, zstd } from './codec/compression.ts'
+export { type Compression, noCompression, type ZstdOptions, zstd } from './codec/compression.ts'
 export { json } from './codec/json.ts'
 export { msgpack } from './codec/msgpack.ts'
 export { rawBytes } from './codec/raw-bytes.ts'
@@ -17,11 +17,26 @@ export { createTier, type Tier, type TierMetrics, type TierOptions } from './cre
 export type { Version } from './entry.ts'
 export * from './errors.ts'
 export type { EventName, Listener, TierEvents } from './events.ts'
-export type { HistogramSnapshot } from './metrics/histogram.ts'
+export type { HistogramBucket, HistogramSnapshot } from './metrics/histogram.ts'
 export type { CacheMetrics, Outcome, OutcomeCounts } from './metrics/outcomes.ts'
 export { type PrometheusSource, prometheusText } from './metrics/prometheus.ts'
 export { type MemoryNodeOptions, memoryNode } from './node/memory-node.ts'
-export type { CacheNode } from './node/node.ts'
+export type {
+  CacheNode,
+  Change,
+  Control,
+  LocalEntries,
+  NodeCall,
+  NodeParts,
+  NodeStats,
+  Pong,
+  Receiver,
+  Script,
+  ScriptArgument,
+  ScriptReply,
+  Status,
+  Watcher,
+} from './node/node.ts'
 export { type RedisNodeOptions, redisNode } from './node/redis-node.ts'
 export type { NodeReport } from './node-report.ts'
 export type { CallOptions, Duration } from './options.ts'
@@ -29,7 +44,7 @@ export { type HashRingOptions, hashRing } from './ring/hash-ring.ts'
 export { type KetamaOptions, ketamaRing } from './ring/ketama.ts'
 export { type MemberShare, type Move, type MovedShares, movedShares, sharesOf } from './ring/moved-ranges.ts'
 export type { Placement, Ring, RingMember } from './ring/ring.ts'
-export { type MemoryStoreOptions, memoryStore } from './store/memory-store.ts'
+export { type MemoryStore, type MemoryStoreOptions, memoryStore } from './store/memory-store.ts'
 export type { PostgresKeyType } from './store/postgres-key.ts'
 export type { PostgresPool, PostgresQuery } from './store/postgres-query.ts'
 export { type PostgresReaderOptions, postgresReader } from './store/postgres-reader.ts'
@@ -38,10 +53,10 @@ export { type PostgresTableOptions, postgresTable, postgresVersionTrigger } from
 export type { PostgresColumn, PostgresColumns } from './store/postgres-value.ts'
 export { type Shard, type ShardedStoreOptions, shardedReader, shardedStore } from './store/sharded-store.ts'
 export type { ShardingOptions } from './store/sharding.ts'
-export { type SqliteStoreOptions, sqliteStore } from './store/sqlite-store.ts'
-export type { Loaded, Row, Save, SaveStatus, ShardStats, Store, StoreReader } from './store/store.ts'
+export { type SqliteStore, type SqliteStoreOptions, sqliteStore } from './store/sqlite-store.ts'
+export type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall, StoreReader } from './store/store.ts'
 export { cacheAside } from './strategy/cache-aside.ts'
 export { readThrough } from './strategy/read-through.ts'
-export type { StrategyChoice } from './strategy/strategy.ts'
+export type { StoreCounts, StrategyChoice } from './strategy/strategy.ts'
 export { writeAround } from './strategy/write-around.ts'
 export { writeThrough } from './strategy/write-through.ts'

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
-import type { CacheNode, NodeCall, Receiver } from '../node/node.ts'
+import type { CacheNode, Receiver } from '../node/node.ts'
 import type { Fetched } from './cluster.ts'
 
 /** What all walks of a cluster share. */
@@ -26,7 +26,8 @@ export class OwnerWalk implements Receiver, Fetched {
   readonly #context: WalkContext
   readonly #settle: (fetched: Fetched) => void
   readonly #deadlineMs: number
-  readonly #deadlineAtMs: number
+  /** Undefined while the clock has not been read: see `start`. */
+  #deadlineAtMs: number | undefined
   #attempt = 0
 
   constructor(key: string, owners: readonly CacheNode[], deadlineMs: number, context: WalkContext, settle: (fetched: Fetched) => void) {
@@ -34,15 +35,18 @@ export class OwnerWalk implements Receiver, Fetched {
     this.#owners = owners
     this.#deadlineMs = deadlineMs
     this.#context = context
-    this.#deadlineAtMs = context.clock.monotonic() + deadlineMs
     this.#settle = settle
   }
 
+  /**
+   * The usual case, several owners and time for two tries at least, costs no look at the clock: should the first try fail, it is taken to
+   * have used all its time.
+   */
   start(): void {
-    const { firstCall } = this.#context
-    // The usual case has its call ready made: the first of several owners, and no deadline of the caller's own.
-    const usual = this.#owners.length > 1 && this.#deadlineMs >= firstCall.timeoutMs
-    this.#owners[0]!.get(this.#key, this, usual ? firstCall : this.#nextCall())
+    const { firstCall, clock } = this.#context
+    const usual = this.#owners.length > 1 && this.#deadlineMs >= 2 * firstCall.timeoutMs
+    if (!usual) this.#deadlineAtMs = clock.monotonic() + this.#deadlineMs
+    this.#owners[0]!.get(this.#key, this, usual ? firstCall : this.#nextCall(this.#deadlineMs))
   }
 
   answered(bytes: Uint8Array | undefined, node: CacheNode): void {
@@ -59,14 +63,15 @@ export class OwnerWalk implements Receiver, Fetched {
       this.#fail(new UnavailableError(`none of the ${this.#owners.length} owners answered`, { cause: error }))
       return
     }
-    const call = this.#nextCall()
-    if (call.timeoutMs! <= 0) this.#fail(new DeadlineError(`no owner answered within ${this.#deadlineMs} ms`, { cause: error }))
+    const { clock, firstCall } = this.#context
+    this.#deadlineAtMs ??= clock.monotonic() + this.#deadlineMs - firstCall.timeoutMs
+    const call = this.#nextCall(this.#deadlineAtMs - clock.monotonic())
+    if (call.timeoutMs <= 0) this.#fail(new DeadlineError(`no owner answered within ${this.#deadlineMs} ms`, { cause: error }))
     else next.get(this.#key, this, call)
   }
 
   /** The last owner has all the time that is left: after it there is nobody to ask. */
-  #nextCall(): NodeCall {
-    const remainingMs = this.#deadlineAtMs - this.#context.clock.monotonic()
+  #nextCall(remainingMs: number): { readonly timeoutMs: number } {
     const last = this.#attempt === this.#owners.length - 1
     return { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) }
   }

@@ -135,10 +135,18 @@ test('the last owner is given all the time that is left', async () => {
   nodes[1]!.reads = 'fail'
   nodes[2]!.reads = 'fail'
   await reads(cluster, 'k1')
-  assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts, nodes[3]!.timeouts], [[50], [50], [250]])
+  assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts, nodes[3]!.timeouts], [[50], [50], [200]])
   const alone = scripted(1)
   await reads(alone.cluster, 'k1')
   assert.deepEqual(alone.nodes[1]!.timeouts, [250])
+})
+
+test('a deadline shorter than a try bounds the first, and a first that fails at once leaves it to the next', async () => {
+  const { nodes, cluster } = scripted()
+  nodes[1]!.reads = 'fail'
+  nodes[2]!.bytes.set('k1', bytes)
+  assert.equal((await reads(cluster, 'k1', { deadlineMs: 40 })).bytes, bytes)
+  assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts], [[40], [40]])
 })
 
 test('past the deadline no further owner is asked', async () => {

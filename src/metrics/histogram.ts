@@ -20,7 +20,18 @@ export interface HistogramSnapshot {
   readonly p99: number
   readonly p999: number
   readonly max: number
+  readonly sum: number
+  /** How many durations were at most `upToMs`, by the bounds of `BUCKETS_MS`: cumulative, as Prometheus has it. */
+  readonly buckets: readonly HistogramBucket[]
 }
+
+export interface HistogramBucket {
+  readonly upToMs: number
+  readonly count: number
+}
+
+/** Bounds that histograms are told by, ms; each count is right within the 3.1 % of a bucket. */
+const BUCKETS_MS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000]
 
 export class Histogram {
   readonly #counts = new Float64Array(BUCKETS)
@@ -80,6 +91,8 @@ export class Histogram {
       p99: this.percentile(0.99),
       p999: this.percentile(0.999),
       max: this.#maxMs,
+      sum: this.#sumMs,
+      buckets: BUCKETS_MS.map((upToMs) => ({ upToMs, count: this.countUpTo(upToMs) })),
     }
   }
 }

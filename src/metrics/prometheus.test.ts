@@ -16,12 +16,12 @@ function text(): string {
 test('every sample line is name, labels, number; every family is described once, before its samples', () => {
   const described = new Set<string>()
   for (const line of text().trimEnd().split('\n')) {
-    const type = /^# TYPE (\w+) (counter|gauge|summary)$/.exec(line)
+    const type = /^# TYPE (\w+) (counter|gauge|histogram)$/.exec(line)
     if (type !== null) {
       assert.ok(!described.has(type[1]!), line)
       described.add(type[1]!)
     } else if (!line.startsWith('# HELP ')) {
-      const sample = /^(\w+?)(_sum|_count)?\{(\w+="([^"\\\n]|\\.)*",?)+\} -?\d+(\.\d+)?(e-?\d+)?$/.exec(line)
+      const sample = /^(\w+?)(_sum|_count|_bucket)?\{(\w+="([^"\\\n]|\\.)*",?)+\} -?\d+(\.\d+)?(e-?\d+)?$/.exec(line)
       assert.ok(sample !== null, line)
       assert.ok(described.has(sample[1]!) || described.has(`${sample[1]}${sample[2]}`), line)
     }
@@ -40,4 +40,15 @@ test('counts, shards and nodes are told; what a node could not say is left out',
 
 test('quotes and backslashes in a label are escaped', () => {
   assert.match(text(), /node="n\\"2\\\\"/)
+})
+
+test('latencies are cumulative buckets that end with all', () => {
+  const counts = [...text().matchAll(/^ringtail_call_seconds_bucket\{cache="product",kind="hit",le="([^"]+)"\} (\d+)$/gm)]
+  assert.equal(counts.at(-1)![1], '+Inf')
+  assert.equal(counts.at(-1)![2], '1')
+  assert.equal(counts.find((each) => each[1] === '0.0001')![2], '0')
+  assert.deepEqual(
+    counts.map((each) => Number(each[2])),
+    counts.map((each) => Number(each[2])).toSorted((a, b) => a - b),
+  )
 })

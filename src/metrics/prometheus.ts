@@ -1,7 +1,7 @@
 /**
  * A tier's counts in Prometheus's text format (version 0.0.4), for an endpoint of the application's own.
  *
- * Labels are caches, nodes, shards and outcomes, which are few and fixed; never keys. Latencies are summaries: quantiles since the start.
+ * Labels are caches, nodes, shards and outcomes, which are few and fixed; never keys. Latencies are histograms, which can be added up over processes.
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 import type { HistogramSnapshot } from './histogram.ts'
@@ -170,15 +170,13 @@ function family(name: string, type: 'counter' | 'gauge', help: string, samples: 
 
 function latencyFamily(snapshots: readonly (readonly [Labels, HistogramSnapshot])[]): string[] {
   const name = 'ringtail_call_seconds'
-  const lines = snapshots.flatMap(([labels, snapshot]) => [
-    line(name, { ...labels, quantile: '0.5' }, snapshot.p50 / 1000),
-    line(name, { ...labels, quantile: '0.9' }, snapshot.p90 / 1000),
-    line(name, { ...labels, quantile: '0.99' }, snapshot.p99 / 1000),
-    line(name, { ...labels, quantile: '0.999' }, snapshot.p999 / 1000),
-    line(`${name}_sum`, labels, (snapshot.mean * snapshot.count) / 1000),
-    line(`${name}_count`, labels, snapshot.count),
+  const lines = snapshots.flatMap(([labels, { buckets, count, sum }]) => [
+    ...buckets.map((bucket) => line(`${name}_bucket`, { ...labels, le: String(bucket.upToMs / 1000) }, bucket.count)),
+    line(`${name}_bucket`, { ...labels, le: '+Inf' }, count),
+    line(`${name}_sum`, labels, sum / 1000),
+    line(`${name}_count`, labels, count),
   ])
-  return lines.length === 0 ? [] : [`# HELP ${name} Durations of whole calls.\n# TYPE ${name} summary\n`, ...lines]
+  return lines.length === 0 ? [] : [`# HELP ${name} Durations of whole calls.\n# TYPE ${name} histogram\n`, ...lines]
 }
 
 function line(name: string, labels: Labels, value: number): string {

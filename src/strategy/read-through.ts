@@ -6,12 +6,14 @@
  */
 import { UnsupportedError } from '../errors.ts'
 import type { StoreReader } from '../store/store.ts'
+import { checkedReader } from './checked-store.ts'
 import { Reading } from './reading.ts'
 import type { Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall, StrategyChoice, StrategyParts } from './strategy.ts'
 import { settledOf } from './write-outcome.ts'
 
 /** @param reader a store, or anything that can load: `postgresReader({ query: … })` */
 export function readThrough<V>(reader: StoreReader<V>): StrategyChoice<V> {
+  checkedReader(reader, 'readThrough: reader')
   return { name: 'read-through', build: (parts) => new ReadThrough(parts, reader) }
 }
 
