@@ -92,7 +92,7 @@ export function checkImports(files: readonly SourceFile[]): string[] {
 }
 
 /** `from '…'`, `import '…'`, `import('…')` as value or type, `require('…')`, and `new URL('…', import.meta.url)` as workers are named. */
-const IMPORT = /(?:\bfrom\s*|\bimport\s*(?:\(\s*)?|\brequire\s*\(\s*|\bimport\.meta\.resolve\(\s*)(['"])([^'"\n]+)\1/g
+const IMPORT = /(?:\bfrom\s*|\bimport\s*(?:\(\s*)?|\brequire\s*\(\s*|\bimport\.meta\.resolve\(\s*)(['"`])([^'"`\n]+)\1/g
 const WORKER = /\bnew\s+URL\(\s*(['"])([^'"\n]+\.ts)\1\s*,\s*import\.meta\.url/g
 
 function importsOf(text: string): Import[] {

@@ -1,8 +1,8 @@
 /**
  * Processes that a test file has left running.
  *
- * A test file runs as the leader of a session of its own with a temporary folder of its own; what belongs to that session, or works in
- * that folder, after the file has ended was left by it. Read from /proc, hence on Linux only; elsewhere nothing is found.
+ * A test file runs as the leader of a session of its own with a temporary folder of its own; what belongs to that session, or works in,
+ * names or was handed that folder, after the file has ended was left by it. Read from /proc, hence on Linux only; elsewhere nothing is found.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,6 +40,15 @@ export async function endProcesses(processes: readonly LeftProcess[]): Promise<v
   }
 }
 
+/** A process of another user's keeps its environment to itself. */
+function environmentOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
 function processesNow(session: number, folder: string): LeftProcess[] {
   const found: LeftProcess[] = []
   for (const name of process.platform === 'linux' ? readdirSync('/proc') : []) {
@@ -52,7 +61,12 @@ function processesNow(session: number, folder: string): LeftProcess[] {
         .replace(/^.*\) /s, '')
         .split(' ')
       const workFolder = readlinkSync(`/proc/${name}/cwd`)
-      const isOurs = Number(fields[3]) === session || workFolder === folder || workFolder.startsWith(`${folder}/`)
+      const isOurs =
+        Number(fields[3]) === session ||
+        workFolder === folder ||
+        workFolder.startsWith(`${folder}/`) ||
+        readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(folder) ||
+        environmentOf(name).includes(`TMPDIR=${folder}\0`)
       if (isOurs && fields[0] !== 'Z') {
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
         found.push({ pid: Number(name), command })

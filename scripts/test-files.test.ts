@@ -48,6 +48,13 @@ test('a file that breaks outside its tests has failed, with what it said', async
   assert.match(result.failures[0]?.detail ?? '', /at the top/)
 })
 
+test('a file that ends itself in the midst of its tests has failed', async () => {
+  const result = await runText(
+    "test('good', () => {})\ntest('bad', async () => { await new Promise((resolve) => setTimeout(resolve, 200)); assert.fail() })\nsetTimeout(() => process.exit(0), 50)",
+  )
+  assert.deepEqual(names(result), ['was broken off before all its tests had ended'])
+})
+
 test('a file that does not end is ended, and has failed', async () => {
   const result = await runText("test('a', () => {})\nsetInterval(() => {}, 1000)", 500)
   assert.deepEqual([result.passed, names(result)], [1, ['did not end within 0.5 s']])
@@ -72,6 +79,11 @@ test('the condition under which sources are imported reaches the file', async ()
 })
 
 if (process.platform === 'linux') {
+  test('a process left running elsewhere, in a session of its own, is one too', async () => {
+    const result = await runText("test('a', () => { spawn('sleep', ['60'], { cwd: '/', detached: true, stdio: 'ignore' }).unref() })")
+    assert.deepEqual(names(result), ['left something behind'])
+  })
+
   test('a process left running is a failure, and is ended', async () => {
     const text = "const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })\nchild.unref()\n"
     const result = await runText(`${text}test('a', () => { console.log(child.pid) })`)

@@ -97,8 +97,12 @@ async function runTestFile(path: string, root: string, scratch: string, timeoutM
     },
   )
   const exit = await ended(child, timeoutMs)
-  const tests = readReport(report)
-  const failures = [...failuresOf(tests), ...failuresOfFile(tests, exit, timeoutMs), ...(await leftBehind(child, temporary, exit.isLate))]
+  const { tests, isWhole } = readReport(report)
+  const failures = [
+    ...failuresOf(tests),
+    ...failuresOfFile(tests, isWhole, exit, timeoutMs),
+    ...(await leftBehind(child, temporary, exit.isLate)),
+  ]
   return { path, passed: tests.filter(isGood).length, failures, seconds: (performance.now() - started) / 1_000 }
 }
 
@@ -136,12 +140,14 @@ function ended(child: ChildProcess, timeoutMs: number): Promise<Exit> {
   })
 }
 
-function readReport(report: string): Ended[] {
+/** What ended, and whether the file came to its own end, rather than being broken off by a `process.exit` in its midst. */
+function readReport(report: string): { readonly tests: Ended[]; readonly isWhole: boolean } {
   try {
     const lines = readFileSync(report, 'utf8').split('\n').slice(0, -1)
-    return lines.map((line) => JSON.parse(line) as Ended)
+    const ended = lines.map((line) => JSON.parse(line) as Ended & { readonly isWhole?: boolean })
+    return { tests: ended.filter((each) => each.isWhole !== true), isWhole: ended.some((each) => each.isWhole === true) }
   } catch {
-    return []
+    return { tests: [], isWhole: false }
   }
 }
 
@@ -159,7 +165,7 @@ function failuresOf(tests: readonly Ended[]): Failure[] {
 }
 
 /** What is wrong with the file as a whole, when its tests do not say it themselves. */
-function failuresOfFile(tests: readonly Ended[], exit: Exit, timeoutMs: number): Failure[] {
+function failuresOfFile(tests: readonly Ended[], isWhole: boolean, exit: Exit, timeoutMs: number): Failure[] {
   if (exit.isLate) {
     return [{ name: `did not end within ${timeoutMs / 1_000} s`, detail: `A test hangs, or something is still open.\n${exit.output}` }]
   }
@@ -167,7 +173,8 @@ function failuresOfFile(tests: readonly Ended[], exit: Exit, timeoutMs: number):
   if (isEndedBadly) {
     return [{ name: `ended with ${exit.signal ?? `exit code ${exit.code}`}`, detail: exit.output }]
   }
-  return tests.length === 0 ? [{ name: 'has no tests', detail: exit.output }] : []
+  if (tests.length === 0) return [{ name: 'has no tests', detail: exit.output }]
+  return isWhole || !tests.every(isGood) ? [] : [{ name: 'was broken off before all its tests had ended', detail: exit.output }]
 }
 
 async function leftBehind(child: ChildProcess, temporary: string, isLate: boolean): Promise<Failure[]> {

@@ -22,5 +22,7 @@ export default async function* testReporter(events) {
       const error = data.details.error
       yield `${JSON.stringify({ name: data.name, line: data.line, passed: false, error: inspect(error.cause ?? error, { depth: 6 }) })}\n`
     }
+    // The last of all: without it the file was broken off, whatever has passed until then.
+    if (type === 'test:summary') yield `${JSON.stringify({ isWhole: true })}\n`
   }
 }

@@ -101,13 +101,22 @@ function needsServers(path: string): boolean {
 
 function runCheck(name: string, check: () => Outcome, tally: Tally): void {
   const started = performance.now()
-  const { problems, figures } = check()
+  const { problems, figures } = outcomeOfCheck(check)
   if (problems.length === 0) {
     tally.passed += 1
   } else {
     tally.failures.push({ name, detail: problems.join('\n') })
   }
   tell(problems.length === 0, name, secondsSince(started), figures ?? '')
+}
+
+/** A check that throws has not passed. */
+function outcomeOfCheck(check: () => Outcome): Outcome {
+  try {
+    return check()
+  } catch (thrown) {
+    return { problems: [`the check itself failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`] }
+  }
 }
 
 async function runTests(paths: readonly string[], tally: Tally): Promise<void> {

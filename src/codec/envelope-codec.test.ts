@@ -219,3 +219,17 @@ test('options that are not what they should be are refused at construction', () 
   ]
   for (const options of wrong) assert.throws(() => codecOfProduct(options), ConfigurationError, Object.keys(options)[0])
 })
+
+test('stamping a version makes the very bytes that encoding with it would', () => {
+  const codec = createCodec<unknown>({}, 'c')
+  const fields = { freshUntilMs: 5, graceMs: 6, loadCostMs: 0, begun: 7 }
+  for (const [kind, value] of [
+    ['value', { a: 1 }],
+    ['negative', undefined],
+    ['tombstone', undefined],
+  ] as const) {
+    const bytes = codec.encode(kind, value, { ...fields, version: 1n })
+    codec.stamp(bytes, 2n ** 62n + 3n)
+    assert.deepEqual(bytes, codec.encode(kind, value, { ...fields, version: 2n ** 62n + 3n }))
+  }
+})
