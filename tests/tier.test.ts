@@ -13,6 +13,9 @@ after(async () => {
   await Promise.all(servers.map((server) => server.stop()))
 })
 
+/** Where a test is not about time, a busy machine is given some. */
+const PATIENT = { call: '10s' } as const
+
 const ids = ['a', 'b', 'c', 'd', 'e']
 
 async function withTier(work: (tier: Tier) => Promise<void>, options: { replicas?: number } = {}): Promise<void> {
@@ -29,7 +32,12 @@ const keys = (count: number) => Array.from({ length: count }, (_, i) => `k${i}`)
 
 test('a thousand values written in one call are read back in one call, each from three nodes', async () => {
   await withTier(async (tier) => {
-    const cache = tier.cache<{ n: number }>('bulk', { strategy: cacheAside(), ttl: '1m', consistency: { writes: 'all' } })
+    const cache = tier.cache<{ n: number }>('bulk', {
+      strategy: cacheAside(),
+      ttl: '1m',
+      consistency: { writes: 'all' },
+      deadlines: PATIENT,
+    })
     const results = await cache.setMany(keys(1_000).map((key, n) => [key, { n }] as const))
     assert.ok([...results.values()].every((result) => result.ok))
     const read = await cache.getMany(keys(1_000))
@@ -45,7 +53,9 @@ test('a thousand values written in one call are read back in one call, each from
 test('two processes, each with its own tier, see each other’s writes, and the newest stays', async () => {
   await withTier(async (one) => {
     await withTier(async (other) => {
-      const [mine, yours] = [one, other].map((tier) => tier.cache<string>('shared', { strategy: cacheAside(), ttl: '1m' }))
+      const [mine, yours] = [one, other].map((tier) =>
+        tier.cache<string>('shared', { strategy: cacheAside(), ttl: '1m', deadlines: PATIENT }),
+      )
       await mine!.set('x', 'mine')
       assert.equal(await yours!.get('x'), 'mine')
       await yours!.set('x', 'yours')
@@ -58,7 +68,14 @@ test('two processes, each with its own tier, see each other’s writes, and the 
 
 test('a value expires on the nodes', async () => {
   await withTier(async (tier) => {
-    const cache = tier.cache<string>('ttl', { strategy: cacheAside(), ttl: '1h', grace: '1h', jitter: 0, consistency: { writes: 'all' } })
+    const cache = tier.cache<string>('ttl', {
+      strategy: cacheAside(),
+      ttl: '1h',
+      grace: '1h',
+      jitter: 0,
+      consistency: { writes: 'all' },
+      deadlines: PATIENT,
+    })
     await cache.set('x', 'v')
     const { Redis } = await import('ioredis')
     const ttls = await Promise.all(
@@ -78,7 +95,12 @@ test('a value expires on the nodes', async () => {
 test('while a node is killed every read is still a hit, none fails, and the node is told down and up again', async () => {
   await withTier(async (tier) => {
     const store = memoryStore<number>({ rows: keys(300).map((key, n) => [key, n] as const) })
-    const cache = tier.cache<number>('kill', { strategy: writeThrough(store), ttl: '1m', consistency: { writes: 'all' } })
+    const cache = tier.cache<number>('kill', {
+      strategy: writeThrough(store),
+      ttl: '1m',
+      consistency: { writes: 'all' },
+      deadlines: PATIENT,
+    })
     const told: string[] = []
     tier.on('node:down', ({ node }) => told.push(`down ${node}`))
     const up = new Promise<void>((resolve) => void tier.on('node:up', ({ node }) => resolve(void told.push(`up ${node}`))))
@@ -107,7 +129,7 @@ test('while a node is killed every read is still a hit, none fails, and the node
 
 test('a node that is stopped in mid-air costs no read its answer', async () => {
   await withTier(async (tier) => {
-    const cache = tier.cache<number>('freeze', { strategy: cacheAside(), ttl: '1m', consistency: { writes: 'all' } })
+    const cache = tier.cache<number>('freeze', { strategy: cacheAside(), ttl: '1m', consistency: { writes: 'all' }, deadlines: PATIENT })
     await cache.setMany(keys(200).map((key, n) => [key, n] as const))
     servers[2]!.pause()
     try {
@@ -148,7 +170,7 @@ test('a tier starts while a node is away, tells so, and serves from the others',
   const nodes = [redisNode(gone.url, { id: 'gone' }), ...servers.slice(3, 5).map((server, at) => redisNode(server.url, { id: ids[at]! }))]
   const tier = await createTier({ nodes })
   try {
-    const cache = tier.cache<number>('start', { strategy: readThrough(memoryStore({ rows: [['x', 1]] })), ttl: '1m' })
+    const cache = tier.cache<number>('start', { strategy: readThrough(memoryStore({ rows: [['x', 1]] })), ttl: '1m', deadlines: PATIENT })
     assert.equal(await cache.get('x'), 1)
     assert.deepEqual(
       (await tier.nodes()).map((node) => [node.id, node.up]),
@@ -168,7 +190,7 @@ test('foreign bytes, a list and a truncated entry under a key are misses that th
     const { Redis } = await import('ioredis')
     const clients = servers.map((server) => new Redis(server.url))
     const store = memoryStore<string>({ rows: ['text', 'list', 'cut'].map((key) => [key, 'right'] as const) })
-    const cache = tier.cache<string>('odd', { strategy: readThrough(store), ttl: '1m' })
+    const cache = tier.cache<string>('odd', { strategy: readThrough(store), ttl: '1m', deadlines: PATIENT })
     for (const client of clients) {
       await client.set('rt:odd:text', 'hello')
       await client.rpush('rt:odd:list', 'a')
@@ -195,7 +217,7 @@ test('a plain cache on a ketama ring lays ten thousand values where every other 
   const one = await createTier({ nodes: nodes(), ring: ketamaRing(), replicas: 1 })
   const other = await createTier({ nodes: nodes().toReversed(), ring: ketamaRing(), replicas: 1 })
   try {
-    const options = { strategy: cacheAside<string>(), ttl: '1m', keys: 'plain' } as const
+    const options = { strategy: cacheAside<string>(), ttl: '1m', keys: 'plain', deadlines: PATIENT } as const
     const [written, read] = [one.cache('plain', options), other.cache('plain', options)]
     await written.setMany(keys(10_000).map((key) => [key, `value of ${key}`] as const))
     assert.equal((await read.getMany(keys(10_000))).size, 10_000)

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { test } from 'node:test'
+import { createZstdCompress } from 'node:zlib'
 import { ConfigurationError } from '../errors.ts'
 import { noCompression, zstd } from './compression.ts'
 
 const REPETITIVE = Buffer.alloc(10_000, 'ringtail ')
+const REPETITIVE_LONG = Buffer.alloc(200_000, 'ringtail ')
 /** Bytes that do not shrink, the same in each run. */
 const noise = (length: number) => createHash('shake256', { outputLength: length }).update('noise').digest()
 
@@ -36,6 +39,31 @@ test('bytes that are no zstd, or cut short, are refused', () => {
   assert.throws(() => zstd().decompress(Buffer.from('no zstd at all'), 0, 14))
   assert.throws(() => zstd().decompress(packed, 0, packed.length - 1))
   assert.throws(() => zstd().decompress(packed, 0, 0))
+})
+
+test('a frame cut short anywhere is refused, whatever its size', () => {
+  const eager = zstd({ threshold: 0 })
+  for (const length of [30, 255, 256, 300, 4_096, 65_791, 65_792, 200_000]) {
+    const packed = eager.compress(REPETITIVE_LONG.subarray(0, length))!
+    assert.equal(eager.decompress(packed, 0, packed.length).length, length)
+    for (let cut = 0; cut < packed.length; cut++) assert.throws(() => eager.decompress(packed, 0, cut), `${length} cut to ${cut}`)
+  }
+})
+
+test('a frame that does not tell the size of its content is refused: compress makes none', async () => {
+  const parts: Buffer[] = []
+  const stream = createZstdCompress().on('data', (part: Buffer) => parts.push(part))
+  stream.write(REPETITIVE.subarray(0, 5_000))
+  stream.flush()
+  stream.end(REPETITIVE.subarray(5_000))
+  await once(stream, 'end')
+  const frame = Buffer.concat(parts)
+  assert.throws(() => zstd().decompress(frame, 0, frame.length), /zstd/)
+})
+
+test('an option that is undefined has its default', () => {
+  const packed = zstd({ threshold: undefined, level: undefined, maxBytes: undefined }).compress(REPETITIVE)
+  assert.deepEqual(packed, zstd().compress(REPETITIVE))
 })
 
 test('options out of range and misspelt ones are refused', () => {

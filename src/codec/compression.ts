@@ -20,11 +20,11 @@ export interface Compression {
 
 export interface ZstdOptions {
   /** Bytes below which a value is left alone. Default 4,096. */
-  readonly threshold?: number
+  readonly threshold?: number | undefined
   /** 1 (quickest) to 19 (smallest). Default 3. */
-  readonly level?: number
+  readonly level?: number | undefined
   /** Bytes above which a value is neither compressed nor, on its way back, unpacked. Default 16 MiB. */
-  readonly maxBytes?: number
+  readonly maxBytes?: number | undefined
 }
 
 /** What must be saved to be worth the unpacking on every read: an eighth. */
@@ -54,8 +54,30 @@ export function zstd(options: ZstdOptions = {}): Compression {
       const compressed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } })
       return compressed.length <= bytes.length * (1 - LEAST_SAVING) ? compressed : undefined
     },
-    decompress: (bytes, start, end) => zlib().zstdDecompressSync(bytes.subarray(start, end), { maxOutputLength: maxBytes }),
+    decompress(bytes, start, end) {
+      const frame = bytes.subarray(start, end)
+      const declared = contentSize(frame)
+      const content = zlib().zstdDecompressSync(frame, { maxOutputLength: maxBytes })
+      // Node without its change #64593 (22.18, say) takes a frame that is cut short for a whole one, and returns what there is.
+      if (content.length !== declared) throw new Error(`zstd: needs a frame of ${declared} bytes, but got: ${content.length} bytes`)
+      return content
+    },
   }
+}
+
+/**
+ * The size of what was packed, which a frame begins with when it is made in one go (RFC 8878, 3.1.1: magic, descriptor, window, dictionary
+ * id, content size). undefined where there is none, and then no content is of that size.
+ */
+function contentSize(frame: Uint8Array): number | undefined {
+  const descriptor = frame[4] ?? 0
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  const at = 5 + (isSingleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!
+  const sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6]!
+  if (sizeBytes === 0 || frame.length < at + sizeBytes) return undefined
+  let size = 0
+  for (let byte = sizeBytes - 1; byte >= 0; byte--) size = size * 256 + frame[at + byte]!
+  return sizeBytes === 2 ? size + 256 : size
 }
 
 /** Loaded with the first value that is large enough, so that importing the library is quick. */

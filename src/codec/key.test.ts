@@ -149,7 +149,7 @@ test('a cache is named by 1 to 64 letters, digits, _ . -', () => {
 
 test('plain keys are what they are; empty, ill-formed and too long ones are refused', () => {
   const plain = plainKey('old')
-  for (const key of ['B0001', '{slot}:x', 'é %\0', 'rt:product:B0001']) {
+  for (const key of ['B0001', '{slot}:x', 'é %\0', 'rt', 'RT:a', ' rt:a', 'rt-a']) {
     assert.equal(plain.encode(key), key)
     assert.equal(plain.encode(Buffer.from(key)), key)
     assert.equal(Buffer.from(plain.decode(key)!).toString(), key)
@@ -160,4 +160,11 @@ test('plain keys are what they are; empty, ill-formed and too long ones are refu
     assert.throws(() => plain.encode(key as string), ConfigurationError)
   }
   assert.equal(plain.prefix, '')
+})
+
+test("a plain key never names an entry of a namespaced cache, nor a node's control record", () => {
+  const plain = plainKey('old')
+  for (const key of ['rt:product:B0001', 'rt:!node', 'rt:', Buffer.from('rt:product:B0001'), namespacedKey('product').encode('B0001')])
+    assert.throws(() => plain.encode(key), { name: 'ConfigurationError', message: /'rt:'/ })
+  assert.equal(plain.decode('rt:product:B0001'), undefined)
 })

@@ -11,6 +11,9 @@ import { ConfigurationError } from '../errors.ts'
 /** Longest key on the wire, in bytes, `rt:` and the cache's name included. */
 export const MAX_KEY_BYTES = 1024
 
+/** What all keys of Ringtail's own begin with. */
+const OURS = 'rt:'
+
 export interface KeyCodec {
   /** What every key on the wire begins with: '' for plain keys. */
   readonly prefix: string
@@ -22,7 +25,7 @@ export interface KeyCodec {
 
 /** @param cache 1 to 64 of A–Z a–z 0–9 _ . - @throws ConfigurationError for another name */
 export function namespacedKey(cache: string): KeyCodec {
-  const prefix = `rt:${cacheName(cache)}:`
+  const prefix = `${OURS}${cacheName(cache)}:`
   const what = `cache '${cache}': key`
   return {
     prefix,
@@ -39,7 +42,10 @@ export function namespacedKey(cache: string): KeyCodec {
   }
 }
 
-/** Keys as they are, for values that other clients wrote or read: nothing is added, so all such caches of a tier share one space. */
+/**
+ * Keys as they are, for values that other clients wrote or read: nothing is added, so all such caches of a tier share one space. What begins
+ * with `rt:` is refused: it is an entry of a namespaced cache, or a record that a node is governed by (`rt:!node`).
+ */
 export function plainKey(cache: string): KeyCodec {
   const what = `cache '${cacheName(cache)}': plain key`
   return {
@@ -49,13 +55,15 @@ export function plainKey(cache: string): KeyCodec {
       if (text === undefined || text === '' || !text.isWellFormed()) {
         throw ConfigurationError.of(what, 'well-formed text that is not empty, or the UTF-8 bytes of one', key)
       }
+      if (text.startsWith(OURS))
+        throw ConfigurationError.of(what, `a key that does not begin with '${OURS}', which is Ringtail's own`, text)
       // A UTF-16 unit is at most three bytes, so most keys need no counting.
       if (text.length * 3 > MAX_KEY_BYTES && Buffer.byteLength(text) > MAX_KEY_BYTES) {
         throw new ConfigurationError(`${what}: needs at most ${MAX_KEY_BYTES} bytes, but got: ${Buffer.byteLength(text)} bytes`)
       }
       return text
     },
-    decode: (wire) => (wire === '' ? undefined : Buffer.from(wire)),
+    decode: (wire) => (wire === '' || wire.startsWith(OURS) ? undefined : Buffer.from(wire)),
   }
 }
 

@@ -16,16 +16,16 @@ import { prepareXxh64, XXH64_SPACE, xxh64 } from './xxh64.ts'
 
 export interface HashRingOptions {
   /** Points of a member of weight 1; a member has `points × weight`, rounded, at least one. Default 256. More: more even, more memory. */
-  readonly points?: number
+  readonly points?: number | undefined
   /** Another seed places keys independently: rings one above the other should not split alike. Whole number, default 0. */
-  readonly seed?: number
+  readonly seed?: number | undefined
 }
 
 /** Points of one ring at most: some 16,000 ordinary members, about 100 MB. */
 const MOST_POINTS = 2 ** 22
 
 /**
- * @example createTier({ nodes, placement: hashRing({ points: 512 }) })
+ * @example createTier({ nodes, ring: hashRing({ points: 512 }) })
  * @throws ConfigurationError on an option that is unknown or out of range
  */
 export function hashRing(options: HashRingOptions = {}): Placement {

@@ -21,7 +21,7 @@ export interface KetamaOptions {
    * Two characters, such as `'{}'`: of a key with both, only what lies between counts (unless that is empty). What twemproxy calls
    * `hash_tag`. Default: none, the whole key counts.
    */
-  readonly hashTag?: string
+  readonly hashTag?: string | undefined
 }
 
 const POINTS_PER_SERVER = 160

@@ -2,9 +2,11 @@
  * A cap on what runs at once, for a database that has so many connections and no more.
  *
  * What comes above the cap waits in line, first come first served; the line is bounded as well, and what comes above that is turned away
- * at once with an `OverloadError`. A caller that gives up leaves the line.
+ * at once with an `OverloadError`. A caller that gives up leaves the line. One whose task is under way may leave too, but its place is taken
+ * until the work behind the task is over (`leftRunning`): a database that has gone silent is not asked more and more.
  */
 import { OverloadError } from '../errors.ts'
+import type { StoreCall } from './store.ts'
 
 interface Waiter {
   enter(): void
@@ -25,15 +27,25 @@ export class Gate {
     this.#queue = queue
   }
 
-  /** @returns what `task` returns @throws OverloadError when the line is full; the signal's reason when it came first */
-  async run<T>(task: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  /**
+   * @param task is handed the call with a `leftRunning` of its own; the caller's is told as well
+   * @returns what `task` returns @throws OverloadError when the line is full; the signal's reason when it came first
+   */
+  async run<T>(task: (call: StoreCall) => Promise<T>, call: StoreCall | undefined): Promise<T> {
+    const signal = call?.signal
     signal?.throwIfAborted()
     if (this.#running < this.#concurrency) this.#running++
     else await this.#wait(signal)
+    const left: Promise<unknown>[] = []
+    const leftRunning = (work: Promise<unknown>) => {
+      left.push(work)
+      call?.leftRunning?.(work)
+    }
     try {
-      return await task()
+      return await task({ signal, leftRunning })
     } finally {
-      this.#leave()
+      if (left.length === 0) this.#leave()
+      else void Promise.allSettled(left).then(() => this.#leave())
     }
   }
 

@@ -6,18 +6,19 @@
  * removal had: a row made later is above it, so that a removed key that comes back is never below its removal.
  */
 import type { Version } from '../entry.ts'
-import { EncodeError, inspectBriefly } from '../errors.ts'
+import { ConfigurationError, EncodeError, inspectBriefly } from '../errors.ts'
 import { knownOptions } from '../options.ts'
 import { failed, givenUp, refusal, Statuses } from './batch.ts'
+import { booleanOr, textOr } from './checked-options.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
 
 export interface MemoryStoreOptions<V> {
   /** For messages and metrics. Default: `memory`. */
-  readonly name?: string
+  readonly name?: string | undefined
   /** The rows to begin with, each at version 1. */
-  readonly rows?: Iterable<readonly [string, V]>
+  readonly rows?: Iterable<readonly [string, V]> | undefined
   /** Default: true. */
-  readonly versioned?: boolean
+  readonly versioned?: boolean | undefined
 }
 
 export function memoryStore<V>(options: MemoryStoreOptions<V> = {}): MemoryStore<V> {
@@ -35,10 +36,10 @@ export class MemoryStore<V> implements Store<V> {
 
   constructor(options: MemoryStoreOptions<V>) {
     knownOptions(options, 'memoryStore', ['name', 'rows', 'versioned'])
-    this.name = options.name ?? 'memory'
-    this.versioned = options.versioned ?? true
-    for (const [key, value] of options.rows ?? []) {
-      this.#rows.set(key, { value: structuredClone(value), version: this.versioned ? 1n : 0n })
+    this.name = textOr('memory', options.name, 'memoryStore: name')
+    this.versioned = booleanOr(true, options.versioned, 'memoryStore: versioned')
+    for (const [key, value] of checkedRows(options.rows)) {
+      this.#rows.set(key, { value: copied(key, value), version: this.versioned ? 1n : 0n })
     }
   }
 
@@ -108,6 +109,24 @@ export class MemoryStore<V> implements Store<V> {
     if (this.#rows.delete(key)) this.#rowsSaved++
     this.#highestRemoved = greatest(this.#highestRemoved, version)
     return { state: 'saved', version }
+  }
+}
+
+function* checkedRows<V>(rows: Iterable<readonly [string, V]> = []): Generator<readonly [string, V]> {
+  const needed = 'an iterable of [key, value], such as a Map or an array of pairs'
+  if (typeof (rows as Partial<Iterable<unknown>> | null)?.[Symbol.iterator] !== 'function')
+    throw ConfigurationError.of('memoryStore: rows', needed, rows)
+  for (const row of rows) {
+    if (!Array.isArray(row) || row.length !== 2 || typeof row[0] !== 'string') throw ConfigurationError.of('memoryStore: rows', needed, row)
+    yield row
+  }
+}
+
+function copied<V>(key: string, value: V): V {
+  try {
+    return structuredClone(value)
+  } catch (cause) {
+    throw new ConfigurationError(`memoryStore: rows: the value of key ${inspectBriefly(key)} cannot be copied`, { cause })
   }
 }
 

@@ -8,8 +8,12 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../clock.ts'
 import { RingtailError } from '../errors.ts'
 import { asStoreError } from './batch.ts'
+import type { StoreCall } from './store.ts'
 
-/** What is used of `pg`'s Pool (or Client). Set `statement_timeout` and `connectionTimeoutMillis` on it: the store sets none. */
+/**
+ * What is used of `pg`'s Pool (or Client). Set `connectionTimeoutMillis`, `statement_timeout` and `query_timeout` on it, the first two together
+ * not above the cache's `deadlines.load`: the store sets none, and a save that nobody waits for any more may still commit until then.
+ */
 export interface PostgresPool {
   query(query: PostgresQuery): Promise<{ rows: unknown[] }>
 }
@@ -34,8 +38,8 @@ const BACKOFF_MS = 10
 
 /** Handed in by tests. */
 export interface Chance {
-  readonly clock?: Clock
-  readonly random?: Random
+  readonly clock?: Clock | undefined
+  readonly random?: Random | undefined
 }
 
 export class PostgresStatements {
@@ -53,16 +57,17 @@ export class PostgresStatements {
   }
 
   /** @returns rows of text, with parameters bound @throws RingtailError; the signal's reason once it is aborted */
-  rows(statement: Statement, values: unknown[], signal: AbortSignal | undefined): Promise<TextRow[]> {
-    return this.query({ ...statement, values, rowMode: 'array', types: asSent }, signal) as Promise<TextRow[]>
+  rows(statement: Statement, values: unknown[], call: StoreCall | undefined): Promise<TextRow[]> {
+    return this.query({ ...statement, values, rowMode: 'array', types: asSent }, call) as Promise<TextRow[]>
   }
 
-  async query(query: PostgresQuery, signal: AbortSignal | undefined): Promise<unknown[]> {
+  async query(query: PostgresQuery, call: StoreCall | undefined): Promise<unknown[]> {
+    const signal = call?.signal
     for (let tried = 1; ; tried++) {
       signal?.throwIfAborted()
       try {
         this.sent++
-        return (await abandonable(this.#pool.query(query), signal)).rows
+        return (await abandonable(this.#pool.query(query), call)).rows
       } catch (thrown) {
         if (signal?.aborted === true && thrown === signal.reason) throw thrown
         if (tried === TRIES || !isRolledBack(thrown)) throw asStoreError(thrown, this.#name)
@@ -109,11 +114,18 @@ function codeOf(thrown: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-/** The answer, or the signal's reason if that comes first. The statement itself goes on: `pg` has no way to stop one that is not another connection. */
-function abandonable<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/**
+ * The answer, or the signal's reason if that comes first. The statement itself goes on, or waits on in the pool's line: `pg` has no way to
+ * stop one that is not another connection. So whoever counts statements is told of it.
+ */
+function abandonable<T>(answer: Promise<T>, call: StoreCall | undefined): Promise<T> {
+  const signal = call?.signal
   if (signal === undefined) return answer
   return new Promise((resolve, reject) => {
-    const giveUp = () => reject(signal.reason)
+    const giveUp = () => {
+      call?.leftRunning?.(answer)
+      reject(signal.reason)
+    }
     signal.addEventListener('abort', giveUp, { once: true })
     answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
   })

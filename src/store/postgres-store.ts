@@ -9,9 +9,10 @@
  * The table is not made by the store: `postgresTable(options)` tells how it should look. Timeouts are the pool's (`statement_timeout`).
  */
 import type { Version } from '../entry.ts'
-import { ConfigurationError, inspectBriefly, RingtailError, StoreError } from '../errors.ts'
+import { inspectBriefly, RingtailError, StoreError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
 import { asStoreError, chunks, failed, givenUp, refusal, Statuses } from './batch.ts'
+import { booleanOr, textOr, withMethods } from './checked-options.ts'
 import { type Chance, isDataError, isUnknown, type PostgresPool, PostgresStatements, type TextRow } from './postgres-query.ts'
 import { POSTGRES_TABLE_OPTIONS, PostgresTable, type PostgresTableOptions } from './postgres-table.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
@@ -19,11 +20,11 @@ import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCa
 export interface PostgresStoreOptions extends PostgresTableOptions, Chance {
   readonly pool: PostgresPool
   /** For messages and metrics. Default: `postgres:<table>`. */
-  readonly name?: string
+  readonly name?: string | undefined
   /** Rows in one statement. Default: 1,000. */
-  readonly maxBatch?: number
+  readonly maxBatch?: number | undefined
   /** Prepares each statement once a connection. Switch it off behind a PgBouncer before 1.21. Default: true. */
-  readonly prepare?: boolean
+  readonly prepare?: boolean | undefined
 }
 
 export function postgresStore<V>(options: PostgresStoreOptions): Store<V> {
@@ -48,15 +49,16 @@ class PostgresStore<V> implements Store<V> {
 
   constructor(options: PostgresStoreOptions) {
     knownOptions(options, 'postgresStore', [...POSTGRES_TABLE_OPTIONS, 'pool', 'name', 'maxBatch', 'prepare', 'clock', 'random'])
-    if (typeof options.pool?.query !== 'function') throw ConfigurationError.of('postgresStore: pool', "a pool of 'pg'", options.pool)
+    withMethods(options.pool, ['query'], 'postgresStore: pool', "a pool of 'pg'")
     this.#table = new PostgresTable(options, 'postgresStore')
-    this.name = options.name ?? `postgres:${options.table}`
+    this.name = textOr(`postgres:${options.table}`, options.name, 'postgresStore: name')
     this.versioned = this.#table.version !== undefined
     this.#maxBatch = wholeNumber(options.maxBatch ?? 1_000, 'postgresStore: maxBatch', 1, 10_000)
     this.#statements = new PostgresStatements(options.pool, this.name, options)
     const table = this.#table
     this.#sql = { load: table.load(), save: table.save(), saveExpected: table.saveExpected(), remove: table.remove() }
-    if (options.prepare === false) for (const name of objectKeys(this.#sql)) this.#sql[name] = { text: this.#sql[name].text }
+    if (!booleanOr(true, options.prepare, 'postgresStore: prepare'))
+      for (const name of objectKeys(this.#sql)) this.#sql[name] = { text: this.#sql[name].text }
   }
 
   async load(keys: readonly string[], call?: StoreCall): Promise<Loaded<V>> {
@@ -68,7 +70,7 @@ class PostgresStore<V> implements Store<V> {
     let failure: RingtailError | undefined
     for (const chunk of chunks(askable, this.#maxBatch)) {
       try {
-        this.#gather(await this.#statements.rows(this.#sql.load, [chunk], call?.signal), rows, failed)
+        this.#gather(await this.#statements.rows(this.#sql.load, [chunk], call), rows, failed)
         answered = true
       } catch (thrown) {
         if (!(thrown instanceof RingtailError)) throw thrown
@@ -88,7 +90,7 @@ class PostgresStore<V> implements Store<V> {
       expected: save.expected,
       json: this.#table.value.encode(save),
     })
-    return this.#each(saves, encode, call, (part, statuses) => this.#savePart(part, statuses, call?.signal))
+    return this.#each(saves, encode, call, (part, statuses) => this.#savePart(part, statuses, call))
   }
 
   remove(removals: readonly Removal[], call?: StoreCall): Promise<SaveStatus[]> {
@@ -96,7 +98,7 @@ class PostgresStore<V> implements Store<V> {
       removals,
       (removal) => removal,
       call,
-      (part, statuses) => this.#removePart(part, statuses, call?.signal),
+      (part, statuses) => this.#removePart(part, statuses, call),
     )
   }
 
@@ -159,21 +161,21 @@ class PostgresStore<V> implements Store<V> {
     }
   }
 
-  async #savePart(part: readonly EncodedSave[], statuses: Statuses, signal: AbortSignal | undefined): Promise<void> {
+  async #savePart(part: readonly EncodedSave[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
     const values = [part.map(({ key }) => key), part.map(({ json }) => json), part.map(({ floor }) => floor)]
-    if (part.some(({ expected }) => expected !== undefined)) return this.#saveExpected(part, values, statuses, signal)
-    for (const [key, version] of await this.#statements.rows(this.#sql.save, values, signal)) this.#saved(statuses, key!, version!)
+    if (part.some(({ expected }) => expected !== undefined)) return this.#saveExpected(part, values, statuses, call)
+    for (const [key, version] of await this.#statements.rows(this.#sql.save, values, call)) this.#saved(statuses, key!, version!)
   }
 
   async #saveExpected(
     part: readonly EncodedSave[],
     values: readonly unknown[],
     statuses: Statuses,
-    signal: AbortSignal | undefined,
+    call: StoreCall | undefined,
   ): Promise<void> {
     const expected = part.map((save) => save.expected ?? null)
     const onlyNew = part.filter((save) => save.expected === 0n).map(({ key }) => key)
-    const found = await this.#statements.rows(this.#sql.saveExpected, [...values, expected, onlyNew], signal)
+    const found = await this.#statements.rows(this.#sql.saveExpected, [...values, expected, onlyNew], call)
     const expectations = new Map(part.map((save) => [save.key, save.expected]))
     const raced: string[] = []
     for (const [key, version, current] of found as unknown as readonly (readonly [string, string | null, string | null])[]) {
@@ -181,14 +183,14 @@ class PostgresStore<V> implements Store<V> {
       else if (current === null && expectations.get(key) === 0n) raced.push(key)
       else if (expectations.get(key) !== undefined) statuses.set(key, { state: 'conflict', version: BigInt(current ?? 0) })
     }
-    if (raced.length > 0) await this.#lostRace(raced, statuses, signal)
+    if (raced.length > 0) await this.#lostRace(raced, statuses, call)
   }
 
   /** Rows that another transaction made while the statement ran: of which version are they? */
-  async #lostRace(keys: readonly string[], statuses: Statuses, signal: AbortSignal | undefined): Promise<void> {
+  async #lostRace(keys: readonly string[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
     for (const key of keys) statuses.set(key, { state: 'conflict', version: 0n })
     try {
-      for (const [key, version] of await this.#statements.rows(this.#sql.load, [keys], signal))
+      for (const [key, version] of await this.#statements.rows(this.#sql.load, [keys], call))
         statuses.set(key!, { state: 'conflict', version: BigInt(version!) })
     } catch (thrown) {
       // They were not saved, that much is certain.
@@ -196,9 +198,9 @@ class PostgresStore<V> implements Store<V> {
     }
   }
 
-  async #removePart(part: readonly Removal[], statuses: Statuses, signal: AbortSignal | undefined): Promise<void> {
+  async #removePart(part: readonly Removal[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
     const values = [part.map(({ key }) => key), part.map(({ floor }) => floor)]
-    for (const [key, version, wasThere] of await this.#statements.rows(this.#sql.remove, values, signal)) {
+    for (const [key, version, wasThere] of await this.#statements.rows(this.#sql.remove, values, call)) {
       statuses.set(key!, { state: 'saved', version: BigInt(version!) })
       if (wasThere === 'true') this.#rowsSaved++
     }

@@ -17,15 +17,15 @@ export interface PostgresTableOptions {
   /** `'products'` or `'shop.products'`, spelt exactly as it is in the database. */
   readonly table: string
   /** The column of the key: the primary key, or unique and not null. Default: `key`. */
-  readonly key?: string
+  readonly key?: string | undefined
   /** Default: `text`. */
-  readonly keyType?: PostgresKeyType
+  readonly keyType?: PostgresKeyType | undefined
   /** A `bigint` column; false for a table without versions. Default: `version`. */
-  readonly version?: string | false
+  readonly version?: string | false | undefined
   /** The value whole, in this `jsonb` column. Default, unless `columns` is given: `value`. */
-  readonly value?: string
+  readonly value?: string | undefined
   /** Or the value spread over columns. A missing property is saved as null; one that has no column is refused. */
-  readonly columns?: PostgresColumns
+  readonly columns?: PostgresColumns | undefined
 }
 
 export const POSTGRES_TABLE_OPTIONS = ['table', 'key', 'keyType', 'version', 'value', 'columns']

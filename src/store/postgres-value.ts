@@ -12,7 +12,7 @@ import { columnType, quotedName } from './identifier.ts'
 import type { Save } from './store.ts'
 
 /** A column's type, `'int'`; or also its name, where it is not the property's: `{ column: 'price_cents', type: 'int' }`. */
-export type PostgresColumn = string | { readonly type: string; readonly column?: string; readonly as?: 'text' }
+export type PostgresColumn = string | { readonly type: string; readonly column?: string | undefined; readonly as?: 'text' | undefined }
 
 /** Property of the value → column. */
 export type PostgresColumns = Readonly<Record<string, PostgresColumn>>

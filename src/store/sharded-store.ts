@@ -2,23 +2,24 @@
  * Several stores as one: each key lies in one of them.
  *
  * A batch is split by shard and asked of all of them in parallel, one call a shard. What a shard does not answer is the failure of its keys
- * alone. Each shard runs at most `concurrency` calls at once, with a bounded line for the rest, so that a burst of misses cannot take all of a
- * database's connections. `sharding.ts` tells where a key lies.
+ * alone. Each shard runs at most `concurrency` calls at once, those included whose callers have left, with a bounded line for the rest: so a
+ * burst of misses cannot take all of a database's connections, nor pile up before one that is silent. `sharding.ts` tells where a key lies.
  */
 import { ConfigurationError, type RingtailError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
 import { asStoreError, failed, givenUp } from './batch.ts'
+import { textOr, withMethods } from './checked-options.ts'
 import { Gate } from './gate.ts'
 import { type Sharding, type ShardingOptions, sharding } from './sharding.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall, StoreReader } from './store.ts'
 
 export interface ShardedStoreOptions extends ShardingOptions {
   /** For messages and metrics. Default: `sharded`. */
-  readonly name?: string
+  readonly name?: string | undefined
   /** Calls under way at once, a shard. Default: 16. */
-  readonly concurrency?: number
+  readonly concurrency?: number | undefined
   /** Calls waiting in line, a shard; what comes above is failed with an `OverloadError`. Default: 1,024. */
-  readonly queue?: number
+  readonly queue?: number | undefined
 }
 
 /** A shard, with the id it has in metrics and messages. Default: `shard-0`, `shard-1` … */
@@ -26,7 +27,7 @@ export type Shard<S> = S | { readonly id: string; readonly store: S }
 
 /** @throws ConfigurationError when there is none, two share an id, or only some are versioned */
 export function shardedStore<V>(shards: readonly Shard<Store<V>>[], options: ShardedStoreOptions = {}): Store<V> {
-  const sharded = new Shards<V, Store<V>>(shards, options, 'shardedStore')
+  const sharded = new Shards<V, Store<V>>(shards, options, 'shardedStore', ['load', 'save', 'remove', 'stats'])
   const versioned = sharded.stores[0]!.versioned
   if (sharded.stores.some((store) => store.versioned !== versioned))
     throw ConfigurationError.of(
@@ -38,15 +39,15 @@ export function shardedStore<V>(shards: readonly Shard<Store<V>>[], options: Sha
     name: sharded.name,
     versioned,
     load: (keys, call) => sharded.load(keys, call),
-    save: (saves, call) => sharded.change<Save<V>>(saves, call, (store, part) => store.save(part, call)),
-    remove: (removals, call) => sharded.change<Removal>(removals, call, (store, part) => store.remove(part, call)),
+    save: (saves, call) => sharded.change<Save<V>>(saves, call, (store, part, inner) => store.save(part, inner)),
+    remove: (removals, call) => sharded.change<Removal>(removals, call, (store, part, inner) => store.remove(part, inner)),
     stats: () => sharded.stats(),
   }
 }
 
 /** The same for stores that are only read, such as `postgresReader`s. */
 export function shardedReader<V>(shards: readonly Shard<StoreReader<V>>[], options: ShardedStoreOptions = {}): StoreReader<V> {
-  const sharded = new Shards<V, StoreReader<V>>(shards, options, 'shardedReader')
+  const sharded = new Shards<V, StoreReader<V>>(shards, options, 'shardedReader', ['load', 'stats'])
   return {
     name: sharded.name,
     load: (keys, call) => sharded.load(keys, call),
@@ -61,12 +62,13 @@ class Shards<V, S extends StoreReader<V>> {
   readonly #gates: readonly Gate[]
   readonly #sharding: Sharding
 
-  constructor(shards: readonly Shard<S>[], options: ShardedStoreOptions, what: string) {
+  constructor(shards: readonly Shard<S>[], options: ShardedStoreOptions, what: string, methods: readonly string[]) {
     knownOptions(options, what, ['name', 'concurrency', 'queue', 'shardOf', 'slots'])
-    if (!Array.isArray(shards) || shards.length === 0) throw ConfigurationError.of(what, 'at least one shard', shards)
-    this.name = options.name ?? 'sharded'
-    this.stores = shards.map((shard) => ('load' in shard ? shard : shard.store))
-    this.#ids = shards.map((shard, index) => ('load' in shard ? `shard-${index}` : shard.id))
+    if (!Array.isArray(shards) || shards.length === 0) throw ConfigurationError.of(what, 'an array of at least one shard', shards)
+    this.name = textOr('sharded', options.name, `${what}: name`)
+    const checked = shards.map((shard, index) => checkedShard(shard, index, methods, what))
+    this.stores = checked.map(({ store }) => store)
+    this.#ids = checked.map(({ id }) => id)
     if (new Set(this.#ids).size < shards.length) throw ConfigurationError.of(what, 'shards with ids of their own', this.#ids)
     this.#sharding = sharding(options, shards.length, what)
     const concurrency = wholeNumber(options.concurrency ?? 16, `${what}: concurrency`, 1)
@@ -86,7 +88,7 @@ class Shards<V, S extends StoreReader<V>> {
     )
     const loads = [...parts].map(async ([shard, part]) => {
       try {
-        const loaded = await this.#gates[shard]!.run(() => this.stores[shard]!.load(part, call), call?.signal)
+        const loaded = await this.#gates[shard]!.run((inner) => this.stores[shard]!.load(part, inner), call)
         for (const [key, row] of loaded.rows) rows.set(key, row)
         for (const [key, error] of loaded.failed ?? []) failures.set(key, error)
       } catch (thrown) {
@@ -102,7 +104,7 @@ class Shards<V, S extends StoreReader<V>> {
   async change<T extends Removal>(
     items: readonly T[],
     call: StoreCall | undefined,
-    run: (store: S, part: T[]) => Promise<SaveStatus[]>,
+    run: (store: S, part: T[], call: StoreCall) => Promise<SaveStatus[]>,
   ): Promise<SaveStatus[]> {
     const stopped = givenUp(call)
     if (stopped !== undefined) return items.map(() => stopped)
@@ -121,12 +123,13 @@ class Shards<V, S extends StoreReader<V>> {
       const store = this.stores[shard]!
       try {
         const answers = await this.#gates[shard]!.run(
-          () =>
+          (inner) =>
             run(
               store,
               part.map(({ item }) => item),
+              inner,
             ),
-          call?.signal,
+          call,
         )
         for (const [nth, { index }] of part.entries()) statuses[index] = answers[nth]!
       } catch (thrown) {
@@ -161,5 +164,21 @@ class Shards<V, S extends StoreReader<V>> {
       }
     }
     return parts
+  }
+}
+
+function checkedShard<S extends object>(
+  shard: Shard<S>,
+  index: number,
+  methods: readonly string[],
+  what: string,
+): { id: string; store: S } {
+  const where = `${what}: shard ${index}`
+  if (typeof shard !== 'object' || shard === null) throw ConfigurationError.of(where, 'a store, or { id, store }', shard)
+  if (!('store' in shard)) return { id: `shard-${index}`, store: withMethods(shard, methods, where, 'a store, or { id, store }') }
+  knownOptions(shard, where, ['id', 'store'])
+  return {
+    id: textOr(`shard-${index}`, shard.id, `${where}: id`),
+    store: withMethods(shard.store, methods, `${where}: store`, 'a store'),
   }
 }

@@ -9,12 +9,13 @@
 import { ConfigurationError } from '../errors.ts'
 import { wholeNumber } from '../options.ts'
 import { prepareXxh64, xxh64 } from '../ring/xxh64.ts'
+import { optionalFunction } from './checked-options.ts'
 
 export interface ShardingOptions {
   /** Your own partitioning, for rows that already lie somewhere: the index of the shard. It must be pure. */
-  readonly shardOf?: (key: string) => number
+  readonly shardOf?: ((key: string) => number) | undefined
   /** The number of slots (default 1,024, at most 65,536), or the shard of each slot. */
-  readonly slots?: number | readonly number[]
+  readonly slots?: number | readonly number[] | undefined
 }
 
 const SEED = 0x72696e677461696cn
@@ -29,9 +30,9 @@ export interface Sharding {
 }
 
 export function sharding(options: ShardingOptions, shards: number, what: string): Sharding {
-  if (options.shardOf === undefined) return bySlots(options.slots ?? DEFAULT_SLOTS, shards, what)
+  const shardOf = optionalFunction(options.shardOf, `${what}: shardOf`)
+  if (shardOf === undefined) return bySlots(options.slots ?? DEFAULT_SLOTS, shards, what)
   if (options.slots !== undefined) throw ConfigurationError.of(what, 'either shardOf or slots', 'both')
-  const { shardOf } = options
   return {
     prepare: () => Promise.resolve(),
     shardOf: (key) => wholeNumber(shardOf(key), `${what}: shardOf's answer`, 0, shards - 1),
@@ -39,6 +40,8 @@ export function sharding(options: ShardingOptions, shards: number, what: string)
 }
 
 function bySlots(slots: number | readonly number[], shards: number, what: string): Sharding {
+  if (typeof slots !== 'number' && !Array.isArray(slots))
+    throw ConfigurationError.of(`${what}: slots`, 'the number of slots, or an array: the shard of each slot', slots)
   const assignment = typeof slots === 'number' ? evenly(wholeNumber(slots, `${what}: slots`, shards, MOST_SLOTS), shards) : [...slots]
   wholeNumber(assignment.length, `${what}: the number of slots`, 1, MOST_SLOTS)
   for (const shard of assignment) wholeNumber(shard, `${what}: the shard of a slot`, 0, shards - 1)

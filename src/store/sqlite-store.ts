@@ -16,25 +16,26 @@ import type { Version } from '../entry.ts'
 import { ConfigurationError, inspectBriefly, type RingtailError, StoreError } from '../errors.ts'
 import { type Duration, durationMs, knownOptions } from '../options.ts'
 import { asJson, asStoreError, failed, givenUp, refusal, Statuses } from './batch.ts'
+import { textOr, withMethods } from './checked-options.ts'
 import { quotedName } from './identifier.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
 
 export interface SqliteStoreOptions {
   /** A path, or `:memory:` (the default). Opened in WAL mode with `synchronous = full`, and closed by `close()`. */
-  readonly file?: string
+  readonly file?: string | undefined
   /** Instead of `file`: a database that is yours, with your own settings; `close()` leaves it open. */
-  readonly database?: DatabaseSync
+  readonly database?: DatabaseSync | undefined
   readonly table: string
   /** For messages and metrics. Default: `sqlite:<table>`. */
-  readonly name?: string
+  readonly name?: string | undefined
   /** The text column that holds the key. Default: `key`. */
-  readonly key?: string
+  readonly key?: string | undefined
   /** The text column that holds the value as JSON. Default: `value`. */
-  readonly value?: string
+  readonly value?: string | undefined
   /** The integer column that holds the version; false for a table without. Default: `version`. */
-  readonly version?: string | false
+  readonly version?: string | false | undefined
   /** How long a batch waits, and the event loop with it, for another process's lock on `file`. Default: 100 ms. */
-  readonly busyTimeout?: Duration
+  readonly busyTimeout?: Duration | undefined
 }
 
 export function sqliteStore<V>(options: SqliteStoreOptions): SqliteStore<V> {
@@ -57,12 +58,15 @@ export class SqliteStore<V> implements Store<V> {
     knownOptions(options, 'sqliteStore', OPTIONS)
     if (options.file !== undefined && options.database !== undefined)
       throw ConfigurationError.of('sqliteStore', 'either file or database', 'both')
-    this.name = options.name ?? `sqlite:${options.table}`
+    if (options.database !== undefined)
+      withMethods(options.database, ['exec', 'prepare'], 'sqliteStore: database', "a DatabaseSync of 'node:sqlite'")
+    const file = textOr(':memory:', options.file, 'sqliteStore: file')
+    const busyTimeoutMs = durationMs(options.busyTimeout ?? 100, 'sqliteStore: busyTimeout')
+    this.name = textOr(`sqlite:${options.table}`, options.name, 'sqliteStore: name')
     this.versioned = options.version !== false
     this.#isOurs = options.database === undefined
     const sql = new SqliteTable(options)
-    this.#database =
-      options.database ?? open(options.file ?? ':memory:', durationMs(options.busyTimeout ?? 100, 'sqliteStore: busyTimeout'))
+    this.#database = options.database ?? open(file, busyTimeoutMs)
     try {
       this.#database.exec(sql.create)
       this.#statements = prepare(this.#database, sql)

@@ -13,6 +13,11 @@ import type { RingtailError } from '../errors.ts'
 
 export interface StoreCall {
   readonly signal?: AbortSignal | undefined
+  /**
+   * A store that answers an aborted call while the database is still at work hands that work over here, before it answers: whoever counts
+   * what runs at once (`shardedStore`) counts it until it settles. A store that answers only when its work is done has nothing to tell.
+   */
+  readonly leftRunning?: ((work: Promise<unknown>) => void) | undefined
 }
 
 export interface Row<V> {
