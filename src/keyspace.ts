@@ -10,8 +10,9 @@ import type { Clock, Random } from './clock.ts'
 import type { Change, Cluster, ClusterCall, Fetched, PutChange, Replicated, WriteLevel } from './cluster/cluster.ts'
 import type { Codec, Decoded } from './codec/codec.ts'
 import type { KeyCodec } from './codec/key.ts'
+import { eachPrepared } from './each-prepared.ts'
 import type { EntryKind, Version, VersionClock } from './entry.ts'
-import { RingtailError, UnacknowledgedError, UnsupportedError } from './errors.ts'
+import { type RingtailError, UnacknowledgedError, UnsupportedError } from './errors.ts'
 import type { Emit } from './events.ts'
 
 export type { Replicated }
@@ -169,28 +170,31 @@ export class Keyspace<V> {
 
   /** In the order of `puts`; what cannot be encoded is `unacknowledged` alone, with the error that says why. */
   putMany(puts: readonly Put<V>[], call?: ClusterCall): Promise<Replicated[]> {
-    return this.#each(
+    return eachPrepared(
       puts,
       (put) => this.prepare(put),
       (prepared) => this.putPrepared(prepared, call),
+      unacknowledged,
     )
   }
 
   /** Puts entries under versions drawn here. In the order of `writes`. */
   writeMany(writes: readonly Write<V>[], call?: ClusterCall): Promise<Replicated[]> {
-    return this.#each(
+    return eachPrepared(
       writes,
       (write) => this.prepare({ ...write, version: this.nextVersion() }),
       (prepared) => this.#putNewest(prepared, call),
+      unacknowledged,
     )
   }
 
   /** Leaves tombstones under versions drawn here. In the order of `keys`. */
   eraseMany(keys: readonly string[], call?: ClusterCall): Promise<Replicated[]> {
-    return this.#each(
+    return eachPrepared(
       keys,
       (key) => ({ key, change: this.#tombstone(key, this.nextVersion()) }),
       (prepared) => this.#putNewest(prepared, call),
+      unacknowledged,
     )
   }
 
@@ -205,10 +209,11 @@ export class Keyspace<V> {
 
   /** Leaves a tombstone of the given version under each key: what is older is gone and stays so. */
   removeMany(removals: readonly { readonly key: string; readonly version: Version }[], call?: ClusterCall): Promise<Replicated[]> {
-    return this.#each(
+    return eachPrepared(
       removals,
       ({ key, version }) => ({ key, change: this.#tombstone(key, version) }),
       (prepared) => this.putPrepared(prepared, call),
+      unacknowledged,
     )
   }
 
@@ -235,31 +240,8 @@ export class Keyspace<V> {
     return outcomes.map((outcome) => {
       if (outcome.state !== 'refused' || !this.#parts.versions.isAhead(outcome.version)) return outcome
       const error = new UnacknowledgedError(`an owner holds version ${outcome.version}, which is from the future by this process's clock`)
-      return { state: 'unacknowledged', error }
+      return unacknowledged(error)
     })
-  }
-
-  /** Prepares each item, puts what could be prepared, and lays the outcomes back in order: one bad key or value is not the others'. */
-  async #each<T>(
-    items: readonly T[],
-    prepare: (item: T) => Prepared,
-    put: (prepared: readonly Prepared[]) => Promise<Replicated[]>,
-  ): Promise<Replicated[]> {
-    const outcomes = new Array<Replicated>(items.length)
-    const prepared: Prepared[] = []
-    const positions: number[] = []
-    for (const [at, item] of items.entries()) {
-      try {
-        prepared.push(prepare(item))
-        positions.push(at)
-      } catch (thrown) {
-        if (!(thrown instanceof RingtailError)) throw thrown
-        outcomes[at] = { state: 'unacknowledged', error: thrown }
-      }
-    }
-    const replicated = prepared.length === 0 ? [] : await put(prepared)
-    for (const [nth, at] of positions.entries()) outcomes[at] = replicated[nth]!
-    return outcomes
   }
 
   #tombstone(key: string, version: Version): Change {
@@ -310,6 +292,8 @@ export class Keyspace<V> {
     return new Absent('missing', node?.id, undefined, decoded)
   }
 }
+
+const unacknowledged = (error: RingtailError): Replicated => ({ state: 'unacknowledged', error })
 
 class Live<V> implements Found<V> {
   readonly state: 'fresh' | 'stale'

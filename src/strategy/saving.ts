@@ -5,6 +5,7 @@
  * could not hold is refused before anything is saved, and the copies are made of the very values that were saved, whatever their owner
  * does with them meanwhile.
  */
+import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
 import { asError, ConflictError, DeadlineError, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
 import type { Prepared } from '../keyspace.ts'
@@ -47,25 +48,24 @@ export class Saving<V> {
   }
 
   saveMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
-    return this.#each(
+    return eachPrepared(
       entries,
-      ([key, value]) => this.#prepared(key, value, call),
-      (items, positions) => {
-        const saves = items.map(({ key, floor }, nth) => ({ key, floor, value: entries[positions[nth]!]![1] }))
-        return this.#carryOut('save', items, (storeCall) => this.#store.save(saves, storeCall), call)
-      },
+      ([key, value]) => ({ ...this.#prepared(key, value, call), value }),
+      (saves) => this.#carryOut('save', saves, (storeCall) => this.#store.save(saves, storeCall), call),
+      (error): Settled<void> => ({ error }),
     )
   }
 
   removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
     const { keyspace } = this.#parts
-    return this.#each(
+    return eachPrepared(
       keys,
       (key) => {
         keyspace.checkKey(key)
         return { key, entry: undefined, floor: keyspace.nextVersion() }
       },
-      (items) => this.#carryOut('remove', items, (storeCall) => this.#store.remove(items, storeCall), call),
+      (removals) => this.#carryOut('remove', removals, (storeCall) => this.#store.remove(removals, storeCall), call),
+      (error): Settled<void> => ({ error }),
     )
   }
 
@@ -99,28 +99,6 @@ export class Saving<V> {
     const begunMs = clock.now()
     const entry = keyspace.prepare({ key, value, kind: 'value', version: floor, times: call?.times, begunMs, loadCostMs: 0 })
     return { key, entry, floor }
-  }
-
-  /** Prepares each item, works on those that could be prepared, and lays the results back in order: one bad key or value is not the others'. */
-  async #each<T>(
-    items: readonly T[],
-    prepare: (item: T) => Item,
-    work: (items: readonly Item[], positions: readonly number[]) => Promise<Settled<void>[]>,
-  ): Promise<Settled<void>[]> {
-    const results = new Array<Settled<void>>(items.length)
-    const prepared: Item[] = []
-    const positions: number[] = []
-    for (const [at, item] of items.entries()) {
-      try {
-        prepared.push(prepare(item))
-        positions.push(at)
-      } catch (thrown) {
-        results[at] = { error: asError(thrown) }
-      }
-    }
-    const settled = prepared.length === 0 ? [] : await work(prepared, positions)
-    for (const [nth, at] of positions.entries()) results[at] = settled[nth]!
-    return results
   }
 
   async #loadRow(key: string): Promise<{ value: V; version: Version } | undefined> {
