@@ -40,10 +40,12 @@ async function open({ peer, ground }: Extract<Order, { do: 'open' }>): Promise<O
   return { page, versions: versionsOf(packages) }
 }
 
-function run({ workload: name, ms }: Extract<Order, { do: 'run' }>): Promise<Measure> {
+async function run({ workload: name, ms }: Extract<Order, { do: 'run' }>): Promise<Measure> {
   const workload = WORKLOADS.find((each) => each.name === name)
   if (workload === undefined || contestant === undefined) throw new Error(`cannot run ${name}`)
-  return closedLoop(workload.callerOf(contestant, products), workload.inFlight, ms)
+  const measure = await closedLoop(workload.callerOf(contestant, products), workload.inFlight, ms)
+  await workload.check?.(contestant, products)
+  return measure
 }
 
 async function fill(target: Contestant, { keys, products: all }: Catalogue): Promise<void> {

@@ -15,4 +15,6 @@ export interface Workload {
   /** By peer: how many times its figure Ringtail's has to be. */
   readonly bars: Readonly<Record<string, number>>
   callerOf(contestant: Contestant, catalogue: Catalogue): Caller
+  /** After each run, unmeasured. Rejects when the contestant did not do what it acknowledged. */
+  check?(contestant: Contestant, catalogue: Catalogue): Promise<void>
 }

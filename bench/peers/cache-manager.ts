@@ -1,9 +1,8 @@
 /**
- * cache-manager on Keyv on @keyv/redis: the stores of its quick start, Redis alone.
+ * cache-manager on @keyv/redis: the stores of its quick start, Redis alone.
  */
-import KeyvRedis from '@keyv/redis'
+import { createKeyv } from '@keyv/redis'
 import { createCache } from 'cache-manager'
-import { Keyv } from 'keyv'
 import type { Peer } from '../harness/contestant.ts'
 import type { Product } from '../harness/products.ts'
 
@@ -12,7 +11,7 @@ export const cacheManager: Peer = {
   packages: ['cache-manager', 'keyv', '@keyv/redis'],
   page: 'https://github.com/jaredwray/cacheable/tree/main/packages/cache-manager#quick-start',
   async open({ urls, ttlMs }) {
-    const cache = createCache({ stores: [new Keyv({ store: new KeyvRedis(urls[0]!) })] })
+    const cache = createCache({ stores: [createKeyv(urls[0]!)] })
     return {
       get: (key) => cache.get<Product>(key),
       set: (key, product) => cache.set(key, product, ttlMs),

@@ -4,6 +4,7 @@
  * Every wrong word is a `UsageError`, which names the option, what it needs and what came; `main.ts` turns it into exit code 2.
  */
 import { parseArgs } from 'node:util'
+import { harmless } from './shown.ts'
 import { UsageError } from './usage-error.ts'
 
 export interface ShopOptions {
@@ -86,7 +87,7 @@ function read(args: readonly string[]) {
   } catch (error) {
     const [first] = (error as Error).message.split('. ')
     throw new UsageError(
-      `${first?.replace(/\.$/, '')}. Known options: ${Object.keys(KNOWN)
+      `${harmless(first?.replace(/\.$/, '') ?? '')}. Known options: ${Object.keys(KNOWN)
         .map((name) => `--${name}`)
         .join(' ')}`,
     )

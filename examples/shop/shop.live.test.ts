@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startRedisServer } from 'ringtail/testing'
 import { startPostgresServers } from './database/postgres-servers.ts'
@@ -11,12 +12,16 @@ import { connectShards, disconnectShards, SCHEMA } from './database/shards.ts'
 import { UndoStack } from './lifecycle/undo.ts'
 import type { Report } from './report/report.ts'
 
+const CLEARED_WITHIN_MS = 8_000
+const LATER_THAN_THE_SAME_KEY_MS = 700
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
 
 interface Run {
   readonly child: ChildProcess
   /** The folder in which the run makes its temporary files. */
   readonly folder: string
+  /** The processes that it had when it said something that was waited for. */
+  readonly pids: ReadonlySet<string>
   /** Resolves once stderr has said it. */
   said(text: string): Promise<void>
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
@@ -24,10 +29,15 @@ interface Run {
 
 /** Runs the shop in a temporary folder of its own, so that what it leaves behind shows. */
 function run(t: TestContext, ...args: string[]): Run {
+  return runAs(t, [process.execPath, '--conditions=ringtail-source', MAIN, ...args])
+}
+
+function runAs(t: TestContext, [command, ...args]: [command: string, ...args: string[]]): Run {
+  const pids = new Set<string>()
   const folder = mkdtempSync(join(tmpdir(), 'ringtail-shop-run-'))
   // For root, the databases run as another user, who must get in.
   chmodSync(folder, 0o755)
-  const child = spawn(process.execPath, ['--conditions=ringtail-source', MAIN, ...args], {
+  const child = spawn(command, args, {
     env: { ...process.env, TMPDIR: folder },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -50,29 +60,58 @@ function run(t: TestContext, ...args: string[]): Run {
   })
   const said = (text: string) =>
     new Promise<void>((resolve, reject) => {
-      const listen = () => (stderr.includes(text) ? resolve() : undefined)
+      const listen = () => {
+        if (!stderr.includes(text)) return
+        for (const { pid } of processesNaming(folder)) pids.add(pid)
+        resolve()
+      }
       heard.addEventListener('said', listen)
       void ended.then(() => reject(new Error(`it ended without saying "${text}": ${stderr}`)))
       listen()
     })
-  return { child, folder, said, ended }
+  return { child, folder, pids, said, ended }
 }
 
-/** Neither a file in its folder, nor a process that names it. */
-function assertNothingLeft({ folder }: Run): void {
-  assert.deepEqual(readdirSync(folder), [])
-  if (process.platform !== 'linux') return
-  const left = readdirSync('/proc')
+/** Neither a file in its folder, nor a process that names it, nor shared memory. */
+function assertNothingLeft(run: Run): void {
+  assert.deepEqual(leftBy(run), { files: [], processes: [], segments: [] })
+}
+
+/** The same, where the shop was killed and what it started ends by itself. */
+async function assertNothingLeftSoon(run: Run): Promise<void> {
+  const untilMs = performance.now() + CLEARED_WITHIN_MS
+  while (Object.values(leftBy(run)).some((left) => left.length > 0) && performance.now() < untilMs) await sleep(100)
+  assertNothingLeft(run)
+}
+
+function leftBy({ folder, pids }: Run) {
+  return {
+    files: readdirSync(folder),
+    processes: processesNaming(folder).map(({ command }) => command),
+    segments: sharedMemory().filter(({ maker }) => pids.has(maker)),
+  }
+}
+
+/** System V segments, such as PostgreSQL leaves when it is killed outright, and the processes that made them. */
+function sharedMemory(): { id: string; maker: string }[] {
+  if (process.platform !== 'linux') return []
+  const [, ...lines] = readFileSync('/proc/sysvipc/shm', 'utf8').trim().split('\n')
+  return lines.map((line) => line.trim().split(/\s+/)).map(([, id, , , maker]) => ({ id: id!, maker: maker! }))
+}
+
+function processesNaming(folder: string): { pid: string; command: string }[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && name !== `${process.pid}`)
     .flatMap((pid) => {
       try {
-        const of = readFileSync(`/proc/${pid}/cmdline`, 'utf8') + readFileSync(`/proc/${pid}/environ`, 'utf8')
-        return of.includes(folder) ? [of.split('\0')[0]] : []
+        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+        const names = `${command}${readFileSync(`/proc/${pid}/environ`, 'utf8')}`.includes(folder)
+        return names ? [{ pid, command: command.replaceAll('\0', ' ') }] : []
       } catch {
         return []
       }
     })
-  assert.deepEqual(left, [])
 }
 
 function assertWhole(report: Report): void {
@@ -95,6 +134,8 @@ function assertWhole(report: Report): void {
     ['product read', 'user profile', 'cart update'],
   )
   for (const { databaseMs, cacheMs, times } of report.improvement) assert.ok(databaseMs > 0 && cacheMs > 0 && times > 0)
+  // What is avoided are statements: no more than one for each read that shoppers had answered, and the cart that each order reads.
+  assert.ok(report.database.avoided <= report.requests.reads + report.requests.writes)
 }
 
 test('the shop runs on its own, tells one JSON object on stdout, and leaves nothing behind', async (t) => {
@@ -139,9 +180,62 @@ for (const [signal, code, moment] of [
     const ended = await shop.ended
     assert.equal(ended.code, code, ended.stderr)
     assert.equal(ended.stdout, '')
+    assert.match(ended.stderr, /^stopped$/m)
     assertNothingLeft(shop)
   })
 }
+
+test('killed outright while it runs, it leaves nothing behind', async (t) => {
+  const shop = run(t, '--json', '--rate', '50')
+  await shop.said('00:05')
+  shop.child.kill('SIGKILL')
+  await shop.ended
+  await assertNothingLeftSoon(shop)
+})
+
+test('a second Ctrl-C, while the first is being followed, ends it at once and leaves nothing behind', async (t) => {
+  const shop = run(t, '--json', '--rate', '50')
+  await shop.said('00:05')
+  // Shoppers that do not answer any more: the orderly stop waits for them, and the second Ctrl-C comes in the middle of it.
+  const shoppers = processesNaming(shop.folder).find(({ command }) => command.includes('shopper-process'))
+  process.kill(Number(shoppers!.pid), 'SIGSTOP')
+  shop.child.kill('SIGINT')
+  await sleep(LATER_THAN_THE_SAME_KEY_MS)
+  shop.child.kill('SIGINT')
+  const { code, stderr } = await shop.ended
+  assert.equal(code, 130, stderr)
+  assert.doesNotMatch(stderr, /left to stop/)
+  await assertNothingLeftSoon(shop)
+})
+
+test('when the process that started it is killed, it ends as if told to, and leaves nothing behind', async (t) => {
+  const shop = runAs(t, [
+    '/bin/sh',
+    '-c',
+    '"$@"; exit $?',
+    'sh',
+    process.execPath,
+    '--conditions=ringtail-source',
+    MAIN,
+    '--json',
+    '--rate',
+    '50',
+  ])
+  await shop.said('00:05')
+  shop.child.kill('SIGKILL')
+  const { stdout, stderr } = await shop.ended
+  assertWhole(JSON.parse(stdout) as Report)
+  assert.doesNotMatch(stderr, /left to stop/)
+  await assertNothingLeftSoon(shop)
+})
+
+test('when nobody listens any more it ends without a word', async (t) => {
+  const shop = run(t, '--rate', '50')
+  shop.child.stdout?.destroy()
+  const { code, stderr } = await shop.ended
+  assert.equal(code, 141, stderr)
+  assertNothingLeft(shop)
+})
 
 test('a wrong option or file ends it with 2 and one clear message, before or after things were started', async (t) => {
   const wrong: [args: string[], told: RegExp][] = [

@@ -19,9 +19,11 @@ import type { UndoStack } from './lifecycle/undo.ts'
 import { startProbe } from './measure/improvement.ts'
 import { type StartedNodes, startNodes } from './nodes/cache-nodes.ts'
 import { clearEntries } from './nodes/clear-entries.ts'
+import { tryNodes } from './nodes/try-nodes.ts'
 import { type ShopOptions, withoutPassword } from './options.ts'
-import { avoided, buildReport, type Report } from './report/report.ts'
-import { CACHE_NAMES, openCaches, type ShopCaches } from './services/caches.ts'
+import { buildReport, type Report } from './report/report.ts'
+import { Avoided } from './services/avoided.ts'
+import { CACHE_NAMES, openCaches } from './services/caches.ts'
 import { createCartService } from './services/cart-service.ts'
 import { Carts } from './services/carts.ts'
 import { listen, Troubles } from './services/http.ts'
@@ -55,9 +57,9 @@ interface Premises {
 
 interface OpenShop extends Premises {
   readonly urls: { readonly product: string; readonly cart: string; readonly order: string }
-  readonly caches: ShopCaches
   readonly pages: ProductPages
   readonly profiles: Profiles
+  readonly avoided: Avoided
   readonly troubles: Troubles
 }
 
@@ -69,13 +71,12 @@ export async function runShop(options: ShopOptions, teller: Teller, undo: UndoSt
   const day = await keepOpen(shop, options, shoppers, teller, undo, signal)
   const leftPending = await settlePending(shop.shards)
   return buildReport({
-    ...day,
     ...shop,
+    ...day,
     options,
     shoppers,
     leftPending,
     nodes: await allNodes(shop.tier),
-    metrics: shop.tier.metrics(),
     readBack: await readBack(shop.shards, shop.workload),
   })
 }
@@ -99,7 +100,7 @@ async function prepare(options: ShopOptions, teller: Teller, undo: UndoStack, si
   ] as const
   try {
     const [workload, databases, tier] = await unlessInterrupted(Promise.all(starts), signal)
-    for (const line of workload.bad.flatMap((bad) => bad.describe())) teller.line(line)
+    for (const line of [...workload.bad.flatMap((bad) => bad.describe()), ...workload.notes]) teller.line(line)
     await unlessInterrupted(
       loadShop(databases.shards, workload, options.seed, teller.step(`${count(workload.products.length)} products into the shards`)),
       signal,
@@ -140,6 +141,7 @@ async function openDatabases(
 }
 
 async function openTier(options: ShopOptions, undo: UndoStack): Promise<Pick<Premises, 'tier' | 'started' | 'nodesAre'>> {
+  if (options.nodes.length > 0) await tryNodes(options.nodes)
   const started = await startNodes(options.nodes, undo)
   const tier = await createTier({ nodes: started.nodes, replicas: options.replicas }).catch((error) => {
     throw error instanceof ConfigurationError ? new UsageError(error.message) : error
@@ -151,8 +153,17 @@ async function openTier(options: ShopOptions, undo: UndoStack): Promise<Pick<Pre
 
 /** Nodes that live longer than the shop must hold nothing of an earlier one, nor of this one when it is over. */
 async function useGivenNodes(tier: Tier, { nodes }: StartedNodes, undo: UndoStack): Promise<void> {
-  const down = (await tier.nodes()).filter(({ up }) => !up)
-  if (down.length > 0) throw UsageError.of('--nodes', 'nodes that answer', `no answer from ${down.map(({ id }) => id).join(', ')}`)
+  const down = (await tier.nodes()).find(({ up }) => !up)
+  if (down !== undefined) {
+    const reason = await nodes
+      .find(({ id }) => id === down.id)!
+      .ping()
+      .then(
+        () => 'it came late',
+        (error: Error) => error.message,
+      )
+    throw UsageError.of('--nodes', 'nodes that a tier can use', `${down.id}: ${reason}`)
+  }
   await clearEntries(nodes, CACHE_NAMES)
   undo.add({ what: 'entries on the nodes', stop: () => clearEntries(nodes, CACHE_NAMES) })
 }
@@ -165,9 +176,10 @@ async function open(premises: Premises, undo: UndoStack): Promise<OpenShop> {
   tier.on('cache:bypassed', ({ cache, operation, reason }) => troubles.add(`${cache}: ${operation} without the cache: ${reason}`))
   tier.on('entry:rejected', ({ cache, reason }) => troubles.add(`${cache}: entry rejected: ${reason}`))
   tier.on('node:down', ({ node, reason }) => troubles.add(`${node} is down: ${reason}`))
-  const pages = new ProductPages(caches, shards)
-  const carts = new Carts(caches, shards)
-  const profiles = new Profiles(caches, shards)
+  const avoided = new Avoided()
+  const pages = new ProductPages(caches, shards, avoided)
+  const carts = new Carts(caches, shards, avoided)
+  const profiles = new Profiles(caches, shards, avoided)
   const serve = async (service: FastifyInstance) => {
     undo.add({ what: 'a service', stop: () => service.close() })
     return await listen(service)
@@ -175,9 +187,9 @@ async function open(premises: Premises, undo: UndoStack): Promise<OpenShop> {
   const urls = {
     product: await serve(createProductService(pages, troubles)),
     cart: await serve(createCartService(carts, troubles)),
-    order: await serve(createOrderService(new OrderDesk(caches, shards), profiles, troubles)),
+    order: await serve(createOrderService(new OrderDesk(caches, shards, avoided), profiles, troubles)),
   }
-  return { ...premises, urls, caches, pages, profiles, troubles }
+  return { ...premises, urls, pages, profiles, avoided, troubles }
 }
 
 /** The shoppers come, until the time is over, someone interrupts, or they fail. */
@@ -195,7 +207,7 @@ async function keepOpen(shop: OpenShop, options: ShopOptions, shoppers: number, 
   }
   const productIds = task.productIds.slice(0, 100)
   const probing = await unlessInterrupted(
-    startProbe({ ...shop.started, databaseUrls: shop.databaseUrls, replicas: options.replicas, productIds }, shop, undo),
+    startProbe({ nodeUrls: shop.started.nodeUrls, databaseUrls: shop.databaseUrls, replicas: options.replicas, productIds }, shop, undo),
     signal,
   )
   const queriesBefore = shards.map((shard) => shard.queries())
@@ -213,7 +225,7 @@ async function keepOpen(shop: OpenShop, options: ShopOptions, shoppers: number, 
       tally: running.tally(),
       nodes,
       shards: counted,
-      avoided: avoided(tier.metrics()),
+      avoided: shop.avoided.statements,
       troubles: shop.troubles.count,
     })
   }
@@ -222,7 +234,7 @@ async function keepOpen(shop: OpenShop, options: ShopOptions, shoppers: number, 
     await untilClosing(running, options.forMs, signal)
     const seconds = elapsedMs() / 1_000
     const tally = await running.stop()
-    return { tally, seconds, queries: queries(), improvement: await probing.stop() }
+    return { tally, seconds, queries: queries(), avoided: shop.avoided.statements, improvement: await probing.stop() }
   } finally {
     clearInterval(looking)
     teller.end()

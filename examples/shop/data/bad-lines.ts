@@ -1,4 +1,6 @@
 /** Lines that could not be used: all counted, the first few kept with file, line number and reason, for the user to look at. */
+import { harmless } from '../shown.ts'
+
 export interface BadLine {
   readonly file: string
   readonly line: number
@@ -16,15 +18,16 @@ export class BadLines {
     this.file = file
   }
 
+  /** @param reason in our words; of the line itself use `shown` */
   add(line: number, reason: string): void {
     this.count++
-    if (this.shown.length < SHOWN) this.shown.push({ file: this.file, line, reason })
+    if (this.shown.length < SHOWN) this.shown.push({ file: this.file, line, reason: harmless(reason) })
   }
 
   /** One line a kept example, and one that tells how many there were. Empty when there were none. */
   describe(): string[] {
     if (this.count === 0) return []
-    const told = this.shown.map(({ file, line, reason }) => `${file}:${line}: skipped: ${reason}`)
-    return this.count > this.shown.length ? [...told, `${this.file}: ${this.count} lines skipped in all`] : told
+    const told = this.shown.map(({ file, line, reason }) => `${harmless(file)}:${line}: skipped: ${reason}`)
+    return this.count > this.shown.length ? [...told, `${harmless(this.file)}: ${this.count} lines skipped in all`] : told
   }
 }

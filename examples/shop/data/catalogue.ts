@@ -4,6 +4,7 @@
  * A product needs a key, a name and a price. A line that is no JSON, lacks one of these or repeats an earlier key is rejected: counted,
  * told with its line number, skipped. A file in which none of the first lines is a product of a known shape is the wrong file.
  */
+import { shown } from '../shown.ts'
 import { UsageError } from '../usage-error.ts'
 import { BadLines } from './bad-lines.ts'
 import { type OnProgress, readLines } from './lines.ts'
@@ -53,10 +54,10 @@ export async function readCatalogue(file: string, onProgress?: OnProgress): Prom
       if (line.trim() === '') continue
       const object = parseObject(line)
       shape ??= object === undefined ? undefined : shapeOf(object)
-      if (shape === undefined && first + index >= PATIENCE_LINES) throw wrongFile(file, line)
+      if (shape === undefined && first + index >= PATIENCE_LINES) throw wrongFile(file, shown(line))
       const parsed = object === undefined ? 'not a JSON object' : shape === undefined ? 'neither uniq_id nor sku' : shape(object)
       if (typeof parsed === 'string') bad.add(first + index, parsed)
-      else if (products.has(parsed.id)) bad.add(first + index, `the key ${parsed.id} is there twice`)
+      else if (products.has(parsed.id)) bad.add(first + index, `the key ${shown(parsed.id)} is there twice`)
       else products.set(parsed.id, parsed)
     }
   }

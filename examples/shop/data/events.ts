@@ -4,6 +4,7 @@
  * An invoice with sale lines is an order; its lines of one SKU are one line of the order. Cancellations and adjustments are counted and
  * left out: they undo or correct sales that, here, the shop may have refused. SKUs are numbered in order of first appearance.
  */
+import { shown } from '../shown.ts'
 import { UsageError } from '../usage-error.ts'
 import { BadLines } from './bad-lines.ts'
 import { type OnProgress, readLines } from './lines.ts'
@@ -46,7 +47,7 @@ export async function readEvents(file: string, onProgress?: OnProgress): Promise
     for (const [index, line] of batch.lines.entries()) {
       if (!started) {
         if (line.replace('\uFEFF', '').trim() !== HEADER)
-          throw UsageError.of(`--events ${file}`, `CSV with the header "${HEADER}"`, `"${line.slice(0, 60)}"`)
+          throw UsageError.of(`--events ${file}`, `CSV with the header "${HEADER}"`, shown(line))
         started = true
         continue
       }
@@ -68,12 +69,12 @@ export async function readEvents(file: string, onProgress?: OnProgress): Promise
 function reasonAgainst(fields: readonly string[]): string | undefined {
   if (fields.length !== 8) return `8 fields needed, but got ${fields.length}`
   const [ts, op, invoice, sku, qty, , customer] = fields
-  if (!/^\d{1,12}$/.test(ts!)) return `ts: seconds since 1970 needed, but got "${ts}"`
-  if (op !== 'sale' && op !== 'cancel' && op !== 'adjust') return `op: sale, cancel or adjust needed, but got "${op}"`
-  if (!/^[\w-]{1,40}$/.test(invoice!)) return `invoice: 1 to 40 letters or digits needed, but got "${invoice}"`
-  if (sku === '' || sku!.length > 64) return `sku: 1 to 64 characters needed, but got "${sku}"`
-  if (!/^[\w-]{0,40}$/.test(customer!)) return `customer_id: at most 40 letters or digits needed, but got "${customer}"`
-  if (!/^-?\d{1,7}$/.test(qty!)) return `qty: a whole number needed, but got "${qty}"`
+  if (!/^\d{1,12}$/.test(ts!)) return `ts: seconds since 1970 needed, but got ${shown(ts!)}`
+  if (op !== 'sale' && op !== 'cancel' && op !== 'adjust') return `op: sale, cancel or adjust needed, but got ${shown(op!)}`
+  if (!/^[\w-]{1,40}$/.test(invoice!)) return `invoice: 1 to 40 letters or digits needed, but got ${shown(invoice!)}`
+  if (sku === '' || sku!.length > 64) return `sku: 1 to 64 characters needed, but got ${shown(sku!)}`
+  if (!/^[\w-]{0,40}$/.test(customer!)) return `customer_id: at most 40 letters or digits needed, but got ${shown(customer!)}`
+  if (!/^-?\d{1,7}$/.test(qty!)) return `qty: a whole number needed, but got ${shown(qty!)}`
   const quantity = Number(qty)
   if (op === 'sale' && !(quantity >= 1 && quantity <= MAX_QUANTITY)) return `qty: 1 to ${MAX_QUANTITY} needed in a sale, but got ${qty}`
   return undefined

@@ -32,6 +32,18 @@ test('a trace larger than a chunk keeps its order', async (t) => {
   assert.ok(reads.order.every((object, index) => object === index % 70_000))
 })
 
+test('a chunk of more lines than twice the room so far loses none of them', async (t) => {
+  const lines = Array.from({ length: 400_000 }, (_, index) => index % 10)
+  const reads = await readReads(temporaryFile(t, `key\n${lines.join('\n')}\n`, { gzip: true }))
+  assert.equal(reads.order.length, 400_000)
+  assert.ok(reads.order.every((object, index) => object === index % 10))
+})
+
+test('what comes after the most reads is left out, and counted', async (t) => {
+  const reads = await readReads(temporaryFile(t, 'key\n1\n2\n1\n3\n4\n'), undefined, 3)
+  assert.deepEqual([[...reads.order], reads.objects, reads.leftOut], [[0, 1, 0], 2, 2])
+})
+
 test('another header, no reads, or no text at all is a usage error', async (t) => {
   for (const content of ['ts,op\n1,2\n', 'key\n', '', new Uint8Array([0x1f, 0x8b, 1, 2, 3]), `key\n${'x'.repeat(3_000_000)}`]) {
     await assert.rejects(readReads(temporaryFile(t, content)), UsageError)

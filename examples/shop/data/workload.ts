@@ -6,12 +6,14 @@
  * catalogue is put into the log's order first. Where the catalogue is short, products are generated like its own. A product's initial stock
  * is half of what the log sells of it, rounded up. Whatever has no file is generated.
  */
+
+import { harmless } from '../shown.ts'
 import { BadLines } from './bad-lines.ts'
 import { type Catalogue, type Product, readCatalogue } from './catalogue.ts'
 import { type Customer, type Orders, readEvents } from './events.ts'
 import { GENERATED, generateOrders, generateProducts, generateReads } from './generator.ts'
 import { inspect, type OnProgress } from './lines.ts'
-import { readReads } from './reads.ts'
+import { type Reads, readReads } from './reads.ts'
 
 export interface Workload {
   readonly products: readonly Product[]
@@ -24,6 +26,8 @@ export interface Workload {
   readonly orders: Orders
   readonly origin: Origin
   readonly bad: readonly BadLines[]
+  /** What the user should know of the data beside bad lines, in sentences. */
+  readonly notes: readonly string[]
 }
 
 /** Where the data came from, for the report. */
@@ -92,7 +96,12 @@ export async function prepareWorkload(sources: Sources, onStep: OnStep): Promise
       lines: log?.lines ?? { sales: orders.item.length, cancellations: 0, adjustments: 0 },
     },
     bad: [catalogue.bad, reads?.bad, log?.bad].filter((each) => each !== undefined && each.count > 0) as BadLines[],
+    notes: reads === undefined || reads.leftOut === 0 ? [] : [leftOutOf(sources.reads!, reads)],
   }
+}
+
+function leftOutOf(file: string, { order, leftOut }: Reads): string {
+  return `${harmless(file)}: the first ${order.length} reads are used, ${leftOut} lines after them are left out`
 }
 
 async function catalogueOf(sources: Sources, onStep: OnStep): Promise<Catalogue> {

@@ -19,8 +19,8 @@ export interface Profile {
   readonly newsletter: boolean
 }
 
-/** The profile of everyone who shops without an account. */
-export const GUEST = 'guest'
+/** The profile of everyone who shops without an account: an id that no event log can hold. */
+export const GUEST = '~guest'
 
 const ROWS_A_STATEMENT = 2_000
 

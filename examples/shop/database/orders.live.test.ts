@@ -133,6 +133,18 @@ test('an order that a failure left half done can be carried on, or is put back',
   assert.equal(stock.unbalanced, 0)
 })
 
+test('an order that lies on two shards and one that lost a line are found by the read-back', async () => {
+  const workload = await stocked(10, 10)
+  await placeOrder(shards, order('1', { s60p0: 3, s60p1: 4 }))
+  const home = shardOf('1', 2)
+  await shards[home]!.aside.query("delete from order_lines where order_id = '1' and product_id = 's60p0'")
+  await shards[1 - home]!.aside.query(
+    "insert into orders (id, user_id, status, product_ids, quantities) values ('1', 'u', 'accepted', '{s60p0}', '{3}')",
+  )
+  const { orders, stock } = await readBack(shards, workload)
+  assert.deepEqual([orders.stored, orders.duplicated, stock.unbalanced], [1, 1, 1])
+})
+
 test('whatever SQL changes the stock, its version grows', async () => {
   await stocked(10)
   const shard = shards[shardOf('s60p0', 2)]!

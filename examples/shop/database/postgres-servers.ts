@@ -5,11 +5,12 @@
  * root, adds a user to the system. PostgreSQL refuses to run as root, so there it runs as `postgres` or else `nobody`. The servers keep
  * PostgreSQL's own durability (`fsync` and `synchronous_commit` on) and listen on a loopback port only, with a password made up for the run.
  * They are detached, so that a Ctrl-C is for the shop, which stops them in its own order; and if the shop is killed outright, a
- * shell that waits on a pipe from it ends them and removes their folder.
+ * shell that waits on a pipe from it ends them and removes their folder. Nowhere is SIGKILL the first word: a server that is killed
+ * outright leaves its System V shared memory in the system, which asked by SIGQUIT it takes with it.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { access, appendFile, chmod, chown, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
@@ -33,6 +34,10 @@ interface Binaries {
 
 const PORT_TRIES = 5
 const ANSWER_WITHIN_MS = 20_000
+/** Where every patience is needed at once, such as a second Ctrl-C. */
+const LET_GO_WITHIN_MS = 2_000
+/** PostgreSQL keeps it in its folder for as long as it runs. */
+const LOCK_FILE = 'postmaster.pid'
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -52,13 +57,15 @@ const SETTINGS = {
 export async function startPostgresServers(count: number, undo: UndoStack, signal: AbortSignal): Promise<string[]> {
   const owner = await ownerOfServers()
   const folder = await mkdtemp(join(await temporaryFolderFor(owner), 'ringtail-shop-'))
+  // First on the stack, so the last to go: it watches until the folder is gone too.
+  const mourner = startMourner(folder, undo)
   undo.add({
     what: `folder ${folder}`,
-    stop: () => rm(folder, { recursive: true, force: true }),
-    now: () => rmSync(folder, { recursive: true, force: true }),
+    stop: () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }),
+    // Whoever is at it as well (a `stop` that was under way, the mourner, a server's last words) can empty or fill a folder in between.
+    now: () => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }),
   })
   if (owner.uid !== undefined) await chown(folder, owner.uid, owner.gid!)
-  const mourner = startMourner(folder, undo)
   const binaries = await binariesFor(owner, folder)
   const password = randomBytes(16).toString('hex')
   const template = join(folder, 'shard-0')
@@ -179,7 +186,7 @@ async function startServer(
       log = `${log}${chunk}`.slice(-4_000)
     })
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
-    undo.add({ what: `PostgreSQL on port ${port}`, stop: () => stopServer(child, gone), now: () => child.kill('SIGKILL') })
+    undo.add({ what: `PostgreSQL on port ${port}`, stop: () => stopServer(child, gone), now: () => killServer(child, folder) })
     mourner.watch(child)
     const url = `postgres://shop:${password}@127.0.0.1:${port}/postgres`
     const started = await Promise.race([answering(url), gone.then(() => false)])
@@ -196,6 +203,15 @@ async function stopServer(child: ChildProcess, gone: Promise<void>): Promise<voi
   const impatience = setTimeout(() => child.kill('SIGKILL'), 5_000)
   await gone
   clearTimeout(impatience)
+}
+
+/** `stopServer` without an event loop: that it has let go of everything shows in its lock file, which it removes last. */
+function killServer(child: ChildProcess, folder: string): void {
+  child.kill('SIGQUIT')
+  const until = performance.now() + LET_GO_WITHIN_MS
+  const nothing = new Int32Array(new SharedArrayBuffer(4))
+  while (existsSync(join(folder, LOCK_FILE)) && performance.now() < until) Atomics.wait(nothing, 0, 0, 10)
+  child.kill('SIGKILL')
 }
 
 async function answering(url: string): Promise<boolean> {
@@ -230,15 +246,31 @@ interface Mourner {
   watch(child: ChildProcess): void
 }
 
-/** Waits on a pipe from us; when the system closes it with us, kills the servers named on it and removes the folder. */
+/** Asks, waits two seconds at most for the lock files to go, then insists; tried twice, for the last of a server may still be writing. */
+const MOURNING = `
+pids=
+while read -r pid; do pids="$pids $pid"; done
+for pid in $pids; do kill -QUIT "$pid"; done
+for tenth in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  ls "$1"/*/${LOCK_FILE} || break
+  sleep 0.1
+done
+for pid in $pids; do kill -9 "$pid"; done
+rm -rf -- "$1" || { sleep 0.5; rm -rf -- "$1"; }
+`
+
+/** Waits on a pipe from us; when it is closed, by the system with us or by force, ends the servers named on it and removes the folder. */
 function startMourner(folder: string, undo: UndoStack): Mourner {
-  const script = 'pids=; while read -r pid; do pids="$pids $pid"; done; for pid in $pids; do kill -9 "$pid"; done; rm -rf -- "$1"'
-  const mourner = spawn('/bin/sh', ['-c', script, 'sh', folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' })
+  const mourner = spawn('/bin/sh', ['-c', MOURNING, 'sh', folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' })
   mourner.on('error', () => {})
   mourner.stdin.on('error', () => {})
   mourner.unref()
   const gone = new Promise<void>((resolve) => mourner.once('exit', () => resolve()).once('error', () => resolve()))
-  const end = () => mourner.kill('SIGKILL')
-  undo.add({ what: 'the watch over PostgreSQL', stop: () => Promise.resolve(end()).then(() => gone), now: end })
+  undo.add({
+    what: 'the watch over PostgreSQL',
+    stop: () => Promise.resolve(mourner.kill('SIGKILL')).then(() => gone),
+    // What could not be removed at once is left to it.
+    now: () => mourner.stdin.end(),
+  })
   return { watch: (child) => mourner.stdin.write(`${child.pid ?? ''}\n`) }
 }

@@ -7,6 +7,8 @@ export interface Interruption {
   readonly signal: AbortSignal
   /** Which signal came, if one did. */
   readonly name: () => NodeJS.Signals | undefined
+  /** As if that signal had come; without effect after a first one. */
+  interrupt(name: NodeJS.Signals): void
   /** Gives the signals back to Node's default. */
   release(): void
 }
@@ -24,6 +26,10 @@ export function listenForInterruption(onForce: (name: NodeJS.Signals) => void): 
       if (performance.now() - firstMs > SAME_KEY_MS) onForce(name)
       return
     }
+    interrupt(name)
+  }
+  const interrupt = (name: NodeJS.Signals) => {
+    if (first !== undefined) return
     first = name
     firstMs = performance.now()
     controller.abort(new Interrupted(name))
@@ -33,6 +39,7 @@ export function listenForInterruption(onForce: (name: NodeJS.Signals) => void): 
   return {
     signal: controller.signal,
     name: () => first,
+    interrupt,
     release: () => {
       for (const name of names) process.off(name, onSignal)
     },

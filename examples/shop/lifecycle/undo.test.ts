@@ -30,10 +30,11 @@ test('by force, all is stopped without waiting, newest first, whatever one of th
       stop: () => Promise.resolve(),
       now: () => {
         stopped.push(each)
-        if (each === 2) throw new Error('gone already')
+        if (each === 2) throw new Error('in the way')
+        if (each === 3) throw Object.assign(new Error('gone already'), { code: 'ESRCH' })
       },
     })
   }
-  undo.now()
+  assert.deepEqual(undo.now(), ['2: in the way'])
   assert.deepEqual(stopped, [3, 2, 1])
 })

@@ -31,15 +31,9 @@ export class UndoStack {
     return this.#running
   }
 
-  /** Undoes all that can be undone without waiting. */
-  now(): void {
-    for (const { now } of this.#undoings.splice(0).reverse()) {
-      try {
-        now?.()
-      } catch {
-        // The next one still has to go.
-      }
-    }
+  /** Undoes all that can be undone without waiting. @returns what went wrong, in words */
+  now(): string[] {
+    return this.#undoings.splice(0).reverse().flatMap(byForce)
   }
 
   async #undoAll(): Promise<string[]> {
@@ -48,14 +42,29 @@ export class UndoStack {
       try {
         await within(undoing.stop(), STOP_WITHIN_MS)
       } catch (error) {
-        troubles.push(`${undoing.what}: ${error instanceof Error ? error.message : String(error)}`)
-        undoing.now?.()
+        troubles.push(told(undoing.what, error))
+        troubles.push(...byForce(undoing))
       }
       this.#undoings.pop()
     }
     this.#isUndone = true
     return troubles
   }
+}
+
+/** Whatever it throws, the next one still has to go. */
+function byForce({ what, now }: Undoing): string[] {
+  try {
+    now?.()
+    return []
+  } catch (error) {
+    // No such process: it is gone already.
+    return (error as NodeJS.ErrnoException).code === 'ESRCH' ? [] : [told(what, error)]
+  }
+}
+
+function told(what: string, error: unknown): string {
+  return `${what}: ${error instanceof Error ? error.message : String(error)}`
 }
 
 /** @throws Error when `work` takes longer than `ms` */

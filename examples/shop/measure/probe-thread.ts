@@ -1,17 +1,25 @@
-/** The probe's thread: a tier and database connections of its own, to the shop's nodes and databases. */
+/** The probe's thread: a tier and database connections of its own. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { createTier, redisNode } from 'ringtail'
+import { createTier, memoryNode, redisNode } from 'ringtail'
 import { connectShards, disconnectShards } from '../database/shards.ts'
+import { NODES } from '../nodes/cache-nodes.ts'
 import { openCaches } from '../services/caches.ts'
 import type { FromProbe, ProbeRoom, ToProbe } from './improvement.ts'
+import { operationsOf } from './operations.ts'
 import { Probe } from './probe.ts'
 
-const room = workerData as Omit<ProbeRoom, 'nodes'>
-const nodes = [...(room.nodeUrls ?? [])].map(([id, url]) => redisNode(url, { id }))
-const tier = await createTier({ nodes, replicas: room.replicas })
-const shards = connectShards(room.databaseUrls)
+const MEMORY_BYTES = 8 * 1024 * 1024
+
+const { nodeUrls, databaseUrls, replicas, productIds } = workerData as ProbeRoom
+const nodes =
+  nodeUrls === undefined
+    ? Array.from({ length: NODES }, (_, index) => memoryNode({ id: `node-${index + 1}`, maxBytes: MEMORY_BYTES }))
+    : [...nodeUrls].map(([id, url]) => redisNode(url, { id }))
+const tier = await createTier({ nodes, replicas })
+const shards = connectShards(databaseUrls)
 let recent: { product: string | undefined; user: string | undefined } = { product: undefined, user: undefined }
-const probe = new Probe(openCaches(tier, shards), shards, room.productIds, () => recent)
+const caches = openCaches(tier, shards)
+const probe = new Probe(operationsOf({ caches, shards, productIds, recent: () => recent, sharesNodes: nodeUrls !== undefined }))
 
 parentPort!.on('message', (message: ToProbe) => {
   if (message.kind === 'recent') recent = message

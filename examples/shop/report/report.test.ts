@@ -16,7 +16,6 @@ function parts(): ReportParts {
   tally.repeats = { reads: 500, hits: 499 }
   tally.orders = { ...tally.orders, accepted: 30, refused: 10 }
   tally.failures = ['GET /products/x: 500']
-  const counts = { hits: 5, stale: 1, negativeHits: 1, misses: 3 }
   return {
     options: {
       catalogue: undefined,
@@ -48,12 +47,12 @@ function parts(): ReportParts {
     seconds: 2,
     tally,
     nodes: [{ id: 'n', engine: 'redis', share: 1, entries: 3, usedBytes: 10, maxBytes: undefined }] as unknown as NodeReport[],
-    metrics: { caches: { a: counts, b: counts } } as unknown as ReportParts['metrics'],
+    avoided: 14,
     shards: [{ id: 's' }] as unknown as ReportParts['shards'],
     queries: [50],
     readBack: { rows: [99], orders: { stored: 30, duplicated: 0, refused: 10, pending: 0 }, stock: { lowest: 0, unbalanced: 0 } },
     leftPending: 0,
-    improvement: [{ operation: 'product read', databaseMs: 2, cacheMs: 0.5, times: 4, samples: 10 }],
+    improvement: [{ operation: 'product read', databaseMs: 2, cacheMs: 0.5, times: 4, samples: 10, failed: 0 }],
     troubles: new Troubles(),
     nodesAre: 'one node',
     databaseIs: 'one shard',
@@ -71,7 +70,7 @@ test('the report has what it promises, under these names', () => {
   assert.deepEqual(report.latencyMs.miss, { p50: null, p99: null, p999: null })
   assert.ok(Math.abs(report.latencyMs.hit.p50! - 1.5) < 0.07 && report.latencyMs.hit.p99! > report.latencyMs.hit.p50!)
   assert.deepEqual(report.database, { queries: 50, avoided: 14 })
-  assert.deepEqual(report.improvement, [{ operation: 'product read', databaseMs: 2, cacheMs: 0.5, times: 4, samples: 10 }])
+  assert.deepEqual(report.improvement, [{ operation: 'product read', databaseMs: 2, cacheMs: 0.5, times: 4, samples: 10, failed: 0 }])
   assert.equal(report.availability, 0.998)
   assert.deepEqual([report.orders.accepted, report.orders.stored, report.orders.acceptedRate], [30, 30, 0.75])
   assert.deepEqual(report.troubles, ['GET /products/x: 500'])

@@ -4,6 +4,7 @@
 
 import { CARTS_TABLE } from '../database/schema.ts'
 import { byShard, type Shard, shardOf } from '../database/shards.ts'
+import { Avoided } from './avoided.ts'
 import type { ShopCaches } from './caches.ts'
 import { added, type Cart, type CartLine, type Change, replaced } from './cart.ts'
 import { Refusal } from './refusal.ts'
@@ -29,15 +30,18 @@ interface Price {
 export class Carts {
   readonly #caches: ShopCaches
   readonly #shards: readonly Shard[]
+  readonly #avoided: Avoided
 
-  constructor(caches: ShopCaches, shards: readonly Shard[]) {
+  constructor(caches: ShopCaches, shards: readonly Shard[], avoided = new Avoided()) {
     this.#caches = caches
     this.#shards = shards
+    this.#avoided = avoided
   }
 
   /** The whole cart with names and prices. */
   async show(id: string): Promise<{ id: string; userId: string; lines: readonly PricedLine[] }> {
-    const cart = await this.#caches.carts.get(id)
+    const { value: cart, outcome } = await this.#caches.carts.getWithOutcome(id)
+    this.#avoided.read(outcome)
     if (cart === undefined) throw new Refusal(404, `there is no cart ${id}`)
     return {
       id,

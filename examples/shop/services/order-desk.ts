@@ -7,6 +7,7 @@
  */
 import { findOrder, type OrderAnswer, OrderIdTaken, type PlacedOrder, placeOrder } from '../database/orders.ts'
 import { type Shard, shardOf } from '../database/shards.ts'
+import { Avoided } from './avoided.ts'
 import type { ShopCaches } from './caches.ts'
 import { Refusal } from './refusal.ts'
 
@@ -19,15 +20,18 @@ export interface OrderForm {
 export class OrderDesk {
   readonly #caches: ShopCaches
   readonly #shards: readonly Shard[]
+  readonly #avoided: Avoided
 
-  constructor(caches: ShopCaches, shards: readonly Shard[]) {
+  constructor(caches: ShopCaches, shards: readonly Shard[], avoided = new Avoided()) {
     this.#caches = caches
     this.#shards = shards
+    this.#avoided = avoided
   }
 
   /** Orders what is in the cart, once: the same order id is answered as it was the first time. @throws Refusal */
   async place({ orderId, cartId, userId }: OrderForm): Promise<OrderAnswer> {
-    const cart = await this.#caches.carts.get(cartId)
+    const { value: cart, outcome } = await this.#caches.carts.getWithOutcome(cartId)
+    this.#avoided.read(outcome)
     if (cart === undefined || cart.lines.length === 0) return await this.#earlier(orderId, cartId, userId)
     const answer = await this.#placed({ id: orderId, userId, lines: cart.lines })
     const products = cart.lines.map(({ productId }) => productId)
@@ -40,7 +44,12 @@ export class OrderDesk {
   }
 
   async find(id: string): Promise<PlacedOrder> {
-    const order = await this.#caches.orders.getOrSet(id, () => this.#load(id))
+    let outcome: 'hit' | 'miss' = 'hit'
+    const order = await this.#caches.orders.getOrSet(id, () => {
+      outcome = 'miss'
+      return this.#load(id)
+    })
+    this.#avoided.read(outcome)
     if (order === undefined) throw new Refusal(404, `there is no order ${id}`)
     return order
   }

@@ -5,6 +5,7 @@ import type { ReadOutcome } from 'ringtail'
 import { PAGES_WITH_STOCK, type ProductPage, pageOf } from '../database/product-page.ts'
 import { type Shard, shardOf } from '../database/shards.ts'
 import { Recent } from '../measure/recent.ts'
+import { Avoided } from './avoided.ts'
 import type { ShopCaches } from './caches.ts'
 
 export type Outcome = ReadOutcome<unknown>['outcome']
@@ -26,16 +27,19 @@ const FROM_WORST: readonly Outcome[] = ['miss', 'stale', 'negative', 'hit']
 export class ProductPages {
   readonly #caches: ShopCaches
   readonly #shards: readonly Shard[]
+  readonly #avoided: Avoided
   readonly recent = new Recent()
 
-  constructor(caches: ShopCaches, shards: readonly Shard[]) {
+  constructor(caches: ShopCaches, shards: readonly Shard[], avoided = new Avoided()) {
     this.#caches = caches
     this.#shards = shards
+    this.#avoided = avoided
   }
 
   async read(id: string): Promise<ProductRead> {
     const [page, stock] = await Promise.all([this.#caches.pages.getWithOutcome(id), this.#caches.stock.getWithOutcome(id)])
     const outcome = FROM_WORST.find((each) => each === page.outcome || each === stock.outcome) ?? 'miss'
+    this.#avoided.read(outcome)
     if (page.value === undefined || stock.value === undefined) return { product: undefined, outcome }
     this.recent.add(id)
     return { product: { id, ...page.value, stock: stock.value.quantity }, outcome }

@@ -3,6 +3,7 @@ import type { Profile } from '../database/load.ts'
 import { USERS_TABLE } from '../database/schema.ts'
 import { type Shard, shardOf } from '../database/shards.ts'
 import { Recent } from '../measure/recent.ts'
+import { Avoided } from './avoided.ts'
 import type { ShopCaches } from './caches.ts'
 import type { Outcome } from './product-pages.ts'
 import { Refusal } from './refusal.ts'
@@ -12,15 +13,18 @@ export type ProfileChange = Partial<Pick<Profile, 'language' | 'newsletter'>>
 export class Profiles {
   readonly #caches: ShopCaches
   readonly #shards: readonly Shard[]
+  readonly #avoided: Avoided
   readonly recent = new Recent()
 
-  constructor(caches: ShopCaches, shards: readonly Shard[]) {
+  constructor(caches: ShopCaches, shards: readonly Shard[], avoided = new Avoided()) {
     this.#caches = caches
     this.#shards = shards
+    this.#avoided = avoided
   }
 
   async read(id: string): Promise<{ profile: Profile; outcome: Outcome }> {
     const { value, outcome } = await this.#caches.profiles.getWithOutcome(id)
+    this.#avoided.read(outcome)
     const profile = existing(id, value)
     this.recent.add(id)
     return { profile, outcome }

@@ -8,6 +8,8 @@ import { startPostgresServers } from '../database/postgres-servers.ts'
 import { createSchema, createTables } from '../database/schema.ts'
 import { connectShards, disconnectShards, type Shard } from '../database/shards.ts'
 import { UndoStack } from '../lifecycle/undo.ts'
+import { operationsOf } from '../measure/operations.ts'
+import { Avoided } from './avoided.ts'
 import { openCaches, type ShopCaches } from './caches.ts'
 import { Carts } from './carts.ts'
 import { OrderDesk } from './order-desk.ts'
@@ -114,4 +116,40 @@ test('a profile that is changed is read as changed', async () => {
   assert.equal((await profiles.read('C1')).profile.language, 'fr')
   assert.equal((await profiles.readStraight('C1')).language, 'fr')
   await assert.rejects(profiles.read('nobody'), Refusal)
+})
+
+test('a read that the cache answered avoids the one statement that it is straight on the database, and a half of one avoids none', async () => {
+  const avoided = new Avoided()
+  const [pages, profiles] = [new ProductPages(caches, shards, avoided), new Profiles(caches, shards, avoided)]
+  const [carts, desk] = [new Carts(caches, shards, avoided), new OrderDesk(caches, shards, avoided)]
+  const { id } = products[30]!
+  const costs = async (work: () => Promise<unknown>) => {
+    const before = avoided.statements
+    await work()
+    return avoided.statements - before
+  }
+  const read = () => pages.read(id)
+  await caches.pages.get(id)
+  assert.deepEqual([await costs(read), await costs(read)], [0, 1])
+  await profiles.read('C1')
+  assert.equal(await costs(() => profiles.read('C1')), 1)
+  assert.equal(await costs(() => carts.add('avoided', 'C1', [{ productId: id, quantity: 1 }])), 0)
+  assert.equal(await costs(() => carts.show('avoided')), 1)
+  assert.equal(await costs(() => desk.place({ orderId: 'avoided', cartId: 'avoided', userId: 'C1' })), 1)
+  const find = () => desk.find('avoided')
+  assert.deepEqual([await costs(find), await costs(find)], [0, 1])
+})
+
+test('of what is measured, one way goes through the tier and the other past it', async () => {
+  const recent = () => ({ product: products[5]!.id, user: 'C1' })
+  const productIds = products.map(({ id }) => id)
+  const used = () => JSON.stringify(Object.values(tier.metrics().caches).map(({ hits, misses, writes }) => [hits, misses, writes]))
+  for (const operation of operationsOf({ caches, shards, productIds, recent, sharesNodes: true })) {
+    await operation.prepare?.()
+    const before = used()
+    await operation.straight(operation.pick()!)
+    assert.equal(used(), before, `${operation.name}, straight`)
+    await operation.cached(operation.pick()!)
+    assert.notEqual(used(), before, `${operation.name}, cached`)
+  }
 })

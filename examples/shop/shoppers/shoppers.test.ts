@@ -87,10 +87,11 @@ test('a repeat is a read of a product that an earlier read was answered for befo
 })
 
 /** Takes down what shoppers ask for, and answers at once. */
-async function shop(task: ShoppersTask, requests: number) {
+async function shop(task: ShoppersTask, requests: number, ordered: (times: number) => number | undefined = () => 201) {
   const asked: string[] = []
+  let orders = 0
   const keeping = new TallyKeeping(task.productIds.length)
-  const ask = async (what: string, status = 200) => {
+  const ask = async (what: string, status: number | undefined) => {
     asked.push(what)
     if (asked.length === requests) visits.stop()
     await new Promise(setImmediate)
@@ -99,9 +100,9 @@ async function shop(task: ShoppersTask, requests: number) {
   const visits = new Visits(
     task,
     {
-      readProduct: async (_, id) => void (await ask(`GET ${id}`)),
-      read: async (_, path) => void (await ask(`GET ${path}`)),
-      write: (method, _, path, body) => ask(`${method} ${path} ${JSON.stringify(body)}`, path === '/orders' ? 201 : 200),
+      readProduct: async (_, id) => void (await ask(`GET ${id}`, 200)),
+      read: async (_, path) => void (await ask(`GET ${path}`, 200)),
+      write: (method, _, path, body) => ask(`${method} ${path} ${JSON.stringify(body)}`, path === '/orders' ? ordered(++orders) : 200),
     },
     keeping,
   )
@@ -146,7 +147,17 @@ test('there are eight reads a write, orders sent twice aside, and a log that is 
   const { asked, tally } = await shop(TASK, 5_000)
   const writes = asked.filter((each) => !each.startsWith('GET')).length - tally.orders.sentAgain
   assert.ok(Math.abs((asked.length - writes) / writes - 8) < 0.2, `${(asked.length - writes) / writes}`)
-  assert.ok(asked.some((each) => each.startsWith('POST /orders {"orderId":"9-1"')))
+  assert.ok(asked.some((each) => each.startsWith('POST /orders {"orderId":"9~1"')))
   assert.ok(asked.some((each) => each.includes('"userId":"guest"')))
   assert.equal(tally.orders.answeredOtherwise, 0)
+})
+
+test('an order that is sent twice must be answered the same; a second sending that came to nothing is no other answer', async () => {
+  const second = async (status: number | undefined) => {
+    const { tally } = await shop(TASK, 37, (times) => (times === 2 ? status : 201))
+    return [tally.orders.accepted, tally.orders.sentAgain, tally.orders.answeredOtherwise]
+  }
+  assert.deepEqual(await second(201), [1, 1, 0])
+  assert.deepEqual(await second(409), [1, 1, 1])
+  assert.deepEqual(await second(undefined), [1, 0, 0])
 })

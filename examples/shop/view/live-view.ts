@@ -16,7 +16,7 @@ export interface Moment {
   readonly tally: Tally
   readonly nodes: readonly NodeReport[]
   readonly shards: readonly { readonly id: string; readonly queries: number }[]
-  /** Reads that caches answered instead of the database. */
+  /** Statements that caches spared the database. */
   readonly avoided: number
   readonly troubles: number
 }
@@ -55,9 +55,9 @@ export class LiveView {
     const { accepted, refused } = tally.orders
     return [
       this.#headline(moment),
-      this.#dim(
-        ` ${this.#fixed.nodesAre}; ${this.#fixed.databaseIs}; ${count(this.#fixed.products)} products, ${this.#fixed.replicas} copies of each entry`,
-      ),
+      // Two lines: in one, the second half would be beyond the edge of a terminal of 80 columns.
+      this.#dim(` ${this.#fixed.nodesAre}`),
+      this.#dim(` ${this.#fixed.databaseIs}; ${count(this.#fixed.products)} products, ${this.#fixed.replicas} copies of each entry`),
       '',
       this.#row('requests', `${count(recent.perSecond).padStart(7)} /s   ${columns(this.#rates, HISTORY)}`),
       this.#row(
@@ -72,7 +72,7 @@ export class LiveView {
       this.#row('orders', `${count(accepted).padStart(7)} accepted, ${count(refused)} refused for lack of stock`),
       this.#row(
         'database',
-        `${count(recent.queries).padStart(7)} queries/s, ${count(recent.avoided)} reads/s avoided   ${bar(recent.avoided / Math.max(1, recent.avoided + recent.queries), 20)}`,
+        `${count(recent.queries).padStart(7)} statements/s, ${count(recent.avoided)} avoided   ${bar(recent.avoided / Math.max(1, recent.avoided + recent.queries), 20)}`,
       ),
       '',
       this.#dim(

@@ -1,5 +1,6 @@
 /** The final report in words. */
 import type { Report } from '../report/report.ts'
+import { harmless } from '../shown.ts'
 import { count, megabytes, milliseconds, percent } from './format.ts'
 
 const INDENT = 13
@@ -22,8 +23,8 @@ export function summarize(report: Report, width = 110): string {
     ...orderLines(report, paragraph),
     '',
     'Straight on the database and through the tier, medians under this load:',
-    ...report.improvement.map(({ operation, databaseMs, cacheMs, times, samples }) => {
-      return `  ${operation.padEnd(INDENT)} ${milliseconds(databaseMs).padStart(9)} → ${milliseconds(cacheMs).padStart(9)}   ${times.toFixed(1)} times   (${count(samples)} pairs)`
+    ...report.improvement.map(({ operation, databaseMs, cacheMs, times, samples, failed }) => {
+      return `  ${operation.padEnd(INDENT)} ${milliseconds(databaseMs).padStart(9)} → ${milliseconds(cacheMs).padStart(9)}   ${times.toFixed(1)} times   (${count(samples)} pairs${failed > 0 ? `, ${count(failed)} failed` : ''})`
     }),
     ...paragraph('', 'A cart update is written through: to the database first, then to its nodes. What it gains is the read that follows.'),
     '',
@@ -36,7 +37,8 @@ export function summarize(report: Report, width = 110): string {
       ({ id, rows, queries }) => `  ${id.padEnd(20)} ${count(rows).padStart(9)} rows, ${count(queries).padStart(8)} statements`,
     ),
   ]
-  if (report.troubles.length > 0) lines.push('', 'What went wrong (the last few):', ...report.troubles.map((trouble) => `  ${trouble}`))
+  if (report.troubles.length > 0)
+    lines.push('', 'What went wrong (the last few):', ...report.troubles.map((trouble) => `  ${harmless(trouble)}`))
   return `${lines.join('\n')}\n`
 }
 
@@ -55,7 +57,7 @@ function cacheLines({ hits, latencyMs, database }: Report, paragraph: Paragraph)
     ),
     ...paragraph(
       'Database',
-      `${count(database.queries)} statements; ${count(database.avoided)} cached reads were answered without it (${percent(database.avoided / Math.max(1, database.queries + database.avoided))} of both).`,
+      `${count(database.queries)} statements; at least ${count(database.avoided)} more would have been needed without the caches (${percent(database.avoided / Math.max(1, database.queries + database.avoided))} of both).`,
     ),
   ]
 }

@@ -4,6 +4,7 @@
  * With `--json` all of it goes to stderr, for stdout is the report's.
  */
 import type { OnProgress } from '../data/lines.ts'
+import { harmless } from '../shown.ts'
 import { bar, clockTime, count, milliseconds, percent } from './format.ts'
 import { type Fixed, LiveView, lately, type Moment } from './live-view.ts'
 import { Screen, type Terminal } from './screen.ts'
@@ -49,7 +50,7 @@ export class Teller {
   /** @returns to be told how far the step is; 1 ends it */
   step(name: string): OnProgress {
     const now = performance.now()
-    const step: Step = { name, startMs: now, fraction: 0, toldMs: now, doneMs: undefined }
+    const step: Step = { name: harmless(name), startMs: now, fraction: 0, toldMs: now, doneMs: undefined }
     this.#steps.push(step)
     this.#drawSteps(true)
     return (fraction) => this.#progressed(step, fraction)
@@ -127,7 +128,7 @@ function plainMoment(moments: readonly Moment[]): string {
     `hit rate ${percent(hitRate)}`,
     `hit p99 ${milliseconds(hit.p99)}`,
     `miss p99 ${milliseconds(miss.p99)}`,
-    `${count(queries)} queries/s, ${count(avoided)} avoided`,
+    `${count(queries)} statements/s, ${count(avoided)} avoided`,
     `${count(tally.orders.accepted)} orders accepted, ${count(tally.orders.refused)} refused`,
   ].join(', ')
 }

@@ -70,7 +70,7 @@ test('the live view tells rates of the last moments, totals and each node', () =
   assert.match(text, /00:02 of 01:00/)
   assert.match(text, /300 \/s/)
   assert.match(text, /400 in all/)
-  assert.match(text, /300 queries\/s, 900 reads\/s avoided/)
+  assert.match(text, /300 statements\/s, 900 avoided/)
   assert.match(text, /node-1 .* 50\.0 % .* 1\.0 MB of 128 MB/)
 })
 
