@@ -75,6 +75,8 @@ async function startOn(port: number, options: PostgresOptions): Promise<RunningP
     async stop() {
       await Promise.all([...pools].filter((pool) => !pool.ended && !pool.ending).map((pool) => pool.end()))
       await shutDown(server)
+      // Emptied by the server's shell, which may not be allowed to remove it from a folder that is ours alone.
+      rmSync(folder, { recursive: true, force: true })
     },
   }
   try {
