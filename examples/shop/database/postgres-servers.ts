@@ -63,7 +63,7 @@ export async function startPostgresServers(count: number, undo: UndoStack, signa
     what: `folder ${folder}`,
     stop: () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }),
     // Whoever is at it as well (a `stop` that was under way, the mourner, a server's last words) can empty or fill a folder in between.
-    now: () => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }),
+    now: () => removeNow(folder),
   })
   if (owner.uid !== undefined) await chown(folder, owner.uid, owner.gid!)
   const binaries = await binariesFor(owner, folder)
@@ -212,6 +212,18 @@ function killServer(child: ChildProcess, folder: string): void {
   const nothing = new Int32Array(new SharedArrayBuffer(4))
   while (existsSync(join(folder, LOCK_FILE)) && performance.now() < until) Atomics.wait(nothing, 0, 0, 10)
   child.kill('SIGKILL')
+}
+
+/** A removal that meets another's takes what is gone under its hands for the end of it, in silence: hence until it is so. */
+function removeNow(folder: string): void {
+  const until = performance.now() + LET_GO_WITHIN_MS
+  const nothing = new Int32Array(new SharedArrayBuffer(4))
+  for (;;) {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+    if (!existsSync(folder)) return
+    if (performance.now() >= until) throw new Error('it was not gone in time; what watches over it goes on removing it')
+    Atomics.wait(nothing, 0, 0, 10)
+  }
 }
 
 async function answering(url: string): Promise<boolean> {
