@@ -269,7 +269,8 @@ export class Keyspace<V> {
     }
     const bytes = codec.encode(put.kind, put.value, header)
     // What takes a tombstone's place keeps watch in its stead.
-    const keptMs = negative && put.version > 0n ? Math.max(ttlMs, TOMBSTONE_MS) : ttlMs + graceMs
+    const inItsPlace = negative && put.version > 0n && put.over?.version === put.version
+    const keptMs = inItsPlace ? Math.max(ttlMs, TOMBSTONE_MS) : ttlMs + graceMs
     return { op: codec.enveloped ? 'put' : 'set', key, bytes, ttlMs: keptMs }
   }
 

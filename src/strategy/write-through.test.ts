@@ -296,3 +296,16 @@ test("a store's queries and the reads that it was spared are told", async () => 
   const told = cache.metrics().store!
   assert.deepEqual([told.queries, told.keysLoaded, told.keysAvoided, told.shards[0]!.queries], [2, 1, 1, 2])
 })
+
+test('an absence is kept as long as it is remembered, and in a tombstone’s place as long as that would have been', async () => {
+  const reading = cacheOn({ strategy: readThrough(memoryStore<number>()), negativeTtl: '2s', ...times })
+  await reading.cache.get('a')
+  await settled()
+  assert.equal(reading.cluster.entries.get('rt:things:a')!.ttlMs, 2_000)
+  const writing = cacheOn({ strategy: writeThrough(memoryStore<number>({ rows: [['a', 1]] })), negativeTtl: '2s', ...times })
+  await writing.cache.delete('a')
+  await writing.cache.get('a')
+  await settled()
+  assert.equal(writing.cluster.entries.get('rt:things:a')!.ttlMs, 300_000)
+  assert.equal((await writing.cache.getWithOutcome('a')).outcome, 'negative')
+})
