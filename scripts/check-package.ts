@@ -58,8 +58,8 @@ export interface PackageReport {
   readonly figures: string
 }
 
-export function checkPackage(): PackageReport {
-  const complaint = build()
+export async function checkPackage(): Promise<PackageReport> {
+  const complaint = await build()
   if (complaint !== '') {
     return { problems: [`the build fails:\n${complaint}`], figures: '' }
   }
@@ -177,7 +177,7 @@ function run(command: string, args: readonly string[], cwd: string): { status: n
 }
 
 if (import.meta.main) {
-  const { problems, figures } = checkPackage()
+  const { problems, figures } = await checkPackage()
   console.log(problems.join('\n') || `package: ${figures}`)
   process.exitCode = problems.length === 0 ? 0 : 1
 }

@@ -41,7 +41,7 @@ interface Tally {
   readonly failures: Failure[]
 }
 
-const CHECKS: readonly (readonly [name: string, check: () => Outcome])[] = [
+const CHECKS: readonly (readonly [name: string, check: () => Outcome | Promise<Outcome>])[] = [
   ['types', () => outcomeOf('typescript/bin/tsc', '--pretty', 'false')],
   ['lint', () => outcomeOf('@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '--colors=off', '--max-diagnostics=50')],
   ['imports', () => ({ problems: checkImports(readSourceFiles()) })],
@@ -70,7 +70,7 @@ async function main(args: readonly string[]): Promise<number> {
   const tally: Tally = { passed: 0, failures: [] }
   if (patterns.length === 0) {
     for (const [name, check] of CHECKS) {
-      runCheck(name, check, tally)
+      await runCheck(name, check, tally)
     }
   }
   await runTests(paths, tally)
@@ -99,9 +99,9 @@ function needsServers(path: string): boolean {
   return path.endsWith('.live.test.ts') || path.startsWith('tests/')
 }
 
-function runCheck(name: string, check: () => Outcome, tally: Tally): void {
+async function runCheck(name: string, check: () => Outcome | Promise<Outcome>, tally: Tally): Promise<void> {
   const started = performance.now()
-  const { problems, figures } = outcomeOfCheck(check)
+  const { problems, figures } = await outcomeOfCheck(check)
   if (problems.length === 0) {
     tally.passed += 1
   } else {
@@ -111,9 +111,9 @@ function runCheck(name: string, check: () => Outcome, tally: Tally): void {
 }
 
 /** A check that throws has not passed. */
-function outcomeOfCheck(check: () => Outcome): Outcome {
+async function outcomeOfCheck(check: () => Outcome | Promise<Outcome>): Promise<Outcome> {
   try {
-    return check()
+    return await check()
   } catch (thrown) {
     return { problems: [`the check itself failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`] }
   }
