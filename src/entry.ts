@@ -19,8 +19,15 @@ export interface VersionClock {
   next(): Version
   /** Goes on from a version that another process issued; one from more than an hour ahead is no clock's, and is left aside. */
   observe(version: Version): void
+  /**
+   * Whether a version that is newer than `own` may all the same have been issued before it, by another process: clocks of a fleet differ by
+   * less than half a second.
+   */
+  isDoubtful(newer: Version, own: Version): boolean
   /** Whether a version is from ahead of this process's wall clock: what another process, or a clock set back, leaves. */
   isAhead(version: Version): boolean
+  /** Whether a version was issued here; with a chance of one in some thousand also of another process's. */
+  isOwn(version: Version): boolean
 }
 
 export interface EntryTimes {
@@ -40,4 +47,41 @@ export interface Entry<V> extends EntryTimes {
   /** When the load or write that made it began, low 32 bits of ms since the epoch. */
   readonly begun: number
   readonly tags: readonly string[]
+}
+
+/**
+ * The place of an entry in its key's order: by version; of one version by when the load or write that made it began; of that by
+ * fresh-until, which a touch moves. `NO_STAMP` where nothing lies.
+ */
+export interface Stamp {
+  readonly version: Version
+  /** Low 32 bits of ms since the epoch, compared as serial numbers: entries live for less than 24 days beyond one another. */
+  readonly begun: number
+  readonly freshUntilMs: number
+}
+
+export const NO_STAMP: Stamp = Object.freeze({ version: 0n, begun: 0, freshUntilMs: 0 })
+
+/** What of an entry decides whether it is current. */
+export type Membership = Pick<Entry<unknown>, 'begun' | 'tags'>
+
+/**
+ * Whether entries are still current: an entry is, if it began later than the last delete of each group that it belongs to (its tags, its
+ * namespace, its whole cache). Implemented by `invalidation/`, handed to the keyspace and the near cache.
+ */
+export interface Currency {
+  /** The `begun` of a load or write that begins now, ms since the epoch: by the clock, and later than every delete that is known here. */
+  nowMs(): number
+  /** By what is known in this process; undefined when some group's last delete is not: then `learn` answers instead. */
+  isCurrent(entry: Membership, key: string): boolean | undefined
+  /** In order, whether each entry is current, by what the nodes hold of its groups, in one request a node. Never rejects; what could not be learnt is not current. */
+  learn(entries: readonly { readonly entry: Membership; readonly key: string }[]): Promise<boolean[]>
+  /**
+   * Comes before each put: makes sure that the nodes have the records of the entry's groups, which mostly costs nothing.
+   * @param begunMs from `nowMs`, of when the load or write began
+   * @returns whether the entry will be current; one that will not be need not be put. Never rejects.
+   */
+  prepare(tags: readonly string[], key: string, begunMs: number): boolean | Promise<boolean>
+  /** @throws ConfigurationError for a tag that cannot be one: text of 1 to 256 bytes, well-formed */
+  checkTags(tags: readonly string[]): void
 }

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { EntryKind } from '../entry.ts'
+import { type EntryKind, NO_STAMP } from '../entry.ts'
 import { EncodeError } from '../errors.ts'
 import {
   begunOf,
   codecOf,
+  compareBegun,
+  compareStamps,
+  compareToStamp,
   encodeEnvelope,
   freshUntilOf,
   graceOf,
@@ -21,8 +24,12 @@ import {
   OFFSET,
   payloadEndOf,
   payloadStartOf,
+  stampOf,
   supersedes,
+  vacantEnvelope,
   versionOf,
+  withFreshUntil,
+  withLease,
 } from './envelope.ts'
 import { xxh32 } from './xxh32.ts'
 
@@ -137,14 +144,53 @@ test('a field that does not fit its place is an EncodeError, not other bytes', (
   assert.throws(() => encodeEnvelope(HEADER, new Uint8Array(65_536), NOTHING), EncodeError)
 })
 
-test('an envelope supersedes one of an older version, one that was fresh for less long, and foreign bytes; never itself', () => {
-  const at = (version: bigint, freshUntilMs: number) => encodeEnvelope({ ...HEADER, version, freshUntilMs }, NOTHING, NOTHING)
+const at = (version: bigint, begun: number, freshUntilMs: number, kind: EntryKind = 'value') =>
+  encodeEnvelope({ ...HEADER, kind, version, begun, freshUntilMs }, NOTHING, NOTHING)
+const fewVersions = fc.oneof(fc.bigInt(0n, 2n), fc.bigInt(0n, (1n << 63n) - 1n))
+/** Within half the circle of one another, around the wrap. */
+const begun = fc.integer({ min: 2 ** 32 - 2 ** 30, max: 2 ** 32 + 2 ** 30 })
+const fresh = fc.oneof(fc.integer({ min: 0, max: 2 }), fc.integer({ min: 0, max: MAX_FRESH_UNTIL_MS }))
+const stamps = fc.tuple(fewVersions, begun, fresh)
+
+test('stamps are ordered by version, of one version by when they began, of that by fresh-until; in bytes as in numbers', () => {
   fc.assert(
-    fc.property(fc.bigInt(0n, (1n << 63n) - 1n), fc.bigInt(0n, (1n << 63n) - 1n), fc.nat(), fc.nat(), (one, other, fresh, otherFresh) => {
-      const newer = one > other || (one === other && fresh > otherFresh)
-      assert.equal(supersedes(at(one, fresh), at(other, otherFresh)), newer)
-      assert.equal(supersedes(at(one, fresh), at(one, otherFresh)), fresh > otherFresh)
+    fc.property(stamps, stamps, fc.boolean(), fc.boolean(), (one, other, sameVersion, sameBegun) => {
+      const next: typeof one = [sameVersion ? other[0] : one[0], sameBegun ? other[1] : one[1], one[2]]
+      const apart = [next[0] - other[0], next[1] - other[1], next[2] - other[2]].map((each) => Math.sign(Number(each)))
+      const expected = apart.find((each) => each !== 0) ?? 0
+      assert.equal(Math.sign(compareStamps(at(...next), at(...other))), expected)
+      assert.equal(Math.sign(compareStamps(at(...other), at(...next))), -expected + 0)
+      assert.equal(supersedes(at(...next), at(...other)), expected > 0)
+      const seen = stampOf(at(...other))
+      assert.deepEqual(seen, { version: other[0], begun: other[1] % 2 ** 32, freshUntilMs: other[2] })
+      const isNothing = seen.version === 0n && seen.begun === 0 && seen.freshUntilMs === 0
+      assert.equal(Math.sign(compareToStamp(at(...next), seen)), isNothing ? 1 : expected)
     }),
   )
-  assert.equal(supersedes(at(1n, 1), Buffer.from('{"foreign":true}')), true)
+})
+
+test('times that are half a circle apart are each behind the other, and one ms less is ahead', () => {
+  assert.ok(compareBegun(2 ** 31, 0) < 0 && compareBegun(0, 2 ** 31) < 0)
+  assert.equal(compareBegun(2 ** 31 - 6, 2 ** 32 - 5), 2 ** 31 - 1)
+  assert.equal(compareBegun(0xff_0000_0005, 5), 0, 'low 32 bits of whole times')
+})
+
+test('bytes that are no envelope give way to any, and so does a lease with nothing under it', () => {
+  assert.equal(supersedes(at(0n, 0, 0), Buffer.from('{"foreign":true}')), true)
+  const bare = vacantEnvelope({ token: 7, until: 8 })
+  assert.deepEqual([bare.length, kindOf(bare), leaseOf(bare), stampOf(bare)], [HEADER_BYTES, 'vacant', { token: 7, until: 8 }, NO_STAMP])
+  for (const started of [0, 2 ** 31, 2 ** 32 - 1]) assert.equal(supersedes(at(0n, started, 0, 'negative'), bare), true)
+  assert.equal(supersedes(at(0n, 2 ** 31, 0), at(0n, 0, 0, 'tombstone')), false)
+})
+
+test('a lease and a fresh-until are changed in a copy, and nothing else of it', () => {
+  const bytes = encodeEnvelope(HEADER, Buffer.from('meta'), Buffer.from('payload'))
+  const before = Buffer.from(bytes)
+  const changed = withFreshUntil(withLease(bytes, { token: 0xffff_ffff, until: 5 }), MAX_FRESH_UNTIL_MS)
+  assert.deepEqual(
+    [leaseOf(changed), freshUntilOf(changed), isSealed(changed)],
+    [{ token: 0xffff_ffff, until: 5 }, MAX_FRESH_UNTIL_MS, true],
+  )
+  assert.deepEqual(bytes, before)
+  assert.deepEqual(withFreshUntil(withLease(changed, { token: 0, until: 0 }), HEADER.freshUntilMs), before)
 })

@@ -20,7 +20,7 @@
  *     last 4  checksum       XXH32 of everything from meta length on, seeded with codec and version; absent in tombstone and vacant,
  *                            which end with the header (a script must be able to write them)
  */
-import type { EntryKind, Version } from '../entry.ts'
+import type { EntryKind, Stamp, Version } from '../entry.ts'
 import { EncodeError, inspectBriefly } from '../errors.ts'
 import { uint16, uint32 } from './big-endian.ts'
 import { loadCostCode, loadCostMsOf } from './load-cost.ts'
@@ -72,6 +72,8 @@ export interface Header {
   /** ms since the epoch, or their low 32 bits. */
   readonly begun: number
 }
+
+const EMPTY = new Uint8Array(0)
 
 /** The lease in a header. */
 export interface Lease {
@@ -133,20 +135,56 @@ export function versionOf(bytes: Uint8Array): Version {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(OFFSET.version)
 }
 
-/**
- * Whether `next` may take the place of `current`: it is of a newer version, or of an equal one and fresh for longer, or `current` is no
- * envelope. The order that every owner applies (`node/scripts/apply.lua` is the same in Lua). Fresh-until directly follows the version,
- * so that both together compare as one run of bytes.
- */
-export function supersedes(next: Uint8Array, current: Uint8Array): boolean {
-  return !isEnvelope(current) || compareStamps(next, current) > 0
+/** Where an entry stands in its key's order. @param bytes an envelope */
+export function stampOf(bytes: Uint8Array): Stamp {
+  return { version: versionOf(bytes), begun: begunOf(bytes), freshUntilMs: freshUntilOf(bytes) }
 }
 
-/** Version, then fresh-until: above 0 when `a` is the newer, 0 when they are the same. @param a at least 18 bytes, like `b` */
+/**
+ * Whether `next` may take the place of `current`: its stamp is the later one, or `current` holds nothing: it is no envelope, or the vacant
+ * entry of version 0 that a lease makes where nothing lay. The order that every owner applies (`node/scripts/apply.lua` is the same in Lua).
+ */
+export function supersedes(next: Uint8Array, current: Uint8Array): boolean {
+  return !isEnvelope(current) || isBareLease(current) || compareStamps(next, current) > 0
+}
+
+/**
+ * Version; of one version when it began, so that a newer load of a row takes the place of an older one, even with a shorter life; of that
+ * fresh-until. Above 0 when `a` is the later, 0 when they are the same. @param a an envelope, like `b`
+ */
 export function compareStamps(a: Uint8Array, b: Uint8Array): number {
-  for (let at = OFFSET.version; at < OFFSET.grace; at++) {
-    const difference = a[at]! - b[at]!
-    if (difference !== 0) return difference
+  return (
+    difference(a, b, OFFSET.version, OFFSET.freshUntil) ||
+    compareBegun(begunOf(a), begunOf(b)) ||
+    difference(a, b, OFFSET.freshUntil, OFFSET.grace)
+  )
+}
+
+/** `compareStamps` against a stamp. One of zeros is that of nothing (`NO_STAMP`), and everything is later. @param bytes an envelope */
+export function compareToStamp(bytes: Uint8Array, { version, begun, freshUntilMs }: Stamp): number {
+  if (version === 0n && begun === 0 && freshUntilMs === 0) return 1
+  const own = versionOf(bytes)
+  if (own !== version) return own > version ? 1 : -1
+  return compareBegun(begunOf(bytes), begun) || freshUntilOf(bytes) - freshUntilMs
+}
+
+/**
+ * Serial comparison (RFC 1982) of low 32 bits of ms, above 0 when `a` is the later: within 24.8 days of one another they compare as whole
+ * times would, through the wrap. Just half a circle apart each is behind the other, and neither takes the other's place.
+ */
+export function compareBegun(a: number, b: number): number {
+  return (a - b) | 0
+}
+
+/** A lease and nothing else, where nothing was. @param bytes an envelope */
+function isBareLease(bytes: Uint8Array): boolean {
+  return bytes[OFFSET.kind] === KIND_BYTE.vacant && versionOf(bytes) === 0n
+}
+
+function difference(a: Uint8Array, b: Uint8Array, from: number, to: number): number {
+  for (let at = from; at < to; at++) {
+    const apart = a[at]! - b[at]!
+    if (apart !== 0) return apart
   }
   return 0
 }
@@ -178,6 +216,29 @@ export function loadCostOf(bytes: Uint8Array): number {
 
 export function leaseOf(bytes: Uint8Array): Lease {
   return { token: uint32(bytes, OFFSET.leaseToken), until: uint32(bytes, OFFSET.leaseUntil) }
+}
+
+/** A copy with another lease. What a script does to a header in place is done to a copy here: whoever reads the bytes may hold them still. */
+export function withLease(bytes: Uint8Array, { token, until }: Lease): Buffer {
+  const copy = Buffer.from(bytes)
+  copy.writeUInt32BE(token, OFFSET.leaseToken)
+  copy.writeUInt32BE(until, OFFSET.leaseUntil)
+  return copy
+}
+
+/** What lies where there is a lease and nothing else: a vacant entry, of a stamp of zeros. */
+export function vacantEnvelope(lease: Lease): Buffer {
+  return withLease(
+    encodeEnvelope({ kind: 'vacant', codec: 0, version: 0n, freshUntilMs: 0, graceMs: 0, loadCostMs: 0, begun: 0 }, EMPTY, EMPTY),
+    lease,
+  )
+}
+
+/** A copy that is fresh until another time. @param freshUntilMs whole ms since the epoch, at most `MAX_FRESH_UNTIL_MS` */
+export function withFreshUntil(bytes: Uint8Array, freshUntilMs: number): Buffer {
+  const copy = Buffer.from(bytes)
+  copy.writeUIntBE(freshUntilMs, OFFSET.freshUntil, 6)
+  return copy
 }
 
 /** Low 32 bits of ms since the epoch. */

@@ -13,9 +13,9 @@ export const ENTRY_OVERHEAD_BYTES = 160
 
 interface Held {
   readonly key: string
-  readonly bytes: Uint8Array
+  bytes: Uint8Array
   /** On the clock that is handed in; Infinity: none. */
-  readonly expiresAtMs: number
+  expiresAtMs: number
   readonly sizeBytes: number
   visited: boolean
   older: Held | undefined
@@ -88,6 +88,18 @@ export class BoundedEntries {
     this.usedBytes += sizeBytes
     if (ttlMs !== 0) this.#append(held)
     return true
+  }
+
+  /** Puts `bytes`, of the same length, in the place of those there: age, mark and expiry stay. */
+  rewrite(key: string, bytes: Uint8Array): void {
+    const held = this.#alive(key)
+    if (held !== undefined) held.bytes = bytes
+  }
+
+  /** Gives an entry that has an expiry another one. @param ttlMs from now, above 0 */
+  prolong(key: string, ttlMs: number): void {
+    const held = this.#alive(key)
+    if (held !== undefined && held.expiresAtMs !== Number.POSITIVE_INFINITY) held.expiresAtMs = this.#nowMs() + Math.ceil(ttlMs)
   }
 
   delete(key: string): boolean {

@@ -1,9 +1,9 @@
 /**
- * A call of many keys, put together again from its items: one object and one promise a call, whatever batches they travelled in.
+ * A call put together again from its items: one object and at most one promise a call, whatever batches they travelled in.
  */
 import type { RingtailError } from '../errors.ts'
 import type { Sink } from './batch.ts'
-import type { CacheNode, Status } from './node.ts'
+import type { CacheNode, Status, StatusReceiver } from './node.ts'
 import { unansweredStatus } from './redis-reply.ts'
 
 /** `getMany`: all answers in order, or the first failure. */
@@ -34,32 +34,52 @@ export class GetManyCall implements Sink<Uint8Array, CacheNode> {
   }
 }
 
-/** `apply`: a status each, in order; never rejects. */
-export class ApplyCall implements Sink<Status, CacheNode> {
-  readonly promise: Promise<Status[]>
-  readonly #statuses: Status[]
-  readonly #resolve: (statuses: Status[]) => void
+/** A call whose items each have an answer of their own, a failed one too; in order, and never rejects. */
+export class EachCall<Answer> implements Sink<Answer, CacheNode> {
+  readonly promise: Promise<Answer[]>
+  readonly #unanswered: (error: RingtailError, sent: boolean) => Answer
+  readonly #answers: Answer[]
+  readonly #resolve: (answers: Answer[]) => void
   #left: number
 
-  constructor(size: number) {
-    const { promise, resolve } = Promise.withResolvers<Status[]>()
+  /** @param unanswered says what an item comes to that was not answered; `sent`: it may have reached the node */
+  constructor(size: number, unanswered: (error: RingtailError, sent: boolean) => Answer) {
+    const { promise, resolve } = Promise.withResolvers<Answer[]>()
     this.promise = promise
+    this.#unanswered = unanswered
     this.#resolve = resolve
-    this.#statuses = new Array(size)
+    this.#answers = new Array(size)
     this.#left = size
-    if (size === 0) resolve(this.#statuses)
+    if (size === 0) resolve(this.#answers)
   }
 
-  answered(status: Status | undefined, _node: CacheNode, slot: number): void {
-    this.#put(slot, status!)
+  answered(answer: Answer | undefined, _node: CacheNode, slot: number): void {
+    this.#put(slot, answer!)
   }
 
   failed(error: RingtailError, _node: CacheNode, slot: number, sent: boolean): void {
-    this.#put(slot, unansweredStatus(error, sent))
+    this.#put(slot, this.#unanswered(error, sent))
   }
 
-  #put(slot: number, status: Status): void {
-    this.#statuses[slot] = status
-    if (--this.#left === 0) this.#resolve(this.#statuses)
+  #put(slot: number, answer: Answer): void {
+    this.#answers[slot] = answer
+    if (--this.#left === 0) this.#resolve(this.#answers)
+  }
+}
+
+/** `change`: one item, told to its receiver, with no promise. */
+export class ChangeCall implements Sink<Status, CacheNode> {
+  readonly #receiver: StatusReceiver
+
+  constructor(receiver: StatusReceiver) {
+    this.#receiver = receiver
+  }
+
+  answered(status: Status | undefined, node: CacheNode): void {
+    this.#receiver.settled(status!, node)
+  }
+
+  failed(error: RingtailError, node: CacheNode, _slot: number, sent: boolean): void {
+    this.#receiver.settled(unansweredStatus(error, sent), node)
   }
 }

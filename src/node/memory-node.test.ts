@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '../clock.ts'
 import { HEADER_BYTES, KIND_BYTE, MAGIC, OFFSET } from '../codec/envelope.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { nodeConformance } from '../testing/node-conformance.ts'
+import { BEGUN_MS } from '../testing/node-subject.ts'
 import { ENTRY_OVERHEAD_BYTES } from './bounded-entries.ts'
 import { memoryNode } from './memory-node.ts'
 import type { CacheNode, Change, Script } from './node.ts'
+
+/** Entries begin by the system's clock here, and a node takes none that began long before its own. */
+const clockOfToday = () => new FakeClock(systemClock.now())
 
 const remaining: Script = {
   name: 'remaining',
@@ -16,7 +21,7 @@ const remaining: Script = {
 nodeConformance({
   name: 'a memory node',
   create: async () => {
-    const clock = new FakeClock()
+    const clock = clockOfToday()
     const node = memoryNode({ id: 'memory' })
     await node.connect({ clock })
     return {
@@ -34,6 +39,7 @@ function put(key: string, sizeBytes: number, version = 1n, ttlMs = 60_000): Chan
   bytes[OFFSET.format] = 1
   bytes[OFFSET.kind] = KIND_BYTE.value
   bytes.writeBigUInt64BE(version, OFFSET.version)
+  bytes.writeUInt32BE(BEGUN_MS % 2 ** 32, OFFSET.begun)
   return { op: 'put', key, bytes, ttlMs }
 }
 
@@ -90,7 +96,7 @@ test('replacing an entry counts its new size only, and dropping all brings the b
 })
 
 test('expired entries leave by themselves as others are stored, without a timer', async () => {
-  const clock = new FakeClock()
+  const clock = clockOfToday()
   const node = memoryNode({ id: 'm', clock })
   await node.apply(Array.from({ length: 100 }, (_, i) => put(`old:${i}`, 100, 1n, 1_000)))
   await clock.advance(1_000)
@@ -101,7 +107,7 @@ test('expired entries leave by themselves as others are stored, without a timer'
 })
 
 test('a jump of the wall clock expires nothing', async () => {
-  const clock = new FakeClock()
+  const clock = clockOfToday()
   const node = memoryNode({ id: 'm', clock })
   await node.apply([put('a', 100, 1n, 1_000)])
   clock.jumpWall(86_400_000)
@@ -109,7 +115,7 @@ test('a jump of the wall clock expires nothing', async () => {
 })
 
 test('a watcher is told of evicted and expired keys too', async () => {
-  const clock = new FakeClock()
+  const clock = clockOfToday()
   const node = memoryNode({ id: 'm', clock, maxBytes: 1 << 14 })
   const told: string[] = []
   await node.apply([...'abcdefghij'].map((key) => put(key, TENTH, 1n, 1_000)))

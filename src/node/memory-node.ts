@@ -8,11 +8,14 @@ import { type Clock, systemClock } from '../clock.ts'
 import { ClosedError, ConfigurationError, NodeError, UnsupportedError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
 import { BoundedEntries } from './bounded-entries.ts'
-import { judgePut } from './judge-put.ts'
+import { applyChange, type JudgedEntries } from './judge-change.ts'
+import { grantLease } from './judge-lease.ts'
 import type {
   CacheNode,
   Change,
   Control,
+  LeaseAsk,
+  Leased,
   LocalEntries,
   NodeParts,
   NodeStats,
@@ -22,6 +25,7 @@ import type {
   ScriptArgument,
   ScriptReply,
   Status,
+  StatusReceiver,
   Watcher,
 } from './node.ts'
 
@@ -50,8 +54,6 @@ export function memoryNode(options: MemoryNodeOptions): CacheNode {
   return new MemoryNode(options)
 }
 
-const APPLIED: Status = Object.freeze({ state: 'applied' })
-
 class MemoryNode implements CacheNode {
   readonly id: string
   readonly zone: string | undefined
@@ -60,6 +62,7 @@ class MemoryNode implements CacheNode {
   readonly engine = 'memory'
   readonly control: Control
   readonly #entries: BoundedEntries
+  readonly #judged: JudgedEntries
   readonly #watches = new Set<{ readonly prefixes: readonly string[]; readonly watcher: Watcher }>()
   readonly #clockGiven: boolean
   #clock: Clock
@@ -81,6 +84,7 @@ class MemoryNode implements CacheNode {
       () => this.#clock.monotonic(),
       (key) => this.#changed(key),
     )
+    this.#judged = this.#judgedEntries()
     this.control = {
       get: async (name) => this.#open().get(controlKey(name)),
       compareAndSet: async (name, expected, next) => this.#compareAndSetControl(controlKey(name), expected, next),
@@ -102,8 +106,18 @@ class MemoryNode implements CacheNode {
     return keys.map((key) => entries.get(key))
   }
 
+  change(change: Change, receiver: StatusReceiver): void {
+    receiver.settled(this.#applyOne(change), this)
+  }
+
   async apply(changes: readonly Change[]): Promise<Status[]> {
-    return changes.map((change) => (this.#closed ? { state: 'failed', error: this.#closedError() } : this.#applyOne(change)))
+    return changes.map((change) => this.#applyOne(change))
+  }
+
+  async lease(asks: readonly LeaseAsk[]): Promise<Leased[]> {
+    return asks.map((ask) =>
+      this.#closed ? { state: 'failed', error: this.#closedError() } : grantLease(this.#judged, ask, this.#clock.now(), this.id),
+    )
   }
 
   async run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<ScriptReply> {
@@ -155,19 +169,8 @@ class MemoryNode implements CacheNode {
   }
 
   #applyOne(change: Change): Status {
-    if (change.op === 'drop') {
-      if (this.#entries.delete(change.key)) this.#changed(change.key)
-      return APPLIED
-    }
-    if (change.op === 'put') {
-      const verdict = judgePut(change.bytes, change.expected, this.#entries.peek(change.key))
-      if (verdict === 'held') return APPLIED
-      if (verdict === 'foreign') return { state: 'failed', error: new NodeError(`node ${this.id}: a put needs an envelope`, this.id) }
-      if (verdict !== 'store') return { state: 'refused', version: verdict }
-    }
-    const stored = this.#entries.set(change.key, change.bytes, change.ttlMs)
-    this.#changed(change.key)
-    return stored ? APPLIED : { state: 'failed', error: this.#fullError() }
+    if (this.#closed) return { state: 'failed', error: this.#closedError() }
+    return applyChange(this.#judged, change, this.#clock.now(), this.id)
   }
 
   #compareAndSetControl(key: string, expected: Uint8Array | undefined, next: Uint8Array): boolean {
@@ -177,6 +180,28 @@ class MemoryNode implements CacheNode {
     if (!this.#entries.set(key, next, 0)) throw this.#fullError()
     this.#changed(key)
     return true
+  }
+
+  #judgedEntries(): JudgedEntries {
+    const entries = this.#entries
+    return {
+      peek: (key) => entries.peek(key),
+      ttlMs: (key) => entries.ttlMs(key),
+      store: (key, bytes, ttlMs) => {
+        const stored = entries.set(key, bytes, ttlMs)
+        this.#changed(key)
+        return stored
+      },
+      rewrite: (key, bytes) => {
+        entries.rewrite(key, bytes)
+        this.#changed(key)
+        return true
+      },
+      prolong: (key, ttlMs) => entries.prolong(key, ttlMs),
+      remove: (key) => {
+        if (entries.delete(key)) this.#changed(key)
+      },
+    }
   }
 
   #localEntries(): LocalEntries {

@@ -9,7 +9,7 @@
  */
 
 import type { Clock, Random } from '../clock.ts'
-import type { Version } from '../entry.ts'
+import type { Stamp, Version } from '../entry.ts'
 import type { RingtailError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 
@@ -37,27 +37,46 @@ export interface Receiver {
   failed(error: RingtailError, node: CacheNode): void
 }
 
+/** One single-key change under way: see `Receiver`. */
+export interface StatusReceiver {
+  settled(status: Status, node: CacheNode): void
+}
+
 /** One change of one key. */
 export type Change =
   /**
-   * An envelope (`codec/envelope.ts`): applied if the key is empty or holds an older version (or an equal version and an earlier fresh-until).
-   * A tombstone is put like any other entry. With `expected`, applied only if the version on the node is exactly that (0n: no entry, or a
-   * negative, vacant or dead one): compare-and-set.
+   * An envelope (`codec/envelope.ts`): applied if the key is empty or holds an entry of an earlier stamp (`compareStamps`). A tombstone is put
+   * like any other entry. With `expected`, applied only if the version on the node is exactly that (0n: no entry, or a negative, vacant or
+   * dead one): compare-and-set. With `lease`, applied only if the key still holds just this lease token: a fill. Whatever is stored carries
+   * no lease, so that every put ends the lease that lay there. One that was issued more than `LATE_MS` before the node's own time fails:
+   * the tombstone that would refuse it may be gone.
    */
   | {
       readonly op: 'put'
       readonly key: string
       readonly bytes: Uint8Array
       readonly ttlMs: number
+      /** At most one of `expected` and `lease`. */
       readonly expected?: Version | undefined
+      readonly lease?: number | undefined
+      /** When it was issued, ms since the epoch: for copies of entries that began long before. Default: the `begun` of the envelope. */
+      readonly issuedMs?: number | undefined
     }
+  /**
+   * Moves fresh-until of the value (or pending one) of exactly this version on, in place, never back, and its expiry with it; where it has no
+   * expiry it keeps none, and `ttlMs` 0 leaves the expiry as it is. Neither moves beyond `MAX_TOUCHED_LIFE_MS` after the entry began.
+   * `refused` where there is no such value.
+   */
+  | { readonly op: 'touch'; readonly key: string; readonly version: Version; readonly freshUntilMs: number; readonly ttlMs: number }
+  /** Gives a lease back without a fill: clears it if it is still this one, and removes the key if nothing but the lease was there. Always applied. */
+  | { readonly op: 'release'; readonly key: string; readonly lease: number }
   /** Foreign bytes, without an envelope, hence without a version: the last one wins. */
   | { readonly op: 'set'; readonly key: string; readonly bytes: Uint8Array; readonly ttlMs: number }
   /** Removes whatever is there. */
   | { readonly op: 'drop'; readonly key: string }
 
 /**
- * What became of one change. `applied`: the node holds it (also when it held just this version already). `refused`: the node holds something newer (or not `expected`), of that version.
+ * What became of one change. `applied`: the node holds it (also when it held an entry of just this stamp already). `refused`: the node holds something newer (or not `expected`), of that version.
  * `failed`: not applied, for `error`. `unknown`: sent, no answer in time; it may have been applied.
  * `ttlMs` 0 in a change means: no expiry, never evicted under a `volatile-*` policy.
  */
@@ -65,6 +84,36 @@ export type Status =
   | { readonly state: 'applied' }
   | { readonly state: 'refused'; readonly version: Version }
   | { readonly state: 'failed' | 'unknown'; readonly error: RingtailError }
+
+/** Asks for the right to load one key. */
+export interface LeaseAsk {
+  readonly key: string
+  /** The caller's own, drawn at random: 1 to 2^32 - 1. */
+  readonly token: number
+  /** For how long, by the node's own clock, ms: 1 to 2^31 - 1. */
+  readonly leaseMs: number
+  /** What the caller saw under the key: what lies there now may be newer, and save it the load. */
+  readonly seen: Stamp
+  /** Takes the lease from whoever has it: for a load that must begin now. Default false. */
+  readonly force?: boolean | undefined
+}
+
+/**
+ * `granted`: the caller's, in the header of what lay there (`held`), or in a vacant entry. `held`: another's, for so long at most.
+ * `changed`: something live (a value, negative or pending) and later than what was seen lies there: these bytes, and no lease was taken; said
+ * also where another holds a lease, and never of an ask with `force`. Bytes that are no envelope count as nothing: a lease takes their place.
+ */
+export type Leased =
+  | { readonly state: 'granted'; readonly held: Stamp }
+  | { readonly state: 'held'; readonly forMs: number }
+  | { readonly state: 'changed'; readonly bytes: Uint8Array }
+  | { readonly state: 'failed'; readonly error: RingtailError }
+
+/** No touch moves an entry's life beyond this after it began, ms: times compare as serial numbers of 32 bits only so far. 24 days. */
+export const MAX_TOUCHED_LIFE_MS = 24 * 86_400_000
+
+/** How long after it was issued a change is still taken: half a tombstone's life. 150 s. */
+export const LATE_MS = 150_000
 
 /** A Lua script and, for nodes without Lua, the same in TypeScript. */
 export interface Script {
@@ -87,8 +136,11 @@ export interface LocalEntries {
 /** Told of keys changed on a node by anyone, and of every moment in which a change may have gone unheard. */
 export interface Watcher {
   changed(keys: readonly string[]): void
-  /** Changes may have been missed (connection lost, node emptied): forget everything that came from this node. */
-  lost(reason: string): void
+  /**
+   * Changes may have been missed (connection lost, node emptied): forget everything that came from this node.
+   * @param hearing whether changes from now on are told; if not, `lost` is called again when they are
+   */
+  lost(reason: string, hearing: boolean): void
 }
 
 /** Small records that the fleet keeps on each node under `rt:!<name>`; never evicted, never versioned by envelope. */
@@ -138,8 +190,12 @@ export interface CacheNode {
   get(key: string, receiver: Receiver, call?: NodeCall): void
   /** In the order of `keys`. Rejects with a `RingtailError` when the node as a whole did not answer. */
   getMany(keys: readonly string[], call?: NodeCall): Promise<(Uint8Array | undefined)[]>
+  /** The hot path of writes: one change, its status told to the receiver, once; possibly before `change` returns. */
+  change(change: Change, receiver: StatusReceiver, call?: NodeCall): void
   /** One status a change, in order. Never rejects: a node that cannot be reached is a `failed` or `unknown` status on each. Changes of one call to one key are applied in order. */
   apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]>
+  /** One answer an ask, in order. Never rejects: where no answer came, each is `failed`. */
+  lease(asks: readonly LeaseAsk[], call?: NodeCall): Promise<Leased[]>
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[], call?: NodeCall): Promise<ScriptReply>
   /** Watches every key that begins with one of `prefixes`. @returns the way to stop */
   watch(prefixes: readonly string[], watcher: Watcher): Promise<() => Promise<void>>

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { asError, ConfigurationError } from '../errors.ts'
 import type { RedisAddress } from './redis-address.ts'
 import { isErrorReply, nodeError } from './redis-reply.ts'
-import { type Channel, RespChannel } from './resp-channel.ts'
+import { type Awaiting, type Channel, RespChannel } from './resp-channel.ts'
 import type { Reply } from './resp-reader.ts'
 
 /** The part of ioredis that is used. Replies are buffers, numbers, nulls and arrays of them. */
@@ -113,14 +113,16 @@ export function openChannel(client: RedisClient, node: string): Channel {
 }
 
 function clientChannel(client: RedisClient, node: string): Channel {
+  const tell = (reply: Promise<Reply>, awaiting: Awaiting): void => {
+    const failed = (thrown: unknown): void => {
+      if (isErrorReply(thrown)) awaiting.replied(thrown)
+      else awaiting.lost(nodeError(thrown, node))
+    }
+    reply.then((each) => awaiting.replied(each), failed)
+  }
   return {
-    mget: (keys, awaiting) => {
-      const failed = (thrown: unknown): void => {
-        if (isErrorReply(thrown)) awaiting.replied(thrown)
-        else awaiting.lost(nodeError(thrown, node))
-      }
-      client.mgetBuffer(keys).then((reply) => awaiting.replied(reply), failed)
-    },
+    mget: (keys, awaiting) => tell(client.mgetBuffer(keys), awaiting),
+    ask: (command, args, awaiting) => tell(client.callBuffer(command, args), awaiting),
     call: (command, args) => client.callBuffer(command, args),
   }
 }

@@ -1,8 +1,8 @@
 /**
  * One connection to a Redis server: a link that is made again when it breaks, with a batcher on it.
  *
- * Hot calls go through the batcher's three lanes: reads, reads of values known to be large (one flight at most, so that small ones always
- * have the other), and writes. Everything else (scripts, scans, statistics) is written as it is, in bounded number. While the link is
+ * Hot calls go through the batcher's four lanes: reads, reads of values known to be large (one flight at most, so that small ones always
+ * have the other), writes, and leases. Everything else (scripts, scans, statistics) is written as it is, in bounded number. While the link is
  * down, or a reply is overdue, everything fails at once; each call is answered or failed within its timeout, and none is sent twice, but
  * for a script that the server said it does not know, which it therefore did not run.
  */
@@ -10,15 +10,16 @@ import type { Timer } from '../clock.ts'
 import { ClosedError, DeadlineError, NodeError, OverloadError, type RingtailError } from '../errors.ts'
 import type { Batch, Lane, Sink } from './batch.ts'
 import { Batcher } from './batcher.ts'
-import type { CacheNode, Change, Status } from './node.ts'
+import { ReadFlight, ScriptFlight } from './flights.ts'
+import type { CacheNode, Change, LeaseAsk, Leased, Status } from './node.ts'
 import { isWritable, openChannel, type RedisClient } from './redis-client.ts'
 import { type LinkOptions, RedisLink } from './redis-link.ts'
-import { asBuffer, isErrorReply, isNoScript, nodeError, statusOf } from './redis-reply.ts'
+import { isErrorReply, isNoScript, leasedOf, nodeError, statusOf } from './redis-reply.ts'
 import { ReplySizes } from './reply-sizes.ts'
 import type { Awaiting, Channel } from './resp-channel.ts'
-import type { Reply } from './resp-reader.ts'
 import type { Argument } from './resp-writer.ts'
-import { applyScript, type ScriptSource } from './script-source.ts'
+import { ASK_BYTES, applyArguments, leaseArguments } from './script-arguments.ts'
+import { applyScript, leaseScript, type ScriptSource } from './script-source.ts'
 
 export interface BatchLimits {
   /** Keys a batch, at most. */
@@ -55,6 +56,7 @@ export class RedisConnection {
   readonly #reads: Lane<string, Buffer, CacheNode>
   readonly #largeReads: Lane<string, Buffer, CacheNode>
   readonly #writes: Lane<Change, Status, CacheNode>
+  readonly #leases: Lane<LeaseAsk, Leased, CacheNode>
   readonly #sizes = new ReplySizes()
   #client: RedisClient | undefined
   #channel: Channel | undefined
@@ -85,6 +87,7 @@ export class RedisConnection {
     this.#reads = this.#batcher.lane<string, Buffer>((batch) => this.#sendReads(batch), { keysPerBatch })
     this.#largeReads = this.#batcher.lane<string, Buffer>((batch) => this.#sendReads(batch), readFlights)
     this.#writes = this.#batcher.lane<Change, Status>((batch) => this.#sendWrites(batch), { holdsBytes: true })
+    this.#leases = this.#batcher.lane<LeaseAsk, Leased>((batch) => this.#sendLeases(batch), { holdsBytes: true })
     this.#link = new RedisLink({
       ...options,
       setUp: (open) => this.#setUp(open),
@@ -119,8 +122,12 @@ export class RedisConnection {
   }
 
   change(change: Change, sink: Sink<Status, CacheNode>, slot: number, timeoutMs: number | undefined): void {
-    const bytes = change.key.length + (change.op === 'drop' ? 0 : change.bytes.length)
+    const bytes = change.key.length + (change.op === 'put' || change.op === 'set' ? change.bytes.length : 0)
     this.#batcher.add(this.#writes, change, sink, slot, bytes, timeoutMs)
+  }
+
+  lease(ask: LeaseAsk, sink: Sink<Leased, CacheNode>, slot: number, timeoutMs: number | undefined): void {
+    this.#batcher.add(this.#leases, ask, sink, slot, ask.key.length + ASK_BYTES, timeoutMs)
   }
 
   /** A command of its own. Rejects with a `RingtailError`; a reply that comes after the timeout is dropped. */
@@ -189,22 +196,28 @@ export class RedisConnection {
   }
 
   #sendWrites(batch: Batch<Change, Status, CacheNode>): void {
-    const { name } = this.#options
-    const args = applyArguments(batch.requests)
-    const { sha1, lua } = applyScript()
-    const lost = (thrown: unknown): void => this.#batcher.lose(batch, nodeError(thrown, name), true)
-    const answered = (reply: Reply): void => {
-      if (isListFor(batch, reply)) {
-        const statuses = reply.map((each) => statusOf(each, name))
-        this.#batcher.land(batch, statuses)
-      } else lost(unexpected(name))
+    this.#sendScript(batch, applyScript(), applyArguments, statusOf)
+  }
+
+  #sendLeases(batch: Batch<LeaseAsk, Leased, CacheNode>): void {
+    this.#sendScript(batch, leaseScript(), leaseArguments, leasedOf)
+  }
+
+  /** @param argumentsOf the script's arguments, the script itself the first @param answerOf reads one element of the reply */
+  #sendScript<Request, Answer>(
+    batch: Batch<Request, Answer, CacheNode>,
+    script: ScriptSource,
+    argumentsOf: (script: string, requests: readonly Request[]) => Argument[],
+    answerOf: (reply: unknown, node: string) => Answer,
+  ): void {
+    const channel = this.#channelFor(batch)
+    if (channel === undefined) return
+    const args = argumentsOf(script.sha1, batch.requests)
+    const resend = (awaiting: Awaiting): void => {
+      args[0] = script.lua
+      this.#channelFor(batch)?.ask('EVAL', args, awaiting)
     }
-    const send = (command: string, script: string): Promise<Reply> | undefined => this.#channelFor(batch)?.call(command, [script, ...args])
-    send('EVALSHA', sha1)?.then(answered, (thrown) => {
-      // Not for changes that were given up meanwhile: their callers were told that they may or may not have happened, not that they will.
-      if (isNoScript(thrown) && !batch.overdue) send('EVAL', lua)?.then(answered, lost)
-      else lost(thrown)
-    })
+    channel.ask('EVALSHA', args, new ScriptFlight(batch, this.#batcher, answerOf, resend, this.#options.name))
   }
 
   /** @returns undefined when nothing can be sent; the batch was failed as not sent then */
@@ -290,47 +303,6 @@ export class RedisConnection {
   }
 }
 
-/** A batch of reads under way: one object a batch, where two functions and a promise would do the same. */
-class ReadFlight implements Awaiting {
-  readonly #batch: Batch<string, Buffer, CacheNode>
-  readonly #batcher: Batcher<CacheNode>
-  readonly #sizes: ReplySizes
-  readonly #guessed: boolean
-  readonly #node: string
-
-  /** @param guessed whether these are keys about which nothing was known: see `ReplySizes` */
-  constructor(batch: Batch<string, Buffer, CacheNode>, batcher: Batcher<CacheNode>, sizes: ReplySizes, guessed: boolean, node: string) {
-    this.#batch = batch
-    this.#batcher = batcher
-    this.#sizes = sizes
-    this.#guessed = guessed
-    this.#node = node
-  }
-
-  replied(reply: Reply): void {
-    const batch = this.#batch
-    if (!isListFor(batch, reply)) {
-      this.lost(isErrorReply(reply) ? nodeError(reply, this.#node) : unexpected(this.#node))
-      return
-    }
-    const values = reply as (Buffer | null)[]
-    this.#sizes.learn(batch.requests, values, this.#guessed)
-    this.#batcher.land(batch, values)
-  }
-
-  lost(error: NodeError): void {
-    this.#batcher.lose(this.#batch, error, true)
-  }
-}
-
-function isListFor(batch: { readonly requests: readonly unknown[] }, reply: Reply): reply is Reply[] {
-  return Array.isArray(reply) && reply.length === batch.requests.length
-}
-
-function unexpected(node: string): NodeError {
-  return new NodeError(`node ${node}: needs a reply for each key of a batch, but got: another reply`, node, { outcome: 'unknown' })
-}
-
 /** @returns '' when the account may not ask: then nothing is known, and nothing complained about */
 async function readInfo(channel: Channel): Promise<string> {
   try {
@@ -339,29 +311,4 @@ async function readInfo(channel: Channel): Promise<string> {
     if (isErrorReply(thrown)) return ''
     throw thrown
   }
-}
-
-const OP = { put: 'p', set: 's', drop: 'd' } as const
-
-/** The number of keys, the keys, and four arguments a key: see `scripts/apply.lua`. */
-function applyArguments(changes: readonly Change[]): Argument[] {
-  const args: Argument[] = [changes.length]
-  for (const change of changes) args.push(change.key)
-  for (const change of changes) {
-    if (change.op === 'drop') args.push('d', '', '', '')
-    else args.push(OP[change.op], asBuffer(change.bytes), wholeTtl(change.ttlMs), change.op === 'put' ? expectedBytes(change.expected) : '')
-  }
-  return args
-}
-
-/** PX takes whole numbers from 1: what has less left than that is stored to die at once, so that it still takes an older one's place. */
-function wholeTtl(ttlMs: number): string {
-  return ttlMs === 0 ? '0' : String(Math.max(1, Math.ceil(ttlMs)))
-}
-
-function expectedBytes(expected: bigint | undefined): Argument {
-  if (expected === undefined) return ''
-  const bytes = Buffer.allocUnsafe(8)
-  bytes.writeBigUInt64BE(expected)
-  return bytes
 }

@@ -9,11 +9,13 @@ import { type Clock, type Random, systemClock, systemRandom } from '../clock.ts'
 import { ClosedError, ConfigurationError, NodeError } from '../errors.ts'
 import { type Emit, noEmit } from '../events.ts'
 import { type Duration, durationMs, knownOptions, wholeNumber } from '../options.ts'
-import { ApplyCall, GetManyCall } from './many-calls.ts'
+import { ChangeCall, EachCall, GetManyCall } from './many-calls.ts'
 import type {
   CacheNode,
   Change,
   Control,
+  LeaseAsk,
+  Leased,
   NodeCall,
   NodeParts,
   NodeStats,
@@ -23,13 +25,14 @@ import type {
   ScriptArgument,
   ScriptReply,
   Status,
+  StatusReceiver,
   Watcher,
 } from './node.ts'
 import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, redisAddress, systemLookup } from './redis-address.ts'
 import { loadClientClass } from './redis-client.ts'
 import { type BatchLimits, RedisConnection } from './redis-connection.ts'
 import { misconfiguration, parseInfo, statsOf } from './redis-info.ts'
-import { asBuffer, scriptReply } from './redis-reply.ts'
+import { asBuffer, scriptReply, unansweredStatus } from './redis-reply.ts'
 import { RedisWatch } from './redis-watch.ts'
 import type { Argument } from './resp-writer.ts'
 import { compareAndSetControlScript, scriptSource } from './script-source.ts'
@@ -153,14 +156,30 @@ class RedisNode implements CacheNode {
     return many.promise
   }
 
+  change(change: Change, receiver: StatusReceiver, call?: NodeCall): void {
+    const connection = this.#pick()
+    if (connection === undefined) receiver.settled({ state: 'failed', error: this.#notConnected() }, this)
+    else connection.change(change, new ChangeCall(receiver), 0, call?.timeoutMs)
+  }
+
   apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]> {
-    const applying = new ApplyCall(changes.length)
+    const applying = new EachCall<Status>(changes.length, unansweredStatus)
     const connection = this.#pick()
     for (let i = 0; i < changes.length; i++) {
       if (connection === undefined) applying.failed(this.#notConnected(), this, i, false)
       else connection.change(changes[i]!, applying, i, call?.timeoutMs)
     }
     return applying.promise
+  }
+
+  lease(asks: readonly LeaseAsk[], call?: NodeCall): Promise<Leased[]> {
+    const leasing = new EachCall<Leased>(asks.length, (error) => ({ state: 'failed', error }))
+    const connection = this.#pick()
+    for (let i = 0; i < asks.length; i++) {
+      if (connection === undefined) leasing.failed(this.#notConnected(), this, i, false)
+      else connection.lease(asks[i]!, leasing, i, call?.timeoutMs)
+    }
+    return leasing.promise
   }
 
   async run(script: Script, keys: readonly string[], args: readonly ScriptArgument[], call?: NodeCall): Promise<ScriptReply> {

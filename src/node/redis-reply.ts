@@ -1,13 +1,19 @@
 /**
  * What the server says, in Ringtail's words: replies of the scripts as statuses, errors as errors that say whether anything may have happened.
  */
+
+import { NO_STAMP } from '../entry.ts'
 import { asError, NodeError, type RingtailError } from '../errors.ts'
-import type { ScriptReply, Status } from './node.ts'
+import type { Leased, ScriptReply, Status } from './node.ts'
 import type { ReplyError } from './resp-reader.ts'
 
 const APPLIED: Status = Object.freeze({ state: 'applied' })
-/** Where `apply.lua` puts a text in place of a version. A version never begins so: it has 63 bits. */
+const NOTHING_LAY_THERE: Leased = Object.freeze({ state: 'granted', held: NO_STAMP })
+/** Where the scripts put a text in place of an answer. */
 const FAILED_BYTE = 0xff
+const GRANTED_BYTE = 0
+/** What is as long as a version is one; texts are longer. */
+const VERSION_BYTES = 8
 
 /**
  * First words of error replies that the server gives before it does anything. A list, for the protocol has no other mark; what is not on it
@@ -36,8 +42,23 @@ const REFUSALS: ReadonlySet<string> = new Set([
 export function statusOf(reply: unknown, node: string): Status {
   if (reply === 1) return APPLIED
   const bytes = reply as Buffer
-  if (bytes[0] === FAILED_BYTE) return { state: 'failed', error: new NodeError(`node ${node}: ${bytes.toString('utf8', 1)}`, node) }
-  return { state: 'refused', version: bytes.readBigUInt64BE(0) }
+  if (bytes.length === VERSION_BYTES) return { state: 'refused', version: bytes.readBigUInt64BE(0) }
+  return { state: 'failed', error: scriptError(bytes, node) }
+}
+
+/** @param reply one element of the reply of `lease.lua` */
+export function leasedOf(reply: unknown, node: string): Leased {
+  if (reply === 0) return NOTHING_LAY_THERE
+  if (typeof reply === 'number') return { state: 'held', forMs: reply }
+  const bytes = reply as Buffer
+  if (bytes[0] === FAILED_BYTE) return { state: 'failed', error: scriptError(bytes, node) }
+  if (bytes[0] !== GRANTED_BYTE) return { state: 'changed', bytes }
+  const held = { version: bytes.readBigUInt64BE(1), freshUntilMs: bytes.readUIntBE(9, 6), begun: bytes.readUInt32BE(15) }
+  return { state: 'granted', held }
+}
+
+function scriptError(bytes: Buffer, node: string): NodeError {
+  return new NodeError(`node ${node}: ${bytes.toString('utf8', 1)}`, node)
 }
 
 /** Whether it is an error that the server replied, as opposed to none that came. ioredis has a class of its own for it, of the same name. */

@@ -6,10 +6,10 @@
  * it that nothing changed. So every moment in which something may have gone unheard is told as `lost`: when the link breaks, again when it
  * is back (what was read in between was not watched), when the server is emptied, and when a heartbeat finds the link dead that looks alive.
  */
-import type { Timer } from '../clock.ts'
 import { ClosedError, type NodeError, type RingtailError } from '../errors.ts'
 import type { Watcher } from './node.ts'
 import type { RedisClient } from './redis-client.ts'
+import { RedisHeartbeat } from './redis-heartbeat.ts'
 import { type LinkOptions, RedisLink } from './redis-link.ts'
 
 export interface WatchOptions extends Omit<LinkOptions, 'setUp' | 'onUp' | 'onLost' | 'onFailed'> {
@@ -18,19 +18,18 @@ export interface WatchOptions extends Omit<LinkOptions, 'setUp' | 'onUp' | 'onLo
 }
 
 const CHANNEL = '__redis__:invalidate'
-/** A heartbeat every so often, answered before the next one, ms: the bound of how long a dead link may look alive is twice this. */
-const HEARTBEAT_MS = 1_000
 
 export class RedisWatch {
   readonly #options: WatchOptions
   readonly #link: RedisLink
+  readonly #heartbeat: RedisHeartbeat
   #clients: RedisClient[] = []
-  #heartbeat: Timer | undefined
   #everUp = false
   #started: { resolve: () => void; reject: (error: RingtailError) => void } | undefined
 
   constructor(options: WatchOptions) {
     this.#options = options
+    this.#heartbeat = new RedisHeartbeat(options.clock, (reason) => this.#link.reset(reason))
     this.#link = new RedisLink({
       ...options,
       setUp: (open) => this.#setUp(open),
@@ -49,8 +48,7 @@ export class RedisWatch {
   }
 
   async close(): Promise<void> {
-    this.#heartbeat?.cancel()
-    this.#heartbeat = undefined
+    this.#heartbeat.stop()
     this.#started?.reject(new ClosedError(`node ${this.#options.name} is closed`))
     this.#started = undefined
     await this.#link.close()
@@ -68,21 +66,21 @@ export class RedisWatch {
   }
 
   #told(keys: readonly Buffer[] | null): void {
-    if (keys === null) this.#options.watcher.lost('the node was emptied')
+    if (keys === null) this.#options.watcher.lost('the node was emptied', true)
     else this.#options.watcher.changed(keys.map((key) => key.toString()))
   }
 
   #onUp(): void {
-    if (this.#everUp) this.#options.watcher.lost('what was read while the connection was lost was not watched')
+    if (this.#everUp) this.#options.watcher.lost('what was read while the connection was lost was not watched', true)
     this.#everUp = true
-    this.#beat()
+    this.#heartbeat.start(this.#clients)
     this.#started?.resolve()
     this.#started = undefined
   }
 
   #onLost(error: NodeError): void {
-    this.#heartbeat?.cancel()
-    this.#options.watcher.lost(error.message)
+    this.#heartbeat.stop()
+    this.#options.watcher.lost(error.message, false)
   }
 
   #onFailed(error: NodeError): void {
@@ -90,22 +88,6 @@ export class RedisWatch {
     const { reject } = this.#started
     this.#started = undefined
     void this.close().then(() => reject(error))
-  }
-
-  #beat(): void {
-    let answers = 0
-    for (const client of this.#clients) {
-      client.callBuffer('PING', []).then(
-        () => {
-          answers++
-        },
-        () => {},
-      )
-    }
-    this.#heartbeat = this.#options.clock.after(HEARTBEAT_MS, () => {
-      if (answers < this.#clients.length) this.#link.reset('no answer to a heartbeat')
-      else this.#beat()
-    })
   }
 }
 

@@ -21,6 +21,8 @@ export interface Awaiting {
 /** What a connection asks through: this channel, or the client's own way (`redis-client.ts`). */
 export interface Channel {
   mget(keys: readonly string[], awaiting: Awaiting): void
+  /** `call` for who has no use for a promise. */
+  ask(command: string, args: readonly Argument[], awaiting: Awaiting): void
   /** Rejects with `ReplyError` when the server replied an error, with `NodeError` when it did not reply. */
   call(command: string, args: readonly Argument[]): Promise<Reply>
 }
@@ -48,10 +50,14 @@ export class RespChannel implements Channel {
     else awaiting.lost(this.#notConnected())
   }
 
+  ask(command: string, args: readonly Argument[], awaiting: Awaiting): void {
+    if (this.#stream.writable) this.#write(encodeCommand(command, args), awaiting)
+    else awaiting.lost(this.#notConnected())
+  }
+
   call(command: string, args: readonly Argument[]): Promise<Reply> {
-    if (!this.#stream.writable) return Promise.reject(this.#notConnected())
     return new Promise((resolve, reject) => {
-      this.#write(encodeCommand(command, args), {
+      this.ask(command, args, {
         replied: (reply) => (reply instanceof ReplyError ? reject(reply) : resolve(reply)),
         lost: reject,
       })

@@ -16,6 +16,8 @@ export function scriptSource(lua: string): ScriptSource {
 
 /** Applies changes to many keys: see the file. */
 export const applyScript = (): ScriptSource => read('apply.lua')
+/** Grants leases of many keys: see the file. */
+export const leaseScript = (): ScriptSource => read('lease.lua')
 /** Compare-and-set of one control record: see the file. */
 export const compareAndSetControlScript = (): ScriptSource => read('compare-and-set-control.lua')
 

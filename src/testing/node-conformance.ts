@@ -7,12 +7,15 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { CacheNode } from '../node/node.ts'
+import { NO_STAMP } from '../entry.ts'
+import type { CacheNode, Status } from '../node/node.ts'
+import { fills, leases, releases } from './node-lease-laws.ts'
 import {
   assertApplied,
   assertBytes,
   assertWithin,
   bytes,
+  changed,
   envelope,
   got,
   Heard,
@@ -21,7 +24,8 @@ import {
   type Promises,
   put,
 } from './node-subject.ts'
-import { expectations, versions } from './node-version-laws.ts'
+import { touches } from './node-touch-laws.ts'
+import { expectations, lateness, versions } from './node-version-laws.ts'
 import { seededRandom } from './seeded-random.ts'
 
 export type { NodeUnderTest } from './node-subject.ts'
@@ -49,6 +53,11 @@ export function nodeConformance({ name, create }: NodeConformanceOptions): void 
     reads(promise)
     versions(promise)
     expectations(promise)
+    lateness(promise)
+    touches(promise)
+    leases(promise)
+    fills(promise)
+    releases(promise)
     expiry(promise)
     records(promise)
     watching(promise)
@@ -69,6 +78,23 @@ function reads(promise: Promises): void {
     })
     assertBytes(answer[0], bytes)
     assert.equal(answer[1], node)
+  })
+  promise('a single change tells its status once, with the node, and those of one turn are applied in order', async ({ node }) => {
+    const told: [Status, CacheNode][] = []
+    const { promise: all, resolve } = Promise.withResolvers<void>()
+    const settled = (status: Status, from: CacheNode): void => {
+      if (told.push([status, from]) === 3) resolve()
+    }
+    for (const version of [2n, 1n, 3n]) node.change(put('k', envelope(version)), { settled })
+    await all
+    const applied = { state: 'applied' }
+    assert.deepEqual(
+      told.map(([status]) => status),
+      [applied, { state: 'refused', version: 2n }, applied],
+    )
+    assert.ok(told.every(([, from]) => from === node))
+    assertBytes(await got(node, 'k'), envelope(3n))
+    assert.equal(told.length, 3)
   })
   promise('gets of the same key at the same time are all answered', async ({ node }) => {
     await node.apply([put('k', envelope(1n))])
@@ -92,6 +118,7 @@ function reads(promise: Promises): void {
   promise('nothing asked or changed is nothing answered', async ({ node }) => {
     assert.deepEqual(await node.getMany([]), [])
     assert.deepEqual(await node.apply([]), [])
+    assert.deepEqual(await node.lease([]), [])
   })
   promise('keys with spaces, percent signs, braces, line breaks, NUL and any script are told apart and found again', async ({ node }) => {
     const keys = [
@@ -268,6 +295,10 @@ function life(promise: Promises): void {
     await assert.rejects(node.getMany(['k']), closed)
     const [status] = await node.apply([put('k', envelope(2n))])
     assert.ok(status?.state === 'failed' && status.error.code === 'CLOSED')
+    const single = await changed(node, put('k', envelope(2n)))
+    assert.ok(single.state === 'failed' && single.error.code === 'CLOSED')
+    const [leased] = await node.lease([{ key: 'k', token: 1, leaseMs: 1_000, seen: NO_STAMP }])
+    assert.ok(leased?.state === 'failed' && leased.error.code === 'CLOSED')
     await assert.rejects(node.ping(), closed)
     await assert.rejects(node.stats(), closed)
     await assert.rejects(node.control.get('x'), closed)

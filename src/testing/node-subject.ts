@@ -2,12 +2,13 @@
  * What the tests of cache nodes are made of: entries by their offsets alone, a watcher that can be waited for, and short ways to say things.
  */
 import assert from 'node:assert/strict'
-import { FORMAT, HEADER_BYTES, KIND_BYTE, MAGIC, OFFSET } from '../codec/envelope.ts'
+import { systemClock } from '../clock.ts'
+import { FORMAT, HEADER_BYTES, KIND_BYTE, type Lease, MAGIC, OFFSET } from '../codec/envelope.ts'
 import type { EntryKind, Version } from '../entry.ts'
 import type { CacheNode, Change, NodeCall, Status, Watcher } from '../node/node.ts'
 
 export interface NodeUnderTest {
-  /** Connected, and empty. */
+  /** Connected, and empty; its clock is no more than an hour behind the system's, nor two minutes ahead of it. */
   readonly node: CacheNode
   /** Remaining time to live as the engine tells it, past the node: ms, 0 for none, undefined for no such key. */
   ttlMs(key: string): Promise<number | undefined>
@@ -60,18 +61,33 @@ export class Heard implements Watcher {
   }
 }
 
-export function put(key: string, bytes: Uint8Array, ttlMs = 60_000): Change {
+export function put(key: string, bytes: Uint8Array, ttlMs = 60_000): Extract<Change, { op: 'put' }> {
   return { op: 'put', key, bytes, ttlMs }
 }
 
+/** When entries begin unless a test says otherwise: an hour from now, for what is from the future is never too late. */
+export const BEGUN_MS = systemClock.now() + 3_600_000
+
+export interface EnvelopeParts {
+  readonly kind?: EntryKind
+  readonly freshUntilMs?: number
+  /** ms since the epoch, or their low 32 bits. */
+  readonly begun?: number
+  readonly lease?: Lease
+  readonly payload?: string | Uint8Array
+}
+
 /** An envelope by its offsets alone: this suite needs no codec. */
-export function envelope(version: Version, of: { kind?: EntryKind; freshUntilMs?: number; payload?: string | Uint8Array } = {}): Buffer {
+export function envelope(version: Version, of: EnvelopeParts = {}): Buffer {
   const header = Buffer.alloc(HEADER_BYTES)
   header[OFFSET.magic] = MAGIC
   header[OFFSET.format] = FORMAT
   header[OFFSET.kind] = KIND_BYTE[of.kind ?? 'value']
   header.writeBigUInt64BE(version, OFFSET.version)
   header.writeUIntBE(of.freshUntilMs ?? 1_000, OFFSET.freshUntil, 6)
+  header.writeUInt32BE((of.begun ?? BEGUN_MS) % 2 ** 32, OFFSET.begun)
+  header.writeUInt32BE(of.lease?.token ?? 0, OFFSET.leaseToken)
+  header.writeUInt32BE(of.lease?.until ?? 0, OFFSET.leaseUntil)
   return Buffer.concat([header, Buffer.from(of.payload ?? `payload of ${version}`)])
 }
 
@@ -81,6 +97,11 @@ export function bytes(text: string): Buffer {
 
 export function got(node: CacheNode, key: string, call?: NodeCall): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => node.get(key, { answered: resolve, failed: reject }, call))
+}
+
+/** `change` as a promise. */
+export function changed(node: CacheNode, change: Change, call?: NodeCall): Promise<Status> {
+  return new Promise((resolve) => node.change(change, { settled: resolve }, call))
 }
 
 export function assertApplied(statuses: readonly Status[]): void {

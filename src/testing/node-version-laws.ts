@@ -5,8 +5,8 @@
  */
 import assert from 'node:assert/strict'
 import type { Version } from '../entry.ts'
-import type { CacheNode, Change, Status } from '../node/node.ts'
-import { assertApplied, assertBytes, envelope, got, type Promises, put } from './node-subject.ts'
+import { type CacheNode, type Change, LATE_MS, type Status } from '../node/node.ts'
+import { assertApplied, assertBytes, BEGUN_MS, envelope, got, type Promises, put } from './node-subject.ts'
 import { seededRandom } from './seeded-random.ts'
 
 export function versions(promise: Promises): void {
@@ -28,13 +28,34 @@ export function versions(promise: Promises): void {
       assert.deepEqual(refused, Array(older.length).fill({ state: 'refused', version }))
     }
   })
-  promise('of equal versions the one that is fresh for longer stays, and the same one again is applied', async ({ node }) => {
+  promise(
+    'of equal versions the one that began later stays, with however short a life, and the same one again is applied',
+    async ({ node }) => {
+      const at = (begun: number, freshUntilMs: number) => envelope(5n, { begun: BEGUN_MS + begun, freshUntilMs })
+      assertApplied(await node.apply([put('k', at(1_000, 2_000))]))
+      assert.deepEqual(await node.apply([put('k', at(999, 9_000))]), [{ state: 'refused', version: 5n }])
+      assertApplied(await node.apply([put('k', at(1_000, 2_000))]))
+      assertApplied(await node.apply([put('k', at(1_001, 1))]))
+      assertBytes(await got(node, 'k'), at(1_001, 1))
+    },
+  )
+  promise('of equal versions that began at the same time the one that is fresh for longer stays', async ({ node }) => {
     assertApplied(await node.apply([put('k', envelope(5n, { freshUntilMs: 2_000 }))]))
     assert.deepEqual(await node.apply([put('k', envelope(5n, { freshUntilMs: 1_000 }))]), [{ state: 'refused', version: 5n }])
-    assertApplied(await node.apply([put('k', envelope(5n, { freshUntilMs: 2_000 }))]))
     const longest = envelope(5n, { freshUntilMs: 2 ** 41 })
     assertApplied(await node.apply([put('k', longest)]))
     assertBytes(await got(node, 'k'), longest)
+  })
+  promise('when an entry began is compared through the wrap of its 32 bits, up to half the circle', async ({ node }) => {
+    const issuedMs = (await node.ping()).timeMs
+    const at = (begun: number): Change => ({ ...put('k', envelope(5n, { begun })), issuedMs })
+    const rising = [2 ** 31, 2 ** 32 - 2, 2 ** 32 - 1, 0, 1, 2 ** 31 - 3]
+    for (const [i, begun] of rising.entries()) {
+      assertApplied(await node.apply([at(begun)]))
+      if (i > 0)
+        assert.deepEqual(await node.apply([at(rising[i - 1]!)]), [{ state: 'refused', version: 5n }], `${rising[i - 1]} before ${begun}`)
+    }
+    assert.deepEqual(await node.apply([at(2 ** 32 - 3)]), [{ state: 'refused', version: 5n }], 'half the circle is no advance')
   })
   promise('a tombstone is an entry: an older put does not bring back what it buried', async ({ node }) => {
     await node.apply([put('k', envelope(5n))])
@@ -102,6 +123,35 @@ export function versions(promise: Promises): void {
     bytes.fill(0)
     assertBytes(await got(node, 'k'), envelope(1n, { payload: 'mine' }))
   })
+}
+
+export function lateness(promise: Promises): void {
+  const LATE = LATE_MS + 20_000
+  promise('a put that began, or was issued, long before the node is told of it fails, whatever it expects', async ({ node }) => {
+    const { timeMs } = await node.ping()
+    const late = put('k', envelope(5n, { begun: timeMs - LATE }))
+    const changes: Change[] = [
+      late,
+      { ...late, expected: 0n },
+      { ...late, lease: 7 },
+      { ...put('k', envelope(5n, { kind: 'tombstone', begun: timeMs })), issuedMs: timeMs - LATE },
+    ]
+    for (const status of await node.apply(changes)) {
+      assert.ok(status.state === 'failed')
+      assert.match(status.error.message, /LATE issued 1[67]\d{4} ms ago/)
+    }
+    assert.equal(await got(node, 'k'), undefined)
+  })
+  promise(
+    'what began long before is taken where it was issued now, and so is what is not late yet, or from the future',
+    async ({ node }) => {
+      const { timeMs } = await node.ping()
+      const old = { ...put('old', envelope(1n, { begun: timeMs - 10 * LATE })), issuedMs: timeMs }
+      const justInTime = put('just', envelope(1n, { begun: timeMs - LATE_MS + 60_000 }))
+      const future = put('future', envelope(1n, { begun: timeMs + 20 * 86_400_000 }))
+      assertApplied(await node.apply([old, justInTime, future]))
+    },
+  )
 }
 
 export function expectations(promise: Promises): void {

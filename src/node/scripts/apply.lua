@@ -1,93 +1,197 @@
--- Applies changes to many keys, each judged by the version that its key holds.
+-- Applies changes to many keys, each judged by the entry that its key holds.
 --
 -- KEYS  one a change; a key may come more than once, its changes are applied in order
--- ARGV  four a change:
---         op        'p' put an envelope, 's' set foreign bytes, 'd' drop
---         bytes     what to store; '' for a drop
---         ttl       milliseconds, a whole number; '0': no expiry
---         expected  for a compare-and-set the 8 bytes of the version that the key must hold, all zero for "no entry"; else ''
+-- ARGV  1: a letter a change, in order; then what each of them needs, in order:
+--         p  put an envelope     bytes, ttl
+--         c  compare-and-set     bytes, ttl, the 8 bytes of the version that the key must hold, all zero for "no entry"
+--         f  fill                bytes, ttl, the 4 bytes of the lease token that the key must hold
+--         P C F                  the same, and when it was issued, where that is not the envelope's "begun"
+--         t  touch               the 8 bytes of the version that the key must hold, fresh until, ttl
+--         r  release a lease     the 4 bytes of its token
+--         s  set foreign bytes   bytes, ttl
+--         d  drop                nothing
+--       ttl: ms, a whole number; '0': no expiry, and in a touch: as it was. Fresh until, issued: whole ms since the epoch.
 -- Reply one element a change:
---         1         applied: the key holds it (also when it held exactly this version and fresh-until before)
---         8 bytes   refused: the version that the key holds; all zero when it holds no entry
---         \255 and a text: failed, not applied
+--         1        applied: the key holds it (also when it held an entry of just this stamp before)
+--         8 bytes  refused: the version that the key holds; all zero when it holds no entry
+--         \255 and a text of more than 7 characters: failed, not applied
 --
--- The order is `supersedes` of codec/envelope.ts: a newer version, or an equal one that is fresh for longer; bytes that are no envelope
--- give way. Versions are compared as numbers of at most 32 bits, for Lua's own end at 2^53 and its strings compare by locale. Nothing
--- raises: a key of the wrong type fails alone.
+-- The order is `supersedes` of codec/envelope.ts, the verdicts are those of judge-change.ts. Versions are compared as numbers of at most 32
+-- bits, for Lua's own end at 2^53 and its strings compare by locale. Nothing raises: a key of the wrong type fails alone. The time is this
+-- server's alone, and asked for once.
 --
 -- Memory: the server refuses only the first write of a call that starts without room. So that a call has one answer throughout, room is
 -- asked for first by a write of nothing; a change refused for lack of it that was newer than what the key holds removes that, for nothing
--- must be read that was overtaken.
+-- must be read that was overtaken. What would be written in place is left: a touch fails, and a lease ends by itself.
 
-local NO_VERSION = '\0\0\0\0\0\0\0\0'
 local HEADER, MAGIC, FORMAT = 38, 199, 1
-local VALUE, PENDING = 1, 3
+local VALUE, PENDING, VACANT = 1, 3, 5
+local NO_VERSION, NO_TOKEN, NO_LEASE = '\0\0\0\0\0\0\0\0', '\0\0\0\0', '\0\0\0\0\0\0\0\0'
+local WRAP, HALF = 4294967296, 2147483648
+local LATE_MS, MAX_LIFE_MS = 150000, 2073600000
+local NO_ROOM = '\255OOM the node has no room'
 
-local room = redis.pcall('SETRANGE', KEYS[1], 0, '')
+local call, byte, sub, unpack = redis.call, string.byte, string.sub, struct.unpack
+
+local room = redis.pcall('SETRANGE', KEYS[1], '0', '')
 local full = type(room) == 'table' and room.err ~= nil and string.find(room.err, 'OOM', 1, true) ~= nil
+
+local now
+
+local function clock()
+  if not now then
+    local time = call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return now
+end
+
+-- The header that a key holds, and its kind; nothing when it holds no entry.
+local function entry(key)
+  local held = call('GETRANGE', key, '0', '37')
+  local magic, format, kind = byte(held, 1, 3)
+  if format == FORMAT and magic == MAGIC and #held == HEADER then
+    return held, kind
+  end
+end
 
 local function store(key, bytes, ttl)
   if full then
-    redis.call('DEL', key)
-    return '\255OOM the node has no room, and holds nothing under the key any more'
+    call('DEL', key)
+    return NO_ROOM .. ', and holds nothing under the key any more'
   end
   if ttl == '0' then
-    redis.call('SET', key, bytes)
+    call('SET', key, bytes)
   else
-    redis.call('SET', key, bytes, 'PX', ttl)
+    call('PSETEX', key, ttl, bytes)
   end
   return 1
 end
 
-local function put(key, bytes, ttl, expected)
-  if #bytes < HEADER or string.byte(bytes, 1) ~= MAGIC then
+local function clearLease(key)
+  if not full then
+    call('SETRANGE', key, '24', NO_LEASE)
+  end
+end
+
+local function put(key, bytes, ttl, expected, lease, issued)
+  if #bytes < HEADER or byte(bytes, 1) ~= MAGIC then
     return '\255a put needs an envelope'
   end
-  local held = redis.call('GETRANGE', key, 0, HEADER - 1)
-  local magic, format, kind = string.byte(held, 1, 3)
-  if #held < HEADER or magic ~= MAGIC or format ~= FORMAT then
-    if expected ~= '' and expected ~= NO_VERSION then
+  local high, low, freshHigh, freshLow, token, untilMs, begun = unpack('>I4I4I2I4xxxxxxI4I4I4', bytes, 5)
+  local age = (clock() - (issued or begun)) % WRAP
+  if age > LATE_MS and age < HALF then
+    return '\255LATE issued ' .. age .. ' ms ago, which is more than ' .. LATE_MS
+  end
+  if token ~= 0 or untilMs ~= 0 then
+    bytes = sub(bytes, 1, 24) .. NO_LEASE .. sub(bytes, 33)
+  end
+  local held, kind = entry(key)
+  if not held then
+    if lease or expected and expected ~= NO_VERSION then
       return NO_VERSION
     end
     return store(key, bytes, ttl)
   end
-  local version = string.sub(held, 5, 12)
-  if expected ~= '' then
+  if lease then
+    if lease == NO_TOKEN or lease ~= sub(held, 25, 28) then
+      return sub(held, 5, 12)
+    end
+  elseif expected then
+    local version = sub(held, 5, 12)
     local live = kind == VALUE or kind == PENDING
     if live and expected ~= version or not live and expected ~= NO_VERSION then
       return version
     end
   end
-  local oldHigh, oldLow, oldFreshHigh, oldFreshLow = struct.unpack('>I4I4I2I4', string.sub(held, 5, 18))
-  local high, low, freshHigh, freshLow = struct.unpack('>I4I4I2I4', string.sub(bytes, 5, 18))
-  local ahead = high - oldHigh
-  if ahead == 0 then ahead = low - oldLow end
-  if ahead == 0 then ahead = freshHigh - oldFreshHigh end
-  if ahead == 0 then ahead = freshLow - oldFreshLow end
+  local heldHigh, heldLow, heldFreshHigh, heldFreshLow, heldBegun = unpack('>I4I4I2I4xxxxxxxxxxxxxxI4', held, 5)
+  local ahead = high - heldHigh
+  if ahead == 0 then ahead = low - heldLow end
+  if ahead == 0 then
+    if kind == VACANT and high == 0 and low == 0 then
+      return store(key, bytes, ttl)
+    end
+    ahead = (begun - heldBegun) % WRAP
+    if ahead >= HALF then ahead = -1 end
+  end
+  if ahead == 0 then ahead = freshHigh - heldFreshHigh end
+  if ahead == 0 then ahead = freshLow - heldFreshLow end
   if ahead > 0 then
     return store(key, bytes, ttl)
   end
-  if ahead == 0 and expected == '' then
-    return 1
+  if ahead < 0 or expected then
+    return sub(held, 5, 12)
   end
-  return version
-end
-
-local function apply(key, op, bytes, ttl, expected)
-  if op == 'p' then
-    return put(key, bytes, ttl, expected)
+  if lease then
+    clearLease(key)
   end
-  if op == 's' then
-    return store(key, bytes, ttl)
-  end
-  redis.call('DEL', key)
   return 1
 end
 
-local reply = {}
+local function touch(key, version, freshUntil, ttl)
+  local held, kind = entry(key)
+  if not held then
+    return NO_VERSION
+  end
+  if kind ~= VALUE and kind ~= PENDING or sub(held, 5, 12) ~= version then
+    return sub(held, 5, 12)
+  end
+  local freshHigh, freshLow, begun = unpack('>I2I4xxxxxxxxxxxxxxI4', held, 13)
+  local age = (clock() - begun) % WRAP
+  if age >= HALF then age = age - WRAP end
+  local leftMs = MAX_LIFE_MS - age
+  local fresh = math.min(tonumber(freshUntil), clock() + leftMs)
+  if fresh > freshHigh * WRAP + freshLow then
+    if full then
+      return NO_ROOM
+    end
+    call('SETRANGE', key, '12', struct.pack('>I2I4', math.floor(fresh / WRAP), fresh % WRAP))
+  end
+  local wanted, remaining = math.min(tonumber(ttl), leftMs), call('PTTL', key)
+  if remaining >= 0 and wanted > remaining then
+    call('PEXPIRE', key, wanted)
+  end
+  return 1
+end
+
+local function release(key, token)
+  local held, kind = entry(key)
+  if held and token ~= NO_TOKEN and sub(held, 25, 28) == token then
+    if kind == VACANT then
+      call('DEL', key)
+    else
+      clearLease(key)
+    end
+  end
+  return 1
+end
+
+local function apply(letter, key, at)
+  local one, two, three, four = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  if letter == 'c' then return put(key, one, two, three) end
+  if letter == 'f' then return put(key, one, two, nil, three) end
+  if letter == 'P' then return put(key, one, two, nil, nil, three) end
+  if letter == 'C' then return put(key, one, two, three, nil, four) end
+  if letter == 'F' then return put(key, one, two, nil, three, four) end
+  if letter == 't' then return touch(key, one, two, three) end
+  if letter == 'r' then return release(key, one) end
+  if letter == 's' then return store(key, one, two) end
+  call('DEL', key)
+  return 1
+end
+
+local ARGUMENTS = { p = 2, c = 3, f = 3, P = 3, C = 4, F = 4, t = 3, r = 1, s = 2, d = 0 }
+
+local reply, letters, at = {}, ARGV[1], 2
 for i = 1, #KEYS do
-  local at = 4 * i
-  local ran, status = pcall(apply, KEYS[i], ARGV[at - 3], ARGV[at - 2], ARGV[at - 1], ARGV[at])
+  local letter = sub(letters, i, i)
+  local ran, status
+  if letter == 'p' then
+    ran, status = pcall(put, KEYS[i], ARGV[at], ARGV[at + 1])
+  else
+    ran, status = pcall(apply, letter, KEYS[i], at)
+  end
+  at = at + ARGUMENTS[letter]
   if not ran then
     status = '\255' .. tostring(type(status) == 'table' and status.err or status)
   end
