@@ -22,6 +22,8 @@ export interface TierEvents {
   'cache:bypassed': { readonly cache: string; readonly operation: 'read' | 'write' | 'delete'; readonly reason: string }
   /** An owner did not take a change that others took. */
   'write:missed': { readonly node: string; readonly changes: number; readonly reason: string }
+  /** Reads found that an owner held older states of some keys than others, and it took the newest. */
+  'replica:repaired': { readonly node: string; readonly keys: number }
   /** The store did not answer, or refused. */
   'store:failed': { readonly cache: string; readonly operation: 'load' | 'save' | 'remove'; readonly reason: string }
   /** A listener threw; the others were still called. */
@@ -38,6 +40,7 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'entry:refused': true,
   'cache:bypassed': true,
   'write:missed': true,
+  'replica:repaired': true,
   'store:failed': true,
   'listener:failed': true,
 }

@@ -1,5 +1,6 @@
 /**
- * One single-key read under way: asks the key's owners one after the other until one answers.
+ * One single-key read under way: asks the key's owners one after the other until one answers; first the one that the level prefers, then
+ * the others in the ring's order.
  *
  * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise in all.
  */
@@ -17,12 +18,21 @@ export interface WalkContext {
   readonly nodeFailed: (node: string) => void
 }
 
+/**
+ * The owner to ask after `nth` others. @param first the position of the owner that is asked before all others
+ */
+export function nthOwner(owners: readonly CacheNode[], first: number, nth: number): CacheNode | undefined {
+  if (first === 0 || nth > first) return owners[nth]
+  return owners[nth === 0 ? first : nth - 1]
+}
+
 export class OwnerWalk implements Receiver, Fetched {
   bytes: Uint8Array | undefined = undefined
   node: CacheNode | undefined = undefined
   failure: RingtailError | undefined = undefined
   readonly #key: string
   readonly #owners: readonly CacheNode[]
+  readonly #first: number
   readonly #context: WalkContext
   readonly #settle: (fetched: Fetched) => void
   readonly #deadlineMs: number
@@ -30,9 +40,18 @@ export class OwnerWalk implements Receiver, Fetched {
   #deadlineAtMs: number | undefined
   #attempt = 0
 
-  constructor(key: string, owners: readonly CacheNode[], deadlineMs: number, context: WalkContext, settle: (fetched: Fetched) => void) {
+  /** @param first the position of the owner to ask first */
+  constructor(
+    key: string,
+    owners: readonly CacheNode[],
+    first: number,
+    deadlineMs: number,
+    context: WalkContext,
+    settle: (fetched: Fetched) => void,
+  ) {
     this.#key = key
     this.#owners = owners
+    this.#first = first
     this.#deadlineMs = deadlineMs
     this.#context = context
     this.#settle = settle
@@ -46,7 +65,7 @@ export class OwnerWalk implements Receiver, Fetched {
     const { firstCall, clock } = this.#context
     const usual = this.#owners.length > 1 && this.#deadlineMs >= 2 * firstCall.timeoutMs
     if (!usual) this.#deadlineAtMs = clock.monotonic() + this.#deadlineMs
-    this.#owners[0]!.get(this.#key, this, usual ? firstCall : this.#nextCall(this.#deadlineMs))
+    this.#owners[this.#first]!.get(this.#key, this, usual ? firstCall : this.#nextCall(this.#deadlineMs))
   }
 
   answered(bytes: Uint8Array | undefined, node: CacheNode): void {
@@ -58,7 +77,7 @@ export class OwnerWalk implements Receiver, Fetched {
   failed(error: RingtailError, node: CacheNode): void {
     this.#context.nodeFailed(node.id)
     this.#attempt++
-    const next = this.#owners[this.#attempt]
+    const next = nthOwner(this.#owners, this.#first, this.#attempt)
     if (next === undefined) {
       this.#fail(new UnavailableError(`none of the ${this.#owners.length} owners answered`, { cause: error }))
       return

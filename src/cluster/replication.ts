@@ -2,8 +2,11 @@
  * One call's changes on their way to all owners: counts answers, and says of each change when its fate is decided.
  *
  * A change is acknowledged as soon as `level` owners have answered that they hold it or something newer, the first of them among those
- * unless it failed: for that is the one that readers ask. It fails as soon as so many have failed that the level cannot be reached. The call resolves once every change is decided; owners that answer later are still
- * listened to, and those that never took what others took are named to the listener.
+ * unless it failed: for that is the one that readers ask. At level `one` any owner that took it will do; that it was overtaken is for the
+ * first owner to say. One that the first owner refused is decided when as many as the level needs have refused it, or all were heard: whoever
+ * makes it once more has to know whether it can have been seen. It fails as soon as so many have failed that the level cannot be reached. The
+ * call resolves once every change is decided; owners that answer later are still listened to, and those that never took what others took
+ * are named to the listener. (`single-replication.ts` is the same for the one change of a single write.)
  */
 import { type RingtailError, UnacknowledgedError } from '../errors.ts'
 import type { CacheNode, Change, NodeCall, Status } from '../node/node.ts'
@@ -17,6 +20,23 @@ export interface NodePart {
   readonly primary: boolean[]
 }
 
+export type NodeParts = Map<CacheNode, NodePart>
+
+/** Adds a change to what each of its owners is sent, but for `except`, which has it. */
+export function addToParts(parts: NodeParts, change: Change, position: number, owners: readonly CacheNode[], except?: CacheNode): void {
+  for (const owner of owners) {
+    if (owner === except) continue
+    let part = parts.get(owner)
+    if (part === undefined) {
+      part = { changes: [], positions: [], primary: [] }
+      parts.set(owner, part)
+    }
+    part.changes.push(change)
+    part.positions.push(position)
+    part.primary.push(owner === owners[0])
+  }
+}
+
 /** Told of an owner that did not take some changes of a call. */
 export type MissedListener = (node: CacheNode, changes: number, reason: string) => void
 
@@ -24,16 +44,36 @@ interface Progress {
   held: number
   failed: number
   newest: bigint | undefined
+  /** Whether the key's first owner refused it. */
+  byPrimary: boolean
+  refusals: number
   /** Whether the key's first owner has answered, or failed. */
   primaryHeard: boolean
   decided: Replicated | undefined
 }
 
-const APPLIED: Replicated = Object.freeze({ state: 'applied' })
+export const APPLIED: Replicated = Object.freeze({ state: 'applied' })
+
+/** How many of a key's owners must hold a change before it is acknowledged. */
+export function neededOf(level: WriteLevel, owners: number): number {
+  return level === 'one' ? 1 : level === 'all' ? owners : Math.floor(owners / 2) + 1
+}
+
+export function refused(version: bigint, byPrimary: boolean, unseen: boolean): Replicated {
+  if (!byPrimary) return { state: 'refused', version }
+  return unseen ? { state: 'refused', version, byPrimary, unseen } : { state: 'refused', version, byPrimary }
+}
+
+export function unreached(held: number, owners: number, needed: number, cause: RingtailError | undefined): Replicated {
+  const message = `${held} of ${owners} owners took the change, but ${needed} were needed`
+  return { state: 'unacknowledged', error: new UnacknowledgedError(message, { cause }) }
+}
 
 export class Replication {
   readonly #owners: number
   readonly #needed: number
+  /** Whether any owner that took it will do, rather than the first among them. */
+  readonly #anyWillDo: boolean
   readonly #progress: Progress[]
   readonly #missed: MissedListener
   readonly #resolve: (results: Replicated[]) => void
@@ -42,12 +82,15 @@ export class Replication {
   /** @param owners how many owners each change has, which is what `level` is counted in */
   constructor(changes: number, owners: number, level: WriteLevel, missed: MissedListener, resolve: (results: Replicated[]) => void) {
     this.#owners = owners
-    this.#needed = level === 'one' ? 1 : level === 'all' ? owners : Math.floor(owners / 2) + 1
+    this.#needed = neededOf(level, owners)
+    this.#anyWillDo = level === 'one'
     this.#progress = Array.from({ length: changes }, () => ({
       held: 0,
       failed: 0,
       newest: undefined,
-      primaryHeard: level === 'one',
+      byPrimary: false,
+      refusals: 0,
+      primaryHeard: false,
       decided: undefined,
     }))
     this.#undecided = changes
@@ -59,10 +102,10 @@ export class Replication {
     node.apply(part.changes, call).then((statuses) => this.#hear(node, part, statuses))
   }
 
-  /** Counts the first owner, which is known to hold the change already. */
-  acknowledge(position: number): void {
+  /** Counts an owner that is known to hold the change already. @param primary whether it is the key's first */
+  acknowledge(position: number, primary: boolean): void {
     this.#progress[position]!.held++
-    this.#progress[position]!.primaryHeard = true
+    if (primary) this.#progress[position]!.primaryHeard = true
     this.#decide(position, undefined)
   }
 
@@ -78,6 +121,8 @@ export class Replication {
         this.#decide(positions[at]!, undefined)
       } else if (status.state === 'refused') {
         progress.held++
+        progress.refusals++
+        if (primary[at]!) progress.byPrimary = true
         if (progress.newest === undefined || status.version > progress.newest) progress.newest = status.version
         this.#decide(positions[at]!, undefined)
       } else {
@@ -93,11 +138,14 @@ export class Replication {
   #decide(position: number, error: RingtailError | undefined): void {
     const progress = this.#progress[position]!
     if (progress.decided !== undefined) return
-    if (progress.held >= this.#needed && progress.primaryHeard) {
-      progress.decided = progress.newest === undefined ? APPLIED : { state: 'refused', version: progress.newest }
+    // That it was overtaken is for the first owner to say, at whatever level.
+    const heardAll = progress.held + progress.failed === this.#owners
+    const unseen = progress.byPrimary && progress.refusals >= this.#needed
+    const enough = heardAll || (progress.byPrimary ? unseen : progress.primaryHeard || (this.#anyWillDo && progress.newest === undefined))
+    if (progress.held >= this.#needed && enough) {
+      progress.decided = progress.newest === undefined ? APPLIED : refused(progress.newest, progress.byPrimary, unseen)
     } else if (progress.failed > this.#owners - this.#needed) {
-      const message = `${progress.held} of ${this.#owners} owners took the change, but ${this.#needed} were needed`
-      progress.decided = { state: 'unacknowledged', error: new UnacknowledgedError(message, { cause: error }) }
+      progress.decided = unreached(progress.held, this.#owners, this.#needed, error)
     } else {
       return
     }

@@ -1,87 +1,23 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DeadlineError, NodeError, UnavailableError } from '../errors.ts'
-import type { TierEvents } from '../events.ts'
-import type { CacheNode, Change, NodeCall, Receiver, Status } from '../node/node.ts'
-import type { Ring } from '../ring/ring.ts'
-import { FakeClock } from '../testing/fake-clock.ts'
+import type { Change, Status } from '../node/node.ts'
+import { rigCluster, riggedEntry } from '../testing/cluster-rig.ts'
 import type { ClusterCall, Fetched } from './cluster.ts'
-import { RingCluster } from './ring-cluster.ts'
+import type { RingCluster } from './ring-cluster.ts'
 
-/** A node whose answers the test writes: only what a cluster calls. */
-class ScriptedNode {
-  readonly id: string
-  readonly asked: string[] = []
-  readonly timeouts: (number | undefined)[] = []
-  readonly applied: Change[] = []
-  reads: 'answer' | 'fail' | 'hold' = 'answer'
-  status: Status = { state: 'applied' }
-  held: PromiseWithResolvers<void> | undefined
-  readonly bytes = new Map<string, Uint8Array>()
-  readonly waiting: { key: string; receiver: Receiver }[] = []
-
-  constructor(id: string) {
-    this.id = id
-  }
-
-  get(key: string, receiver: Receiver, call?: NodeCall): void {
-    this.asked.push(key)
-    this.timeouts.push(call?.timeoutMs)
-    if (this.reads === 'hold') this.waiting.push({ key, receiver })
-    else if (this.reads === 'fail') receiver.failed(new NodeError('refused', this.id), this.node)
-    else receiver.answered(this.bytes.get(key), this.node)
-  }
-
-  async getMany(keys: readonly string[], call?: NodeCall): Promise<(Uint8Array | undefined)[]> {
-    this.asked.push(...keys)
-    this.timeouts.push(call?.timeoutMs)
-    if (this.reads === 'fail') throw new NodeError('refused', this.id)
-    return keys.map((key) => this.bytes.get(key))
-  }
-
-  async apply(changes: readonly Change[]): Promise<Status[]> {
-    this.applied.push(...changes)
-    await this.held?.promise
-    return changes.map(() => this.status)
-  }
-
-  get node(): CacheNode {
-    return this as unknown as CacheNode
-  }
-}
-
-/** A cluster in which key `k<n>` has owners n, n+1, n+2 (of five nodes). */
-function scripted(replicas = 3) {
-  const nodes = ['n0', 'n1', 'n2', 'n3', 'n4'].map((id) => new ScriptedNode(id))
-  const members = nodes.map((each) => each.node)
-  const ring: Ring<CacheNode> = {
-    members,
-    replicas,
-    ownersOf: (key) => Array.from({ length: replicas }, (_, nth) => members[(Number(key.slice(1)) + nth) % 5]!),
-  }
-  const clock = new FakeClock()
-  const missed: TierEvents['write:missed'][] = []
-  const failures: string[] = []
-  const cluster = new RingCluster(ring, {
-    clock,
-    emit: (name, payload) => {
-      if (name === 'write:missed') missed.push(payload as TierEvents['write:missed'])
-    },
-    nodeFailed: (node) => failures.push(node),
-  })
-  return { nodes, clock, cluster, missed, failures }
-}
+const NOW_MS = 1_735_689_600_000
 
 /** `fetch` as a promise. */
 const reads = (cluster: RingCluster, key: string, call?: ClusterCall) =>
   new Promise<Fetched>((resolve) => cluster.fetch(key, resolve, call))
-const put = (key: string): Change & { op: 'put' } => ({ op: 'put', key, bytes: Buffer.from('bytes'), ttlMs: 1_000 })
+const put = (key: string): Change & { op: 'put' } => ({ op: 'put', key, bytes: riggedEntry({ ms: NOW_MS }), ttlMs: 1_000 })
 const bytes = Buffer.from('value')
 const unreachable: Status = { state: 'failed', error: new NodeError('refused', 'x') }
 
 test('a read is answered by the first owner and asks no other', async () => {
-  const { nodes, cluster } = scripted()
-  nodes[1]!.bytes.set('k1', bytes)
+  const { nodes, cluster } = rigCluster()
+  nodes[1]!.lay('k1', bytes)
   const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.bytes, bytes)
   assert.equal(fetched.node?.id, 'n1')
@@ -92,10 +28,10 @@ test('a read is answered by the first owner and asks no other', async () => {
 })
 
 test('an owner that fails is followed by the next, and counted', async () => {
-  const { nodes, cluster, failures } = scripted()
+  const { nodes, cluster, failures } = rigCluster()
   nodes[1]!.reads = 'fail'
   nodes[2]!.reads = 'fail'
-  nodes[3]!.bytes.set('k1', bytes)
+  nodes[3]!.lay('k1', bytes)
   const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.bytes, bytes)
   assert.equal(fetched.node?.id, 'n3')
@@ -103,8 +39,8 @@ test('an owner that fails is followed by the next, and counted', async () => {
 })
 
 test('a miss on the first owner that answers is a miss', async () => {
-  const { nodes, cluster } = scripted()
-  nodes[2]!.bytes.set('k1', bytes)
+  const { nodes, cluster } = rigCluster()
+  nodes[2]!.lay('k1', bytes)
   const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.bytes, undefined)
   assert.equal(fetched.node?.id, 'n1')
@@ -112,7 +48,7 @@ test('a miss on the first owner that answers is a miss', async () => {
 })
 
 test('when no owner answers the read says so and does not reject', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   for (const node of nodes) node.reads = 'fail'
   const fetched = await reads(cluster, 'k1')
   assert.equal(fetched.node, undefined)
@@ -120,7 +56,7 @@ test('when no owner answers the read says so and does not reject', async () => {
 })
 
 test('a caller with 30 ms gives the first try no more, and the second what is left', async () => {
-  const { nodes, cluster, clock } = scripted()
+  const { nodes, cluster, clock } = rigCluster()
   nodes[1]!.reads = 'hold'
   const reading = reads(cluster, 'k1', { deadlineMs: 30 })
   assert.deepEqual(nodes[1]!.timeouts, [30])
@@ -131,26 +67,26 @@ test('a caller with 30 ms gives the first try no more, and the second what is le
 })
 
 test('the last owner is given all the time that is left', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   nodes[1]!.reads = 'fail'
   nodes[2]!.reads = 'fail'
   await reads(cluster, 'k1')
   assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts, nodes[3]!.timeouts], [[50], [50], [200]])
-  const alone = scripted(1)
+  const alone = rigCluster({ replicas: 1 })
   await reads(alone.cluster, 'k1')
   assert.deepEqual(alone.nodes[1]!.timeouts, [250])
 })
 
 test('a deadline shorter than a try bounds the first, and a first that fails at once leaves it to the next', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   nodes[1]!.reads = 'fail'
-  nodes[2]!.bytes.set('k1', bytes)
+  nodes[2]!.lay('k1', bytes)
   assert.equal((await reads(cluster, 'k1', { deadlineMs: 40 })).bytes, bytes)
   assert.deepEqual([nodes[1]!.timeouts, nodes[2]!.timeouts], [[40], [40]])
 })
 
 test('past the deadline no further owner is asked', async () => {
-  const { nodes, cluster, clock } = scripted()
+  const { nodes, cluster, clock } = rigCluster()
   nodes[1]!.reads = 'hold'
   const reading = reads(cluster, 'k1', { deadlineMs: 30 })
   await clock.advance(30)
@@ -161,8 +97,8 @@ test('past the deadline no further owner is asked', async () => {
 })
 
 test('a batch asks each node once, and only the failed keys are asked of their next owners', async () => {
-  const { nodes, cluster } = scripted()
-  for (const key of ['k0', 'k1', 'k2']) for (const node of nodes) node.bytes.set(key, Buffer.from(`${key}@${node.id}`))
+  const { nodes, cluster } = rigCluster()
+  for (const key of ['k0', 'k1', 'k2']) for (const node of nodes) node.lay(key, Buffer.from(`${key}@${node.id}`))
   nodes[1]!.reads = 'fail'
   const fetched = await cluster.fetchMany(['k0', 'k1', 'k2', 'k1'])
   assert.deepEqual(
@@ -174,14 +110,14 @@ test('a batch asks each node once, and only the failed keys are asked of their n
 })
 
 test('a batch with every node down says so of each key and does not reject', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   for (const node of nodes) node.reads = 'fail'
   const fetched = await cluster.fetchMany(['k0', 'k1'])
   for (const each of fetched) assert.ok(each.failure instanceof UnavailableError)
 })
 
 test('a write reaches all owners of its key and no other node', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   assert.deepEqual(await cluster.replicate([put('k3')], 'all'), [{ state: 'applied' }])
   assert.deepEqual(
     nodes.map((node) => node.applied.length),
@@ -196,7 +132,7 @@ for (const [level, needed] of [
 ] as const) {
   test(`a write at '${level}' is acknowledged by ${needed} of 3 owners, not by fewer`, async () => {
     for (let up = 0; up <= 3; up++) {
-      const { nodes, cluster } = scripted()
+      const { nodes, cluster } = rigCluster()
       for (const node of nodes.slice(up, 3)) node.status = unreachable
       const [result] = await cluster.replicate([put('k0')], level)
       assert.equal(result!.state, up >= needed ? 'applied' : 'unacknowledged', `${up} up`)
@@ -205,19 +141,19 @@ for (const [level, needed] of [
 }
 
 test('a quorum is acknowledged while the third owner still keeps silent, which is told when it fails', async () => {
-  const { nodes, cluster, missed } = scripted()
+  const { nodes, cluster, events } = rigCluster()
   nodes[2]!.held = Promise.withResolvers()
   nodes[2]!.status = unreachable
   assert.deepEqual(await cluster.replicate([put('k0')], 'quorum'), [{ state: 'applied' }])
-  assert.deepEqual(missed, [])
+  assert.deepEqual(events, [])
   nodes[2]!.held.resolve()
   await new Promise((resolve) => setImmediate(resolve))
-  assert.deepEqual(missed, [{ node: 'n2', changes: 1, reason: 'refused' }])
+  assert.deepEqual(events, [{ name: 'write:missed', payload: { node: 'n2', changes: 1, reason: 'refused' } }])
 })
 
 test('a quorum without the first owner, which readers ask, is not acknowledged before that has answered or failed', async () => {
   for (const status of [{ state: 'applied' }, unreachable] as const) {
-    const { nodes, cluster } = scripted()
+    const { nodes, cluster } = rigCluster()
     nodes[0]!.held = Promise.withResolvers()
     nodes[0]!.status = status
     let acknowledged = false
@@ -233,13 +169,13 @@ test('a quorum without the first owner, which readers ask, is not acknowledged b
 })
 
 test('a change that an owner refuses as older is overtaken, with the newer version', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   nodes[1]!.status = { state: 'refused', version: 9n }
   assert.deepEqual(await cluster.replicate([put('k0')], 'all'), [{ state: 'refused', version: 9n }])
 })
 
 test('each change of a batch has its own fate', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   nodes[4]!.status = unreachable
   nodes[3]!.status = unreachable
   const results = await cluster.replicate([put('k0'), put('k2')], 'quorum')
@@ -250,7 +186,7 @@ test('each change of a batch has its own fate', async () => {
 })
 
 test('compare-and-set asks the primary first, and the others only once it has agreed', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   nodes[0]!.status = { state: 'refused', version: 5n }
   assert.deepEqual(await cluster.compareAndSet({ ...put('k0'), expected: 4n }, 'quorum'), { state: 'refused', version: 5n })
   assert.equal(nodes[1]!.applied.length, 0)
@@ -260,7 +196,7 @@ test('compare-and-set asks the primary first, and the others only once it has ag
 })
 
 test('compare-and-set without its primary is not acknowledged', async () => {
-  const { nodes, cluster } = scripted()
+  const { nodes, cluster } = rigCluster()
   nodes[0]!.status = unreachable
   const result = await cluster.compareAndSet({ ...put('k0'), expected: 0n }, 'one')
   assert.equal(result.state, 'unacknowledged')
@@ -268,6 +204,6 @@ test('compare-and-set without its primary is not acknowledged', async () => {
 })
 
 test('with one replica, compare-and-set ends at the primary', async () => {
-  const { cluster } = scripted(1)
+  const { cluster } = rigCluster({ replicas: 1 })
   assert.deepEqual(await cluster.compareAndSet({ ...put('k0'), expected: 0n }, 'all'), { state: 'applied' })
 })

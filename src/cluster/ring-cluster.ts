@@ -1,29 +1,59 @@
 /**
- * A cluster on a ring: each key on its N owners, read from the first that answers, written to all.
+ * A cluster on a ring: each key on its N owners, read from the first that answers or from several, written to all.
  *
- * Reads walk the owners in the ring's order: a node that fails a try, or does not answer it in time, costs the caller that try and is
- * followed by the next owner. Writes go to every owner at once and are acknowledged when as many as the level asks for have answered;
- * each owner judges a change by itself, by version, so that they agree whatever order changes reach them in.
+ * Reads of one owner walk the owners in order: a node that fails a try, or does not answer it in time, costs the caller that try and is
+ * followed by the next. Reads of a quorum take the newest of what more than half of the owners hold. Writes go to every owner at once and are
+ * acknowledged when as many as the level asks for have answered; each owner judges a change by itself, by version, so that they agree
+ * whatever order changes reach them in. Where reads find that owners differ, the older ones are mended behind the reader.
  */
-import type { Clock } from '../clock.ts'
-import { type RingtailError, UnacknowledgedError, UnavailableError } from '../errors.ts'
+import { type Clock, type Random, systemRandom } from '../clock.ts'
 import type { Emit } from '../events.ts'
-import type { CacheNode, Change } from '../node/node.ts'
+import type { CacheNode, Change, NodeCall } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
-import type { Cluster, ClusterCall, Fetched, PutChange, Replicated, WriteLevel } from './cluster.ts'
+import { pollBatch } from './batch-poll.ts'
+import { walkBatch } from './batch-walk.ts'
+import type {
+  Cluster,
+  ClusterCall,
+  Fetched,
+  Fill,
+  Lease,
+  LeaseAnswer,
+  LeaseRequest,
+  PutChange,
+  ReadLevel,
+  Replicated,
+  WriteLevel,
+} from './cluster.ts'
+import { type Decision, decideFirst } from './decide-first.ts'
+import { askLeases, giveBack } from './leasing.ts'
+import { OwnerPoll } from './owner-poll.ts'
 import { OwnerWalk, type WalkContext } from './owner-walk.ts'
-import { type MissedListener, type NodePart, Replication } from './replication.ts'
+import { Probe } from './probe.ts'
+import { ReadRepair, type RepairCounts } from './read-repair.ts'
+import { addToParts, type MissedListener, type NodeParts, Replication } from './replication.ts'
+import { SingleReplication } from './single-replication.ts'
 
 /** What the nodes may take to answer, in all, ms. */
 const DEADLINE_MS = 250
 /** What one node may take before the next owner is asked, ms. */
 const TRY_TIMEOUT_MS = 50
+/** Behind one read of one owner in so many, another owner is asked. */
+const PROBE_EVERY = 16
 
 export interface ClusterParts {
   readonly clock: Clock
   readonly emit: Emit
+  /** Draws lease tokens. Default: the system's. */
+  readonly random?: Random | undefined
   readonly deadlineMs?: number | undefined
   readonly tryTimeoutMs?: number | undefined
+  /** Of reads that name no level of their own. Default 'primary'. */
+  readonly read?: ReadLevel | undefined
+  /** The zone of this process: what `nearest` means. */
+  readonly zone?: string | undefined
+  /** Behind one read of one owner in so many another owner is asked. 0: never. Default 16. */
+  readonly probeEvery?: number | undefined
   /** Told of each read that a node failed and of each write that it missed. */
   readonly nodeFailed?: ((node: string) => void) | undefined
 }
@@ -32,14 +62,29 @@ export class RingCluster implements Cluster {
   readonly #ring: Ring<CacheNode>
   readonly #context: WalkContext
   readonly #emit: Emit
+  readonly #random: Random
   readonly #deadlineMs: number
+  /** A node call bounded by the default deadline: what most writes need. */
+  readonly #wholeCall: NodeCall
+  readonly #read: ReadLevel
+  readonly #zone: string | undefined
+  readonly #repair: ReadRepair
+  readonly #probe: Probe | undefined
 
   constructor(ring: Ring<CacheNode>, parts: ClusterParts) {
     this.#ring = ring
     this.#emit = parts.emit
+    this.#random = parts.random ?? systemRandom
     this.#deadlineMs = parts.deadlineMs ?? DEADLINE_MS
+    this.#wholeCall = { timeoutMs: this.#deadlineMs }
+    this.#read = parts.read ?? 'primary'
+    this.#zone = parts.zone
     const firstCall = { timeoutMs: parts.tryTimeoutMs ?? TRY_TIMEOUT_MS }
     this.#context = { clock: parts.clock, firstCall, nodeFailed: parts.nodeFailed ?? (() => {}) }
+    this.#repair = new ReadRepair({ clock: parts.clock, emit: parts.emit, call: this.#wholeCall })
+    const probeEvery = parts.probeEvery ?? PROBE_EVERY
+    const probes = probeEvery > 0 && ring.replicas > 1
+    this.#probe = probes ? new Probe(probeEvery, this.#repair, firstCall, this.#context.nodeFailed) : undefined
   }
 
   get nodes(): readonly CacheNode[] {
@@ -50,125 +95,123 @@ export class RingCluster implements Cluster {
     return this.#ring.replicas
   }
 
+  /** What became of the copies that reads had put on owners that held older ones. */
+  get repairs(): RepairCounts {
+    return this.#repair.counts
+  }
+
   ownersOf(key: string): readonly CacheNode[] {
     return this.#ring.ownersOf(key)
   }
 
   fetch(key: string, settle: (fetched: Fetched) => void, call?: ClusterCall): void {
-    new OwnerWalk(key, this.#ring.ownersOf(key), call?.deadlineMs ?? this.#deadlineMs, this.#context, settle).start()
+    const owners = this.#ring.ownersOf(key)
+    const level = call?.read ?? this.#read
+    const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
+    if ((level === 'quorum' || level === 'all') && owners.length > 1) {
+      new OwnerPoll(key, owners, level, deadlineMs, this.#context, this.#repair, settle).start()
+      return
+    }
+    const first = level === 'nearest' ? this.#nearest(owners) : 0
+    const answered = this.#probe?.isDue() === true ? this.#probedAfter(this.#probe, key, owners, settle) : settle
+    new OwnerWalk(key, owners, first, deadlineMs, this.#context, answered).start()
   }
 
   async fetchMany(keys: readonly string[], call?: ClusterCall): Promise<Fetched[]> {
-    const results = new Array<Fetched>(keys.length)
-    const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
-    const deadlineAtMs = this.#context.clock.monotonic() + deadlineMs
-    let left = Array.from(keys.keys())
-    for (let attempt = 0; left.length > 0 && attempt < this.#ring.replicas; attempt++) {
-      const remainingMs = deadlineAtMs - this.#context.clock.monotonic()
-      // After the last owners there is nobody to ask, so they have all the time that is left.
-      const timeoutMs = attempt === this.#ring.replicas - 1 ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs)
-      if (timeoutMs <= 0) break
-      left = await this.#fetchFromNthOwners(attempt, keys, left, results, timeoutMs)
+    const { replicas } = this.#ring
+    const level = call?.read ?? this.#read
+    const batch = {
+      keys,
+      owners: keys.map((key) => this.#ring.ownersOf(key)),
+      deadlineMs: call?.deadlineMs ?? this.#deadlineMs,
+      context: this.#context,
     }
-    for (const position of left) {
-      const cause = results[position]?.failure
-      results[position] = unanswered(
-        new UnavailableError(`none of the ${this.replicas} owners answered within ${deadlineMs} ms`, { cause }),
-      )
-    }
+    if ((level === 'quorum' || level === 'all') && replicas > 1) return pollBatch({ ...batch, level, repair: this.#repair })
+    const beganMs = this.#context.clock.now()
+    const results = await walkBatch({ ...batch, replicas, firstOf: level === 'nearest' ? this.#nearest : firstInRing })
+    this.#probeSome(keys, batch.owners, results, beganMs)
     return results
+  }
+
+  put(change: Change, level: WriteLevel, settle: (replicated: Replicated) => void, call?: ClusterCall): void {
+    new SingleReplication(this.#ring.ownersOf(change.key), level, this.#hearMissed, settle).send(change, this.#nodeCall(call))
   }
 
   replicate(changes: readonly Change[], level: WriteLevel, call?: ClusterCall): Promise<Replicated[]> {
     if (changes.length === 0) return Promise.resolve([])
     return new Promise((resolve) => {
       const replication = new Replication(changes.length, this.replicas, level, this.#hearMissed, resolve)
-      const nodeCall = { timeoutMs: call?.deadlineMs ?? this.#deadlineMs }
-      for (const [node, part] of this.#partsByNode(changes)) replication.send(node, part, nodeCall)
+      const parts: NodeParts = new Map()
+      for (const [position, change] of changes.entries()) addToParts(parts, change, position, this.#ring.ownersOf(change.key))
+      for (const [node, part] of parts) replication.send(node, part, this.#nodeCall(call))
     })
   }
 
   async compareAndSet(change: PutChange, level: WriteLevel, call?: ClusterCall): Promise<Replicated> {
-    const [primary, ...others] = this.#ring.ownersOf(change.key)
-    const nodeCall = { timeoutMs: call?.deadlineMs ?? this.#deadlineMs }
-    const [status] = await primary!.apply([change], nodeCall)
-    if (status!.state === 'refused') return status!
-    if (status!.state !== 'applied') {
-      return {
-        state: 'unacknowledged',
-        error: new UnacknowledgedError("the key's primary did not take the change", { cause: status!.error }),
-      }
-    }
-    const { expected: _, ...put } = change
-    const [replicated] = await new Promise<Replicated[]>((resolve) => {
-      const replication = new Replication(1, this.replicas, level, this.#hearMissed, resolve)
-      for (const node of others) replication.send(node, { changes: [put], positions: [0], primary: [false] }, nodeCall)
-      replication.acknowledge(0)
-    })
+    const owners = this.#ring.ownersOf(change.key)
     // An owner that holds something newer was overtaken after the primary had taken this change: it did happen.
-    return replicated!.state === 'refused' ? { state: 'applied' } : replicated!
+    const [replicated] = await this.#decide([{ change, decider: owners[0]!, owners }], level, 'applied', call)
+    return replicated!
   }
 
-  /** Asks the nth owner of each key that is left. @returns the positions whose owner did not answer */
-  async #fetchFromNthOwners(
-    nth: number,
-    keys: readonly string[],
-    positions: number[],
-    results: Fetched[],
-    timeoutMs: number,
-  ): Promise<number[]> {
-    const groups = new Map<CacheNode, number[]>()
-    for (const position of positions) {
-      const owner = this.#ring.ownersOf(keys[position]!)[nth]!
-      const group = groups.get(owner)
-      if (group === undefined) groups.set(owner, [position])
-      else group.push(position)
+  lease(requests: readonly LeaseRequest[], call?: ClusterCall): Promise<LeaseAnswer[]> {
+    return askLeases(requests, this.#ring, this.#random, call?.deadlineMs ?? this.#deadlineMs, this.#context)
+  }
+
+  fill(fills: readonly Fill[], level: WriteLevel, call?: ClusterCall): Promise<Replicated[]> {
+    const decisions = fills.map(
+      ({ change, lease }): Decision => ({
+        change: { ...change, expected: undefined, lease: lease.token },
+        decider: lease.node,
+        owners: this.#ring.ownersOf(change.key),
+      }),
+    )
+    return this.#decide(decisions, level, 'refused', call)
+  }
+
+  release(leases: readonly { readonly key: string; readonly lease: Lease }[]): void {
+    giveBack(leases, this.#deadlineMs)
+  }
+
+  #decide(
+    decisions: readonly Decision[],
+    level: WriteLevel,
+    overtaken: 'applied' | 'refused',
+    call: ClusterCall | undefined,
+  ): Promise<Replicated[]> {
+    const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
+    return decideFirst(decisions, { level, deadlineMs, context: this.#context, missed: this.#hearMissed, overtaken })
+  }
+
+  #nodeCall(call: ClusterCall | undefined): NodeCall {
+    return call?.deadlineMs === undefined ? this.#wholeCall : { timeoutMs: call.deadlineMs }
+  }
+
+  readonly #nearest = (owners: readonly CacheNode[]): number => {
+    if (this.#zone === undefined) return 0
+    for (let at = 0; at < owners.length; at++) if (owners[at]!.zone === this.#zone) return at
+    return 0
+  }
+
+  #probedAfter(probe: Probe, key: string, owners: readonly CacheNode[], settle: (fetched: Fetched) => void): (fetched: Fetched) => void {
+    const beganMs = this.#context.clock.now()
+    return (fetched) => {
+      settle(fetched)
+      probe.ask(key, owners, fetched, beganMs)
     }
-    const left: number[] = []
-    const ask = async (node: CacheNode, group: readonly number[]): Promise<void> => {
-      try {
-        const replies = await node.getMany(
-          group.map((position) => keys[position]!),
-          { timeoutMs },
-        )
-        for (let at = 0; at < group.length; at++) results[group[at]!] = { bytes: replies[at], node, failure: undefined }
-      } catch (error) {
-        this.#context.nodeFailed(node.id)
-        for (const position of group) {
-          results[position] = unanswered(error as RingtailError)
-          left.push(position)
-        }
-      }
-    }
-    await Promise.all(Array.from(groups, ([node, group]) => ask(node, group)))
-    return left
+  }
+
+  #probeSome(keys: readonly string[], owners: readonly (readonly CacheNode[])[], results: readonly Fetched[], readMs: number): void {
+    if (this.#probe === undefined) return
+    for (let at = 0; at < keys.length; at++) if (this.#probe.isDue()) this.#probe.ask(keys[at]!, owners[at]!, results[at]!, readMs)
   }
 
   readonly #hearMissed: MissedListener = (node, changes, reason) => {
     this.#context.nodeFailed(node.id)
     this.#emit('write:missed', { node: node.id, changes, reason })
   }
-
-  #partsByNode(changes: readonly Change[]): Map<CacheNode, NodePart> {
-    const parts = new Map<CacheNode, NodePart>()
-    for (let position = 0; position < changes.length; position++) {
-      const change = changes[position]!
-      const owners = this.#ring.ownersOf(change.key)
-      for (const owner of owners) {
-        let part = parts.get(owner)
-        if (part === undefined) {
-          part = { changes: [], positions: [], primary: [] }
-          parts.set(owner, part)
-        }
-        part.changes.push(change)
-        part.positions.push(position)
-        part.primary.push(owner === owners[0])
-      }
-    }
-    return parts
-  }
 }
 
-function unanswered(failure: RingtailError): Fetched {
-  return { bytes: undefined, node: undefined, failure }
+function firstInRing(): number {
+  return 0
 }

@@ -1,0 +1,74 @@
+/**
+ * Leases over a cluster: each asked of its key's first owner, and of the next where that does not answer.
+ *
+ * The whole fleet asks the same owner, which is what makes a lease exclusive. While a first owner fails, some processes may see it and
+ * others not, so that two may hold a lease of the same key at different owners: then a key is loaded twice, and the nodes keep the newer
+ * of both. A lease that an owner granted without its answer arriving ends by itself, or with the put of what another has loaded.
+ */
+import type { Random } from '../clock.ts'
+import { type RingtailError, UnavailableError } from '../errors.ts'
+import type { CacheNode, LeaseAsk, Leased, StatusReceiver } from '../node/node.ts'
+import type { Ring } from '../ring/ring.ts'
+import type { Lease, LeaseAnswer, LeaseRequest } from './cluster.ts'
+import { addToGroup, type NodeGroups } from './node-groups.ts'
+import type { WalkContext } from './owner-walk.ts'
+
+/** Tokens are from 1 to this; 0 in a header means that there is none. */
+const TOKENS = 2 ** 32 - 1
+
+const NOBODY: StatusReceiver = { settled: () => {} }
+
+/** In order; never rejects. */
+export async function askLeases(
+  requests: readonly LeaseRequest[],
+  ring: Ring<CacheNode>,
+  random: Random,
+  deadlineMs: number,
+  context: WalkContext,
+): Promise<LeaseAnswer[]> {
+  const answers = new Array<LeaseAnswer>(requests.length)
+  const asks = requests.map((request): LeaseAsk => ({ ...request, token: 1 + Math.floor(random() * TOKENS) }))
+  const deadlineAtMs = context.clock.monotonic() + deadlineMs
+  let left = Array.from(requests.keys())
+  for (let attempt = 0; left.length > 0 && attempt < ring.replicas; attempt++) {
+    const remainingMs = deadlineAtMs - context.clock.monotonic()
+    const timeoutMs = attempt === ring.replicas - 1 ? remainingMs : Math.min(context.firstCall.timeoutMs, remainingMs)
+    if (timeoutMs <= 0) break
+    const groups: NodeGroups = new Map()
+    for (const position of left) addToGroup(groups, ring.ownersOf(asks[position]!.key)[attempt]!, position)
+    const failed: number[] = []
+    const ask = async (node: CacheNode, group: readonly number[]): Promise<void> => {
+      const leased = await node.lease(
+        group.map((position) => asks[position]!),
+        { timeoutMs },
+      )
+      const before = failed.length
+      for (const [nth, position] of group.entries()) {
+        const answer = answerOf(leased[nth]!, asks[position]!.token, node)
+        answers[position] = answer
+        if (answer.state === 'failed') failed.push(position)
+      }
+      if (failed.length > before) context.nodeFailed(node.id)
+    }
+    await Promise.all(Array.from(groups, ([node, group]) => ask(node, group)))
+    left = failed
+  }
+  for (const position of left) answers[position] = unleased(answers[position], ring.replicas, deadlineMs)
+  return answers
+}
+
+export function giveBack(leases: readonly { readonly key: string; readonly lease: Lease }[], timeoutMs: number): void {
+  const call = { timeoutMs }
+  for (const { key, lease } of leases) lease.node.change({ op: 'release', key, lease: lease.token }, NOBODY, call)
+}
+
+function answerOf(leased: Leased, token: number, node: CacheNode): LeaseAnswer {
+  if (leased.state === 'granted') return { state: 'granted', lease: { token, node }, held: leased.held }
+  if (leased.state === 'changed') return { state: 'changed', fetched: { bytes: leased.bytes, node, failure: undefined } }
+  return leased
+}
+
+function unleased(last: LeaseAnswer | undefined, owners: number, deadlineMs: number): LeaseAnswer {
+  const cause: RingtailError | undefined = last?.state === 'failed' ? last.error : undefined
+  return { state: 'failed', error: new UnavailableError(`none of the ${owners} owners gave a lease within ${deadlineMs} ms`, { cause }) }
+}

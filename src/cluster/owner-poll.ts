@@ -1,0 +1,118 @@
+/**
+ * One single-key read that asks several owners at once and takes the newest of their answers.
+ *
+ * A write that a quorum acknowledged lies on more than half of the owners, so of any other more than half at least one has it: whoever
+ * asks that many and takes the newest sees it. An owner that fails is replaced by the next in the ring's order; fewer than were
+ * wanted are no answer. What the answers show to be old is mended behind the reader.
+ */
+import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
+import type { CacheNode, Receiver } from '../node/node.ts'
+import type { Fetched } from './cluster.ts'
+import { type Answer, newestOf } from './newest.ts'
+import type { WalkContext } from './owner-walk.ts'
+import type { ReadRepair } from './read-repair.ts'
+
+/** Of a quorum or of all owners. */
+export type PollLevel = 'quorum' | 'all'
+
+/** More than half. */
+export function quorumOf(owners: number): number {
+  return Math.floor(owners / 2) + 1
+}
+
+export class OwnerPoll implements Receiver {
+  readonly #key: string
+  readonly #owners: readonly CacheNode[]
+  readonly #level: PollLevel
+  readonly #deadlineMs: number
+  readonly #deadlineAtMs: number
+  readonly #beganMs: number
+  readonly #context: WalkContext
+  readonly #repair: ReadRepair
+  readonly #settle: (fetched: Fetched) => void
+  readonly #answers: Answer[] = []
+  #asked: number
+  #failed = 0
+  #settled = false
+
+  constructor(
+    key: string,
+    owners: readonly CacheNode[],
+    level: PollLevel,
+    deadlineMs: number,
+    context: WalkContext,
+    repair: ReadRepair,
+    settle: (fetched: Fetched) => void,
+  ) {
+    this.#key = key
+    this.#owners = owners
+    this.#level = level
+    this.#deadlineMs = deadlineMs
+    this.#deadlineAtMs = context.clock.monotonic() + deadlineMs
+    this.#beganMs = context.clock.now()
+    this.#context = context
+    this.#repair = repair
+    this.#settle = settle
+    this.#asked = level === 'all' ? owners.length : quorumOf(owners.length)
+  }
+
+  start(): void {
+    const { firstCall } = this.#context
+    // Where every owner is needed, none can be replaced and each has all the time. Where each is welcome, none is worth more than a try.
+    const irreplaceable = this.#level === 'quorum' && this.#asked === this.#owners.length
+    const call = irreplaceable || this.#deadlineMs < firstCall.timeoutMs ? { timeoutMs: this.#deadlineMs } : firstCall
+    const first = this.#asked
+    for (let nth = 0; nth < first; nth++) this.#owners[nth]!.get(this.#key, this, call)
+  }
+
+  answered(bytes: Uint8Array | undefined, node: CacheNode): void {
+    this.#answers.push({ node, bytes })
+    const wanted = this.#level === 'all' ? this.#owners.length - this.#failed : quorumOf(this.#owners.length)
+    if (this.#answers.length >= wanted) this.#succeed()
+  }
+
+  failed(error: RingtailError, node: CacheNode): void {
+    this.#context.nodeFailed(node.id)
+    this.#failed++
+    if (this.#settled) return
+    if (this.#level === 'all') {
+      if (this.#failed === this.#owners.length)
+        this.#fail(new UnavailableError(`none of the ${this.#owners.length} owners answered`, { cause: error }))
+      else if (this.#answers.length + this.#failed === this.#owners.length) this.#succeed()
+    } else {
+      this.#replace(error)
+    }
+  }
+
+  #replace(error: RingtailError): void {
+    const wanted = quorumOf(this.#owners.length)
+    const next = this.#owners[this.#asked]
+    if (next === undefined) {
+      const message = `fewer than ${wanted} of the ${this.#owners.length} owners answered, but a quorum needs as many`
+      this.#fail(new UnavailableError(message, { cause: error }))
+      return
+    }
+    const remainingMs = this.#deadlineAtMs - this.#context.clock.monotonic()
+    if (remainingMs <= 0) {
+      const cause = new DeadlineError(`fewer than ${wanted} owners answered within ${this.#deadlineMs} ms`, { cause: error })
+      this.#fail(new UnavailableError(cause.message, { cause }))
+      return
+    }
+    this.#asked++
+    const last = this.#asked === this.#owners.length
+    next.get(this.#key, this, { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) })
+  }
+
+  #succeed(): void {
+    this.#settled = true
+    const answers = this.#answers.sort((a, b) => this.#owners.indexOf(a.node) - this.#owners.indexOf(b.node))
+    const newest = newestOf(answers)
+    this.#settle({ bytes: newest.bytes, node: newest.node, failure: undefined })
+    this.#repair.mend(this.#key, answers, newest, this.#beganMs)
+  }
+
+  #fail(failure: RingtailError): void {
+    this.#settled = true
+    this.#settle({ bytes: undefined, node: undefined, failure })
+  }
+}
