@@ -14,6 +14,8 @@ const WRITERS = 2048
 const MS_SHIFT = 19n
 const COUNTER_SHIFT = 11
 const FARTHEST_AHEAD_MS = 3_600_000
+/** Clocks of one fleet differ by less, ms: see `fleet-clock.ts`. */
+const CLOCKS_DIFFER_MS = 500
 
 /** @param writer 0..2047; drawn at random when not given, so two of n processes share one with a chance of about n²/4096 */
 export function versionClock(clock: Pick<Clock, 'now'>, random: Random, writer: number = Math.floor(random() * WRITERS)): VersionClock {
@@ -36,6 +38,8 @@ export function versionClock(clock: Pick<Clock, 'now'>, random: Random, writer: 
       const ms = versionMs(version)
       if (ms >= lastMs && ms - clock.now() <= FARTHEST_AHEAD_MS) moveTo(ms + 1)
     },
+    isOwn: (version) => Number(version % BigInt(WRITERS)) === writer,
+    isDoubtful: (newer, own) => versionMs(newer) - versionMs(own) < CLOCKS_DIFFER_MS,
     isAhead: (version) => versionMs(version) > clock.now(),
   }
 }
@@ -43,4 +47,9 @@ export function versionClock(clock: Pick<Clock, 'now'>, random: Random, writer: 
 /** The wall time in a version, ms since the epoch. */
 export function versionMs(version: Version): number {
   return Number(version >> MS_SHIFT)
+}
+
+/** The earliest version of a wall time. @param ms since the epoch */
+export function versionAt(ms: number): Version {
+  return BigInt(ms) << MS_SHIFT
 }
