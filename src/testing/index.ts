@@ -2,8 +2,14 @@
  * `ringtail/testing`: what Ringtail's own tests are made of, for tests of code that uses it and of nodes and stores made elsewhere.
  */
 
+export { type Ranked, SieveTinyLfu } from '../near/sieve-tiny-lfu.ts'
 export { FakeClock } from './fake-clock.ts'
+export { History, type HistoryLimits, type HistoryValue, type Operation, type OperationKind, type OperationOutcome } from './history.ts'
+export { checkHistory, type HistoryCheck, type HistoryReport } from './history-checker.ts'
+export { HistoryRecorder, readHistory, sharedMs } from './history-recorder.ts'
+export { operationText, type Violation, type ViolationCounts, type ViolationKind, violationText } from './history-violations.ts'
 export { type NodeConformanceOptions, nodeConformance } from './node-conformance.ts'
 export { findRedisServer, type RedisServer, startRedisServer } from './redis-server.ts'
+export { checkReplicas, type NodeDump, type ReplicasCheck, type ReplicasReport, type RestingEntry } from './replicas-at-rest.ts'
 export { seededRandom } from './seeded-random.ts'
 export { type StoreConformance, storeConformance } from './store-conformance.ts'
