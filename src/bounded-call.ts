@@ -44,6 +44,13 @@ export function boundedCall<T>(work: () => Promise<T>, bounds: CallBounds | unde
       signal?.removeEventListener('abort', aborted)
     }
     signal?.addEventListener('abort', aborted, { once: true })
-    work().then(resolve, reject).finally(done)
+    let working: Promise<T>
+    try {
+      working = work()
+    } catch (thrown) {
+      giveUp(thrown)
+      return
+    }
+    working.then(resolve, reject).finally(done)
   })
 }

@@ -4,8 +4,8 @@
  * This is the only file that knows all rooms. A tier holds the nodes and one ring for each distinct placement; every cache gets a cluster,
  * a keyspace and a strategy of its own on top, which are small.
  */
-import { Cache, type CacheReport } from './cache.ts'
-import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './cache-options.ts'
+import { Cache, type CacheReport } from './caches/cache.ts'
+import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
 import { RingCluster } from './cluster/ring-cluster.ts'
 import { createCodec } from './codec/envelope-codec.ts'
@@ -14,14 +14,24 @@ import { plainCodec } from './codec/plain-codec.ts'
 import type { VersionClock } from './entry.ts'
 import { ClosedError, ConfigurationError } from './errors.ts'
 import { Emitter, type EventName, type Listener } from './events.ts'
-import { Keyspace } from './keyspace.ts'
+import { FleetClock } from './fleet-clock.ts'
+import type { Bus } from './invalidation/bus.ts'
+import { BusInvalidations } from './invalidation/bus-invalidations.ts'
+import { Groups } from './invalidation/groups.ts'
+import type { Invalidations } from './invalidation/invalidation.ts'
+import { Tracking } from './invalidation/tracking.ts'
+import { Keyspace } from './keyspaces/keyspace.ts'
 import { Outcomes } from './metrics/outcomes.ts'
+import { announceKeys } from './near/announce-keys.ts'
+import { NearCache } from './near/near-cache.ts'
+import { NearLayer } from './near/near-layer.ts'
 import type { CacheNode } from './node/node.ts'
 import { type NodeReport, reportNodes } from './node-report.ts'
 import { knownOptions, wholeNumber } from './options.ts'
 import { rareTelling } from './rare-telling.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement, Ring } from './ring/ring.ts'
+import { Session } from './session.ts'
 import { versionClock } from './version-clock.ts'
 
 export interface TierOptions {
@@ -31,6 +41,10 @@ export interface TierOptions {
   readonly replicas?: number | undefined
   /** How keys are placed on nodes. Default `hashRing()`. */
   readonly ring?: Placement | undefined
+  /** Where this process runs: what `reads: 'nearest'` means. Default: nowhere in particular. */
+  readonly zone?: string | undefined
+  /** How the processes hear of one another's changes where the nodes cannot tell them: `redisBus(url)`. Default: the nodes tell (client tracking). */
+  readonly bus?: Bus | undefined
   /** For tests. Default: the system's. */
   readonly clock?: Clock | undefined
   /** For tests. Default: the system's. */
@@ -41,7 +55,7 @@ export interface TierMetrics {
   readonly caches: Readonly<Record<string, CacheReport>>
 }
 
-const NAMES = ['nodes', 'replicas', 'ring', 'clock', 'random']
+const NAMES = ['nodes', 'replicas', 'ring', 'zone', 'bus', 'clock', 'random']
 const REPLICAS = 3
 const MAX_REPLICAS = 16
 
@@ -76,8 +90,15 @@ export class Tier {
   readonly #replicas: number
   readonly #placement: Placement
   readonly #ring: Ring<CacheNode>
-  readonly #clock: Clock
+  readonly #zone: string | undefined
+  /** The machine's: nodes in this process go by it. */
+  readonly #ownClock: Clock
+  /** The fleet's. */
+  readonly #clock: FleetClock
   readonly #random: Random
+  readonly #invalidations: Invalidations
+  /** Whether changes are heard of from whoever makes them, not from the nodes. */
+  readonly #hasBus: boolean
   readonly #versions: VersionClock
   readonly #events = new Emitter()
   readonly #caches = new Map<string, Cache<unknown>>()
@@ -90,15 +111,21 @@ export class Tier {
     this.#replicas = replicas
     this.#placement = placement
     this.#ring = placement.build(this.#nodes, replicas)
-    this.#clock = options.clock ?? systemClock
+    this.#zone = options.zone
+    this.#ownClock = options.clock ?? systemClock
+    this.#clock = new FleetClock(this.#ownClock, this.#nodes, { emit: this.#events.emit })
     this.#random = options.random ?? systemRandom
+    const heard = { clock: this.#clock, random: this.#random, emit: this.#events.emit }
+    this.#invalidations =
+      options.bus === undefined ? new Tracking({ ...heard, nodes: this.#nodes }) : new BusInvalidations({ ...heard, bus: options.bus })
+    this.#hasBus = options.bus !== undefined
     this.#versions = versionClock(this.#clock, this.#random)
     this.#events.on('node:down', ({ node }) => this.#down.add(node))
     this.#events.on('node:up', ({ node }) => this.#down.delete(node))
   }
 
   async connect(): Promise<void> {
-    const parts = { clock: this.#clock, random: this.#random, emit: this.#events.emit }
+    const parts = { clock: this.#ownClock, random: this.#random, emit: this.#events.emit }
     await Promise.all(
       this.#nodes.map(async (node) => {
         try {
@@ -110,6 +137,7 @@ export class Tier {
         }
       }),
     )
+    await this.#clock.start()
   }
 
   /**
@@ -130,6 +158,14 @@ export class Tier {
     return this.#events.on(name, listener)
   }
 
+  /**
+   * A session: reads that are given it see every write that was given it, in whichever process. Hand its `token()` on to the next request.
+   * @param token of the session to go on with; none, or '': a new one @throws ConfigurationError for what is not a token
+   */
+  session(token?: string): Session {
+    return new Session(this.#clock, token)
+  }
+
   /** The counts so far, by cache. */
   metrics(): TierMetrics {
     const caches = Object.fromEntries(Array.from(this.#caches, ([name, cache]) => [name, cache.metrics()]))
@@ -144,6 +180,9 @@ export class Tier {
   /** Lets what is under way finish, within its deadlines, and closes every connection. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#clock.stop()
+    await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
+    await this.#invalidations.close()
     await Promise.all(this.#nodes.map((node) => node.close()))
   }
 
@@ -154,17 +193,25 @@ export class Tier {
     const parts = { clock: this.#clock, random: this.#random, emit }
     const cluster = new RingCluster(this.#ringOf(options, what), {
       clock: this.#clock,
+      random: this.#random,
       emit,
+      read: options.reads,
+      zone: this.#zone,
       deadlineMs: options.callDeadlineMs,
       tryTimeoutMs: options.tryTimeoutMs,
       nodeFailed: (node) => outcomes.recordNodeError(node),
     })
+    const keys = options.plain ? plainKey(name) : namespacedKey(name)
+    const heard = { cluster, invalidations: this.#invalidations, writes: options.writes }
+    const groups = options.plain ? undefined : new Groups({ ...heard, cache: name, clock: this.#clock, separator: options.namespaces })
     const keyspace = new Keyspace<V>({
       ...parts,
       cache: name,
       cluster,
       codec: options.plain ? plainCodec(options.codec, what) : createCodec(options.codec, what),
-      keys: options.plain ? plainKey(name) : namespacedKey(name),
+      keys,
+      currency: groups,
+      tagsOf: options.tagsOf,
       ttlMs: options.ttlMs,
       graceMs: options.graceMs,
       negativeTtlMs: options.negativeTtlMs,
@@ -177,16 +224,36 @@ export class Tier {
       cache: name,
       keyspace,
       loadDeadlineMs: options.loadDeadlineMs,
+      softDeadlineMs: options.softDeadlineMs,
+      early: options.early,
+      sliding: options.sliding,
+      ttlMs: options.ttlMs,
       negative: options.negativeTtlMs > 0,
       bypassed: (operation, reason) => {
         outcomes.bypassed++
         emit('cache:bypassed', { cache: name, operation, reason })
       },
     })
-    return new Cache<V>({ name, strategy, outcomes, clock: this.#clock })
+    const aheadMs = Math.max(options.sliding ? options.ttlMs / 2 : 0, earlyMs(options))
+    const near =
+      options.near === undefined || groups === undefined
+        ? undefined
+        : new NearLayer<V>({ ...heard, keys, currency: groups, aheadMs, near: new NearCache({ ...options.near, clock: this.#clock }) })
+    const announce = options.plain ? undefined : (changed: readonly string[]) => announceKeys(changed, { ...heard, keys })
+    const { plain } = options
+    return new Cache<V>({
+      name,
+      strategy,
+      outcomes,
+      clock: this.#clock,
+      plain,
+      groups,
+      near,
+      announce: this.#hasBus ? announce : undefined,
+    })
   }
 
-  #ringOf(options: CheckedCacheOptions<never> | CheckedCacheOptions<unknown>, what: string): Ring<CacheNode> {
+  #ringOf(options: Pick<CheckedCacheOptions<unknown>, 'replicas' | 'nodes' | 'ring'>, what: string): Ring<CacheNode> {
     if (options.replicas === undefined && options.nodes === undefined && options.ring === undefined) return this.#ring
     const nodes = options.nodes === undefined ? this.#nodes : this.#nodesNamed(options.nodes, what)
     const replicas = options.replicas ?? this.#replicas
@@ -204,6 +271,11 @@ export class Tier {
       throw ConfigurationError.of(`${what}: nodes`, `ids among ${this.#nodes.map((each) => `'${each.id}'`).join(', ')}`, id)
     })
   }
+}
+
+/** How long before its end a value is loaded anew, where that is not left to chance. */
+function earlyMs({ early, ttlMs }: Pick<CheckedCacheOptions<unknown>, 'early' | 'ttlMs'>): number {
+  return typeof early === 'number' ? (1 - early) * ttlMs : 0
 }
 
 function checkedPlacement(placement: Placement, what: string): Placement {

@@ -65,6 +65,12 @@ export class StoreError extends RingtailError {
   readonly code = 'STORE_FAILED'
 }
 
+/** A loader said that it could not load: `context.fail(reason)`. */
+export class LoadError extends RingtailError {
+  override readonly name = 'LoadError'
+  readonly code = 'LOAD_FAILED'
+}
+
 /** `update` or a conditional save met a newer version each time it tried. */
 export class ConflictError extends RingtailError {
   override readonly name = 'ConflictError'

@@ -1,7 +1,7 @@
 /**
  * What a tier can tell of its nodes: where they stand on the ring, what they hold, what they have answered.
  */
-import type { CacheReport } from './cache.ts'
+import type { CacheReport } from './caches/cache.ts'
 import type { CacheNode } from './node/node.ts'
 import { sharesOf } from './ring/moved-ranges.ts'
 import type { Ring } from './ring/ring.ts'

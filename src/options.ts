@@ -66,6 +66,14 @@ export function oneOf<T extends string>(value: T, what: string, allowed: readonl
   return value
 }
 
+/** @returns the tags, each once @throws ConfigurationError for what is no list of texts */
+export function checkedTags(tags: readonly string[], what: string): readonly string[] {
+  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string' && tag !== '')) {
+    throw ConfigurationError.of(what, 'an array of texts that are not empty', tags)
+  }
+  return tags.length < 2 ? tags : [...new Set(tags)]
+}
+
 /** Throws on an option that does not exist: a misspelt one would otherwise be silently without effect. */
 export function knownOptions(options: object, what: string, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw ConfigurationError.of(what, 'an object of options', options)

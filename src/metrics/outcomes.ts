@@ -21,6 +21,8 @@ export interface OutcomeCounts {
 }
 
 export interface CacheMetrics extends Readonly<OutcomeCounts> {
+  /** Of the hits and negative hits, those of the near cache. They take no part in `byNode` and `latencyMs`. */
+  readonly nearHits: number
   readonly writes: number
   readonly deletes: number
   /** Writes and deletes that rejected. Reads that did are `errors`. */
@@ -42,6 +44,7 @@ export class Outcomes {
   readonly hit = new Histogram()
   readonly miss = new Histogram()
   readonly write = new Histogram()
+  nearHits = 0
   writes = 0
   deletes = 0
   failedWrites = 0
@@ -53,6 +56,13 @@ export class Outcomes {
     if (node !== undefined) count(this.#countsOf(node), outcome)
     if (outcome === 'miss') this.miss.record(ms)
     else if (outcome !== 'error') this.hit.record(ms)
+  }
+
+  /** One read that the near cache answered. @param negative whether it knew that there is no row */
+  recordNear(negative: boolean): void {
+    this.nearHits++
+    if (negative) this.#totals.negativeHits++
+    else this.#totals.hits++
   }
 
   /** A try that a node failed, or a change that it missed, whatever became of the call. */
@@ -84,6 +94,7 @@ export class Outcomes {
     const byNode = Object.fromEntries(Array.from(this.#byNode, ([node, counts]) => [node, { ...counts }]))
     return {
       ...this.#totals,
+      nearHits: this.nearHits,
       writes: this.writes,
       deletes: this.deletes,
       failedWrites: this.failedWrites,

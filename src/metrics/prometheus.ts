@@ -68,6 +68,12 @@ export function prometheusText(source: PrometheusSource): string {
       each((cache, name) => Object.entries(cache.byNode).flatMap(([node, counts]) => outcomeSamples(counts, { cache: name, node }))),
     ),
     family(
+      'ringtail_near_hits_total',
+      'counter',
+      'Reads answered by the near cache.',
+      each((cache, name) => [[{ cache: name }, cache.nearHits]]),
+    ),
+    family(
       'ringtail_writes_total',
       'counter',
       'Keys set or updated.',

@@ -201,8 +201,9 @@ class PostgresStore<V> implements Store<V> {
   async #removePart(part: readonly Removal[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
     const values = [part.map(({ key }) => key), part.map(({ floor }) => floor)]
     for (const [key, version, wasThere] of await this.#statements.rows(this.#sql.remove, values, call)) {
-      statuses.set(key!, { state: 'saved', version: BigInt(version!) })
       if (wasThere === 'true') this.#rowsSaved++
+      const saved = { state: 'saved', version: BigInt(version!) } as const
+      statuses.set(key!, wasThere === 'true' || !this.versioned ? saved : { ...saved, absent: true })
     }
   }
 

@@ -41,11 +41,12 @@ export interface Removal {
 }
 
 /**
- * What became of one save or removal. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none).
+ * What became of one save or removal. `absent`: of a removal, that it found no row; a row that another transaction was making meanwhile may
+ * be there after it all the same, and of a lower version. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none).
  * `unknown`: the statement was sent and no answer came; it may have been carried out.
  */
 export type SaveStatus =
-  | { readonly state: 'saved'; readonly version: Version }
+  | { readonly state: 'saved'; readonly version: Version; readonly absent?: true | undefined }
   | { readonly state: 'conflict'; readonly version: Version }
   | { readonly state: 'failed' | 'unknown'; readonly error: RingtailError }
 

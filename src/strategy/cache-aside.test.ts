@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cacheOn, settled } from '../../tests/support/cache-bench.ts'
+import type { MapCluster } from '../../tests/support/map-cluster.ts'
 import { ConflictError, EncodeError, UnacknowledgedError } from '../errors.ts'
 import { cacheAside } from './cache-aside.ts'
 
@@ -196,6 +197,28 @@ test('a process whose clock lags two seconds still sets, deletes and updates', a
   assert.equal(await behind.cache.get('b'), undefined)
   await ahead.cache.set('c', 1)
   assert.equal(await cacheOn(options, ahead.cluster).cache.update('c', (n) => n! + 1), 2)
+})
+
+test('a set that others may have seen, though the first owner refused it, takes the place of what refused it and of nothing later', async () => {
+  for (const later of [undefined, 3]) {
+    const ahead = cacheOn(options)
+    await ahead.clock.advance(3)
+    const behind = cacheOn(options, ahead.cluster)
+    await ahead.cache.set('a', 1)
+    ahead.cluster.takenElsewhere = true
+    const { cluster } = ahead
+    const meddle = async (): Promise<void> => {
+      Object.assign(cluster, { compareAndSet, replicate })
+      if (later !== undefined) await ahead.cache.set('a', later)
+    }
+    const compareAndSet: MapCluster['compareAndSet'] = cluster.compareAndSet.bind(cluster)
+    const replicate: MapCluster['replicate'] = cluster.replicate.bind(cluster)
+    cluster.compareAndSet = (change) => meddle().then(() => compareAndSet(change))
+    let puts = 0
+    cluster.replicate = (changes) => (++puts > 1 ? meddle() : Promise.resolve()).then(() => replicate(changes))
+    await behind.cache.set('a', 2)
+    assert.equal(await ahead.cache.get('a'), later ?? 2)
+  }
 })
 
 test('one bad value of a call is refused alone', async () => {

@@ -5,6 +5,7 @@
  * writer winning by version; `update` is compare-and-set at the key's primary.
  */
 import { ConflictError, UnavailableError } from '../errors.ts'
+import type { Replicated, Write } from '../keyspaces/keyspace.ts'
 import { Reading } from './reading.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
 import type { Read, ReadCall, Settled, Strategy, StrategyCall, StrategyChoice, StrategyParts } from './strategy.ts'
@@ -37,14 +38,17 @@ class CacheAside<V> implements Strategy<V> {
     return this.#reading.refreshMany(keys, call)
   }
 
+  write(key: string, value: V, settle: () => void, fail: (error: unknown) => void, call?: StrategyCall): void {
+    const settled = (outcome: Replicated): void => {
+      if (outcome.state === 'unacknowledged') fail(outcome.error)
+      else settle()
+    }
+    this.#parts.keyspace.write(this.#writeOf(key, value, call), settled, call)
+  }
+
   async writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
-    const { keyspace, clock } = this.#parts
-    const begunMs = clock.now()
-    const writes = entries.map(([key, value]) => {
-      this.#reading.loads.forget(key)
-      return { key, value, kind: 'value', times: call?.times, begunMs, loadCostMs: 0 } as const
-    })
-    return (await keyspace.writeMany(writes, call)).map(settledOf)
+    const writes = entries.map(([key, value]) => this.#writeOf(key, value, call))
+    return (await this.#parts.keyspace.writeMany(writes, call)).map(settledOf)
   }
 
   async removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
@@ -54,16 +58,15 @@ class CacheAside<V> implements Strategy<V> {
   }
 
   async update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V> {
-    const { keyspace, clock } = this.#parts
+    const { keyspace } = this.#parts
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
-      const found = await keyspace.findOne(key, call)
+      // The primary judges, so what it holds is what has to be named, whomever the cache's reads ask.
+      const found = await keyspace.findOne(key, { ...call, read: 'primary' })
       if (found.state === 'unreachable') throw found.failure ?? new UnavailableError('no owner of the key answered')
       const value = await change(found.value)
-      const begunMs = clock.now()
       keyspace.observe(found.seen.version)
-      const put = { key, value, kind: 'value', version: keyspace.nextVersion(), times: call?.times, begunMs, loadCostMs: 0 } as const
-      this.#reading.loads.forget(key)
-      const outcome = await keyspace.compareAndSet(put, found.version, call)
+      const put = { ...this.#writeOf(key, value, call), version: keyspace.nextVersion() }
+      const outcome = await keyspace.compareAndSet(put, found.expected, call)
       if (outcome.state === 'applied') return value
       if (outcome.state === 'unacknowledged') throw outcome.error
       await backOff(attempt, this.#parts)
@@ -71,7 +74,21 @@ class CacheAside<V> implements Strategy<V> {
     throw new ConflictError(`update of '${key}': others changed it each time in ${MAX_TRIES} tries`)
   }
 
+  touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {
+    return this.#reading.touchMany(keys, call)
+  }
+
+  drained(): Promise<void> {
+    return this.#reading.loads.drained()
+  }
+
   storeCounts(): undefined {
     return undefined
+  }
+
+  #writeOf(key: string, value: V, call: StrategyCall | undefined): Write<V> {
+    this.#reading.loads.forget(key)
+    const begunMs = this.#parts.keyspace.nowMs()
+    return { key, value, kind: 'value', times: call?.times, tags: call?.tags, begunMs, loadCostMs: 0 }
   }
 }

@@ -1,66 +1,101 @@
 /**
- * Loads what the cache does not have: each key once at a time in this process, keys that are missing together in one call, every call
- * under a deadline; and fills the cache with what came.
+ * Loads what the cache does not have: each key once at a time in this process, keys that are missing together in one call.
  *
- * Callers are answered as soon as the store has answered; the fill goes on behind them, and the key stays joinable until it is done. A
- * fill carries the version of its row (where the store orders) or that of the moment before the load began: so whatever was written or
- * deleted while it ran is newer, and the nodes refuse the fill.
+ * Callers are answered as soon as the store has answered; the fill goes on behind them, and the key stays joinable until it is done. How
+ * one load makes sure that it is the only one in the fleet, and that what it fills is not older than what was written meanwhile, is told in
+ * `load-flight.ts`.
  */
-import type { Version } from '../entry.ts'
-import { asError, DeadlineError, EncodeError, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
-import type { Put, PutTimes, Seen } from '../keyspace.ts'
-import { type Flight, SingleFlight } from '../resilience/single-flight.ts'
-import type { Row, StoreReader } from '../store/store.ts'
+import { OverloadError } from '../errors.ts'
+import { SingleFlight } from '../resilience/single-flight.ts'
+import type { StoreReader } from '../store/store.ts'
+import { Asking } from './asking.ts'
+import { answers, LoadFlight } from './load-flight.ts'
+import { type LoadAsk, type Loaded, LoadSeat } from './load-seat.ts'
 import type { Loader, StrategyParts } from './strategy.ts'
 
-interface Boarded<V> {
-  readonly result: PromiseWithResolvers<V | undefined>
-  readonly seen: Seen
-}
+/** Loads that a caller joins, each overtaken by a write, before it loads for itself alone. */
+const ROUNDS = 3
 
-/** One load's keys, until it leaves at the end of the current turn. */
-interface Batch<V> {
-  readonly loader: Loader<V> | undefined
-  readonly times: PutTimes | undefined
-  readonly keys: Map<string, Boarded<V>>
-  readonly landed: PromiseWithResolvers<void>
-}
-
-interface Arrived<V> {
-  readonly rows: ReadonlyMap<string, Row<V>>
-  readonly failed: ReadonlyMap<string, Error> | undefined
-}
+/** How long after a load failed of which a stale value was served instead it is not tried again, ms; half as much to one and a half times. */
+const PAUSE_MS = 1_000
+/** The same after a load behind a reader found that the key is being loaded already. */
+const HELD_PAUSE_MS = 50
+const MAX_PAUSED = 4_096
 
 export class Loads<V> {
   readonly #parts: StrategyParts<V>
-  readonly #reader: StoreReader<V> | undefined
-  /** Whether fills carry the rows' own versions. */
-  readonly #ordered: boolean
+  readonly #asking: Asking<V>
+  readonly #flight: LoadFlight<V>
   /** Loads of the store, and of callers' own loaders: who asks with a loader is not answered by a store that has no row. */
-  readonly #flights = { store: new SingleFlight<V | undefined>(), loader: new SingleFlight<V | undefined>() }
-  readonly #waiting = new Map<Loader<V> | undefined, Batch<V>>()
-  queries = 0
-  keysLoaded = 0
+  readonly #flights = { store: new SingleFlight<LoadSeat<V>>(), loader: new SingleFlight<LoadSeat<V>>() }
+  /** By loader: keys whose load leaves at the end of the current turn. */
+  readonly #waiting = new Map<Loader<V> | undefined, Map<string, LoadSeat<V>>>()
+  /** By key: until when what failed over a stale value, or what another does, is not tried again. */
+  readonly #paused = new Map<string, number>()
 
+  /** @param ordered whether rows carry versions by which the cache can order them */
   constructor(parts: StrategyParts<V>, reader: StoreReader<V> | undefined, ordered: boolean) {
     this.#parts = parts
-    this.#reader = reader
-    this.#ordered = ordered
+    this.#asking = new Asking(parts, reader)
+    const landed = (seat: LoadSeat<V>): void => this.#flightsOf(seat.ask).land(seat.key, seat)
+    this.#flight = new LoadFlight({ strategy: parts, asking: this.#asking, ordered, landed })
   }
 
-  /**
-   * @param seen what the look-up saw under the key
-   * @returns the value, undefined when there is none. Rejects with what the loader threw, or a StoreError or DeadlineError.
-   */
-  load(key: string, seen: Seen, loader?: Loader<V>, times?: PutTimes): Promise<V | undefined> {
-    const flights = loader === undefined ? this.#flights.store : this.#flights.loader
-    return flights.join(key, () => this.#board(key, seen, loader, times))
+  get queries(): number {
+    return this.#asking.queries
   }
 
-  /** Loads anew: joins nothing that began before now. What still waits to leave has not begun. */
-  refresh(key: string, seen: Seen, loader?: Loader<V>, times?: PutTimes): Promise<V | undefined> {
-    this.forget(key)
-    return this.load(key, seen, loader, times)
+  get keysLoaded(): number {
+    return this.#asking.keysLoaded
+  }
+
+  /** @returns what there is. Rejects with what the loader threw, or with a LoadError, StoreError, DeadlineError or OverloadError. */
+  async load(ask: LoadAsk<V>): Promise<Loaded<V>> {
+    let { seen, unsaid } = ask
+    for (let round = 1; round <= ROUNDS; round++) {
+      const loaded = await this.#join({ ...ask, seen, unsaid })
+      if (loaded !== undefined) return loaded
+      // What was being loaded may be older than what was written since: the nodes know.
+      const found = await this.#parts.keyspace.findOne(ask.key)
+      unsaid = found.state === 'unreachable'
+      if (answers(found, { ...ask, unsaid })) return { value: found.value, found }
+      seen = found.seen
+    }
+    const arrived = await this.#asking.fetch([ask], ask.loader)
+    const error = arrived.failed?.get(ask.key)
+    if (error !== undefined) throw error
+    return { value: arrived.rows.get(ask.key)?.value }
+  }
+
+  /** Loads for nobody who waits; not again for a while after that failed. What fails is told by the load itself. */
+  loadBehind(ask: LoadAsk<V>): void {
+    if (this.#isPaused(ask.key)) return
+    const { key } = ask
+    this.#join({ ...ask, behind: true }).then(
+      (loaded) => {
+        if (loaded === undefined) this.#pause(key, HELD_PAUSE_MS)
+      },
+      () => this.#pause(key, PAUSE_MS),
+    )
+  }
+
+  /** `load` for who has a stale value to fall back on. @returns undefined where that failed a short while ago: it is not tried again yet */
+  loadOver(ask: LoadAsk<V>): Promise<Loaded<V>> | undefined {
+    if (this.#isPaused(ask.key)) return undefined
+    const loading = this.load(ask)
+    loading.catch(() => this.#pause(ask.key, PAUSE_MS))
+    return loading
+  }
+
+  /** Loads anew: joins nothing that began before now. What still waits to leave has not begun. Resolves once the cache has it. */
+  refresh(ask: LoadAsk<V>): Promise<Loaded<V>> {
+    this.forget(ask.key)
+    return this.load({ ...ask, force: true })
+  }
+
+  /** Resolves when what is being loaded now has been filled. */
+  drained(): Promise<void> {
+    return this.#flight.drained()
   }
 
   /** What is being loaded under the key is out of date: later readers load again. */
@@ -69,121 +104,57 @@ export class Loads<V> {
     this.#flights.loader.forget(key)
   }
 
-  #board(key: string, seen: Seen, loader: Loader<V> | undefined, times: PutTimes | undefined): Flight<V | undefined> {
-    let batch = this.#waiting.get(loader)
-    if (batch === undefined) {
-      batch = { loader, times, keys: new Map(), landed: Promise.withResolvers() }
-      this.#waiting.set(loader, batch)
-      queueMicrotask(() => this.#depart(loader))
-    }
-    let boarded = batch.keys.get(key)
-    if (boarded === undefined) {
-      boarded = { result: Promise.withResolvers(), seen }
-      batch.keys.set(key, boarded)
-    }
-    return { result: boarded.result.promise, landed: batch.landed.promise }
+  #isPaused(key: string): boolean {
+    const againAtMs = this.#paused.get(key)
+    if (againAtMs === undefined) return false
+    if (this.#parts.clock.monotonic() < againAtMs) return true
+    this.#paused.delete(key)
+    return false
   }
 
-  #depart(loader: Loader<V> | undefined): void {
-    const batch = this.#waiting.get(loader)!
-    this.#waiting.delete(loader)
-    void this.#fly(batch)
+  #pause(key: string, ms: number): void {
+    this.#paused.delete(key)
+    if (this.#paused.size >= MAX_PAUSED) this.#paused.delete(this.#paused.keys().next().value!)
+    this.#paused.set(key, this.#parts.clock.monotonic() + ms * (0.5 + this.#parts.random()))
   }
 
-  async #fly(batch: Batch<V>): Promise<void> {
-    const { clock, keyspace } = this.#parts
-    const begunMs = clock.now()
-    const startMs = clock.monotonic()
-    // The load begins after what was seen, so it is newer, also where the other's clock is ahead of ours.
-    if (!this.#ordered) for (const { seen } of batch.keys.values()) keyspace.observe(seen.version)
-    const begunVersion = keyspace.nextVersion()
-    try {
-      const arrived = await this.#fetch(batch)
-      for (const [key, { result }] of batch.keys) {
-        const error = arrived.failed?.get(key)
-        if (error === undefined) result.resolve(arrived.rows.get(key)?.value)
-        else result.reject(error)
-      }
-      await this.#fill(batch, arrived, { begunMs, begunVersion, loadCostMs: clock.monotonic() - startMs })
-    } catch (thrown) {
-      for (const { result } of batch.keys.values()) result.reject(thrown)
-    } finally {
-      batch.landed.resolve()
+  async #join(ask: LoadAsk<V>): Promise<Loaded<V> | undefined> {
+    const flights = this.#flightsOf(ask)
+    const seat = flights.at(ask.key)
+    if (seat !== undefined) return aboard(seat, ask)
+    if (flights.isFull) throw new OverloadError(`${flights.size} keys are being loaded already; the load of one more was shed`)
+    const boarded = this.#board(ask)
+    flights.takeOff(ask.key, boarded)
+    return aboard(boarded, ask)
+  }
+
+  #board(ask: LoadAsk<V>): LoadSeat<V> {
+    let seats = this.#waiting.get(ask.loader)
+    if (seats === undefined) {
+      seats = new Map()
+      this.#waiting.set(ask.loader, seats)
+      queueMicrotask(() => {
+        const leaving = this.#waiting.get(ask.loader)!
+        this.#waiting.delete(ask.loader)
+        void this.#flight.fly([...leaving.values()])
+      })
     }
-  }
-
-  async #fetch(batch: Batch<V>): Promise<Arrived<V>> {
-    const { clock, loadDeadlineMs, cache } = this.#parts
-    const keys = [...batch.keys.keys()]
-    const late = new AbortController()
-    const deadline = Promise.withResolvers<never>()
-    const timer = clock.after(loadDeadlineMs, () => {
-      const error = new DeadlineError(`cache '${cache}': a load of ${batch.keys.size} keys took longer than ${loadDeadlineMs} ms`)
-      late.abort(error)
-      deadline.reject(error)
-    })
-    try {
-      return await Promise.race([
-        batch.loader === undefined ? this.#ask(keys, late.signal) : this.#call(batch.loader, keys, late.signal),
-        deadline.promise,
-      ])
-    } finally {
-      timer.cancel()
+    let seat = seats.get(ask.key)
+    if (seat === undefined) {
+      seat = new LoadSeat(ask)
+      seats.set(ask.key, seat)
     }
+    return seat
   }
 
-  async #call(loader: Loader<V>, keys: readonly string[], signal: AbortSignal): Promise<Arrived<V>> {
-    const values = await loader(keys, { signal })
-    const rows = new Map<string, Row<V>>()
-    for (const [key, value] of values) if (value !== undefined) rows.set(key, { value, version: 0n })
-    return { rows, failed: undefined }
+  #flightsOf(ask: LoadAsk<V>): SingleFlight<LoadSeat<V>> {
+    return ask.loader === undefined ? this.#flights.store : this.#flights.loader
   }
+}
 
-  async #ask(keys: readonly string[], signal: AbortSignal): Promise<Arrived<V>> {
-    const { cache, emit } = this.#parts
-    if (this.#reader === undefined) throw new UnsupportedError(`cache '${cache}' has no store to load from: give a loader (getOrSet)`)
-    this.queries++
-    this.keysLoaded += keys.length
-    let reason: Error | undefined
-    try {
-      const { rows, failed } = await this.#reader.load(keys, { signal })
-      if (failed !== undefined) for (const error of failed.values()) reason = error
-      return { rows, failed }
-    } catch (thrown) {
-      reason = asError(thrown)
-      throw thrown instanceof RingtailError
-        ? thrown
-        : new StoreError(`${this.#reader.name} could not load: ${reason.message}`, { cause: thrown })
-    } finally {
-      if (reason !== undefined) emit('store:failed', { cache, operation: 'load', reason: reason.message })
-    }
-  }
-
-  async #fill(batch: Batch<V>, arrived: Arrived<V>, load: { begunMs: number; begunVersion: Version; loadCostMs: number }): Promise<void> {
-    const { keyspace, negative, cache, emit } = this.#parts
-    const puts: Put<V>[] = []
-    for (const [key, { seen }] of batch.keys) {
-      if (arrived.failed?.has(key) === true) continue
-      const row = arrived.rows.get(key)
-      // A loader's own 'nothing' is not remembered: only a store knows that a row does not exist.
-      if (row === undefined && (!negative || batch.loader !== undefined)) continue
-      const version = this.#versionOf(batch.loader === undefined ? row : undefined, seen, load.begunVersion)
-      const { begunMs, loadCostMs } = load
-      const kind = row === undefined ? 'negative' : 'value'
-      puts.push({ key, value: row?.value, kind, version, times: batch.times, begunMs, loadCostMs, over: seen })
-    }
-    for (const outcome of await keyspace.putMany(puts)) {
-      if (outcome.state !== 'unacknowledged' || !(outcome.error instanceof EncodeError)) continue
-      emit('entry:refused', { cache, reason: outcome.error.message })
-    }
-  }
-
-  /**
-   * Where the store orders, what carries no row's version (an absence, a loader's value) takes the place of what was seen and of nothing
-   * newer: any row that is written meanwhile is newer than it. Where it does not, a load is as new as its beginning.
-   */
-  #versionOf(row: Row<V> | undefined, seen: Seen, begunVersion: Version): Version {
-    if (!this.#ordered) return begunVersion
-    return row === undefined ? seen.version : row.version
-  }
+/** Who has the key loaded anew waits for the fill too: the next read is to see it. */
+async function aboard<V>(seat: LoadSeat<V>, ask: LoadAsk<V>): Promise<Loaded<V> | undefined> {
+  const loaded = await seat.join(ask)
+  if (ask.force === true) await seat.landed
+  return loaded
 }

@@ -39,6 +39,10 @@ class ReadThrough<V> implements Strategy<V> {
     return this.#reading.refreshMany(keys, call)
   }
 
+  write(_key: string, _value: V, _settle: () => void, fail: (error: unknown) => void): void {
+    fail(this.#readOnly())
+  }
+
   async writeMany(entries: readonly (readonly [string, V])[]): Promise<Settled<void>[]> {
     return entries.map(() => ({ error: this.#readOnly() }))
   }
@@ -51,6 +55,14 @@ class ReadThrough<V> implements Strategy<V> {
 
   update(): Promise<V> {
     return Promise.reject(this.#readOnly())
+  }
+
+  touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {
+    return this.#reading.touchMany(keys, call)
+  }
+
+  drained(): Promise<void> {
+    return this.#reading.loads.drained()
   }
 
   storeCounts(): StoreCounts | undefined {

@@ -1,33 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cacheOn, settled } from '../../tests/support/cache-bench.ts'
+import { HeldReader } from '../../tests/support/held-reader.ts'
 import { DeadlineError, StoreError, UnavailableError } from '../errors.ts'
 import { memoryStore } from '../store/memory-store.ts'
-import type { Loaded, StoreReader } from '../store/store.ts'
 import { cacheAside } from './cache-aside.ts'
 import { readThrough } from './read-through.ts'
 import { writeThrough } from './write-through.ts'
-
-/** A reader whose answers the test gives by hand. */
-class HeldReader implements StoreReader<string> {
-  readonly name = 'held'
-  readonly calls: { keys: readonly string[]; answer: PromiseWithResolvers<Loaded<string>>; signal: AbortSignal | undefined }[] = []
-
-  load(keys: readonly string[], call?: { signal?: AbortSignal | undefined }): Promise<Loaded<string>> {
-    const answer = Promise.withResolvers<Loaded<string>>()
-    this.calls.push({ keys, answer, signal: call?.signal })
-    return answer.promise
-  }
-
-  answer(nth: number, rows: Record<string, string>): Promise<void> {
-    this.calls[nth]!.answer.resolve({ rows: new Map(Object.entries(rows).map(([key, value]) => [key, { value, version: 0n }])) })
-    return settled()
-  }
-
-  stats() {
-    return []
-  }
-}
 
 const times = { ttl: '10s', jitter: 0 } as const
 
@@ -308,13 +287,16 @@ test('a key that cannot be one rejects, and does not throw', async () => {
 
 test('who asks with a loader is not answered by a store that has no row', async () => {
   const reader = new HeldReader()
-  const { cache } = cacheOn<string>({ strategy: readThrough(reader), ...times })
+  const { cache, clock } = cacheOn<string>({ strategy: readThrough(reader), ...times })
   const plain = cache.get('a')
   await settled()
   const loaded = cache.getOrSet('a', () => 'made')
-  assert.equal(await loaded, 'made')
+  await settled()
   await reader.answer(0, {})
   assert.equal(await plain, undefined)
+  // It waits for the load of the store, which has the key's lease; and then makes its own.
+  await clock.advance(10)
+  assert.equal(await loaded, 'made')
 })
 
 test('refresh takes the place of an entry of the very same version, whatever the jitter', async () => {

@@ -8,7 +8,7 @@
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
 import { asError, ConflictError, DeadlineError, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
-import type { Prepared } from '../keyspace.ts'
+import type { Prepared } from '../keyspaces/keyspace.ts'
 import type { SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { Loads } from './loads.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
@@ -22,8 +22,8 @@ export interface Written {
   readonly version: Version
 }
 
-/** Brings the cached copies in line with what was written. */
-export type SettleCopies = (written: readonly Written[], call: StrategyCall | undefined) => Promise<void>
+/** Brings the cached copies in line with what was written. @returns the keys whose copies said that they hold something newer */
+export type SettleCopies = (written: readonly Written[], call: StrategyCall | undefined) => Promise<readonly string[]>
 
 /** One save or removal on its way to the store. */
 interface Item {
@@ -61,7 +61,7 @@ export class Saving<V> {
     return eachPrepared(
       keys,
       (key) => {
-        keyspace.checkKey(key)
+        keyspace.wireKey(key)
         return { key, entry: undefined, floor: keyspace.nextVersion() }
       },
       (removals) => this.#carryOut('remove', removals, (storeCall) => this.#store.remove(removals, storeCall), call),
@@ -94,10 +94,11 @@ export class Saving<V> {
 
   /** @throws EncodeError or ConfigurationError, before anything is saved */
   #prepared(key: string, value: V, call: StrategyCall | undefined): Item {
-    const { keyspace, clock } = this.#parts
+    const { keyspace } = this.#parts
     const floor = keyspace.nextVersion()
-    const begunMs = clock.now()
-    const entry = keyspace.prepare({ key, value, kind: 'value', version: floor, times: call?.times, begunMs, loadCostMs: 0 })
+    const begunMs = keyspace.nowMs()
+    const { times, tags } = call ?? {}
+    const entry = keyspace.prepare({ key, value, kind: 'value', version: floor, times, tags, begunMs, loadCostMs: 0 })
     return { key, entry, floor }
   }
 
@@ -119,6 +120,7 @@ export class Saving<V> {
     this.queries++
     const statuses = await this.#statuses(items.length, work)
     const written: Written[] = []
+    const absent: string[] = []
     const unclear: Item[] = []
     const settled = items.map((item, at): Settled<void> => {
       const status = statuses[at]!
@@ -129,6 +131,8 @@ export class Saving<V> {
         const version = this.#store.versioned ? status.version : keyspace.nextVersion()
         if (entry !== undefined) keyspace.stamp(entry, version)
         written.push({ key, entry, version })
+        if (status.absent === true) absent.push(key)
+        call?.session?.wrote(keyspace.wireKey(key), version)
         return { value: undefined }
       }
       if (status.state === 'conflict')
@@ -139,10 +143,44 @@ export class Saving<V> {
     })
     if (unclear.length > 0) this.#distrust(unclear)
     if (written.length > 0) {
-      await this.#settleCopies(written, call)
+      const newer = await this.#settleCopies(written, call)
       for (const { key } of written) this.#loads.forget(key)
+      if (newer.length + absent.length > 0) await this.#outrank([...newer, ...absent], call)
     }
     return settled
+  }
+
+  /**
+   * A row can be of a lower version than a removal that came before it: the removal's transaction read a clock later than the row's, or a
+   * clock that is ahead. On the nodes the removal would hide the row. So where an absence refused a row's copy, and where a removal found no
+   * row and may have been followed by one, the store is asked; a row that is there is made newer than the absence, if it is still as it was.
+   */
+  async #outrank(keys: readonly string[], call: StrategyCall | undefined): Promise<void> {
+    const { keyspace } = this.#parts
+    const found = await keyspace.findMany(keys, call)
+    const absences = new Map(keys.map((key, at) => [key, found[at]!.seen.version] as const))
+    for (const [at, key] of keys.entries()) if (found[at]!.version > 0n || found[at]!.seen.version === 0n) absences.delete(key)
+    if (absences.size === 0) return
+    this.queries++
+    const rows = await this.#bounded((storeCall) => this.#store.load([...absences.keys()], storeCall)).then(
+      ({ rows }) => rows,
+      // The row is in the store; what reads of it lack is a copy.
+      () => undefined,
+    )
+    const lower = [...(rows ?? [])].filter(([key, row]) => row.version < absences.get(key)!)
+    if (lower.length === 0) return
+    const items = lower.map(([key, { value }]) => ({ ...this.#prepared(key, value, call), floor: absences.get(key)! + 1n }))
+    const saves = lower.map(([key, { value, version }], at) => ({ key, value, floor: items[at]!.floor, expected: version }))
+    this.queries++
+    const statuses = await this.#statuses(saves.length, (storeCall) => this.#store.save(saves, storeCall))
+    const raised: Written[] = []
+    for (const [at, { key, entry }] of items.entries()) {
+      const status = statuses[at]!
+      if (status.state !== 'saved') continue
+      keyspace.stamp(entry!, status.version)
+      raised.push({ key, entry, version: status.version })
+    }
+    if (raised.length > 0) await this.#settleCopies(raised, call)
   }
 
   /** The store's contract is not to reject; one that does all the same has not said what happened. */
@@ -174,17 +212,29 @@ export class Saving<V> {
 
   /**
    * A save whose outcome is unknown may still happen. Until it is certain that it will not, nothing older than it may be cached: a tombstone
-   * just below the version that it will have if it does keeps the old row out, and lets the new one in. It is left again after the
-   * deadline, for the owners that could not be reached now.
+   * just below the version that it will have if it does keeps the old row out, and lets the new one in. When the statement must be over, and
+   * again when every other write that was under way with it must be, what lies there may be of a write that it followed: that goes too.
    */
   #distrust(items: readonly Item[]): void {
-    const { keyspace, clock, loadDeadlineMs } = this.#parts
-    const removals = items.map(({ key, floor }) => ({ key, version: this.#store.versioned ? floor - 1n : floor }))
-    const guard = () => {
-      for (const { key } of items) this.#loads.forget(key)
-      void keyspace.removeMany(removals)
+    const { clock, loadDeadlineMs } = this.#parts
+    void this.#invalidate(items, false)
+    for (const times of [1, 2]) clock.after(times * loadDeadlineMs, () => void this.#invalidate(items, true))
+  }
+
+  /** Never rejects. @param whole whatever lies there now, not only what is older than the save can be */
+  async #invalidate(items: readonly Item[], whole: boolean): Promise<void> {
+    const { keyspace } = this.#parts
+    const keys = items.map(({ key }) => key)
+    for (const key of keys) this.#loads.forget(key)
+    if (!this.#store.versioned) {
+      await keyspace.eraseMany(keys)
+      return
     }
-    guard()
-    clock.after(loadDeadlineMs, guard)
+    const found = whole ? await keyspace.findMany(keys, { read: 'all' }).catch(() => undefined) : undefined
+    const removals = items.map(({ key, floor }, at) => {
+      const version = found?.[at]?.seen.version ?? 0n
+      return { key, version: version < floor ? floor - 1n : version }
+    })
+    await keyspace.removeMany(removals)
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What write-through and write-around have in common: reads load from the store, writes save to it first.
  */
-import type { Replicated } from '../keyspace.ts'
+import type { Replicated } from '../keyspaces/keyspace.ts'
 import type { Store } from '../store/store.ts'
 import { Reading } from './reading.ts'
 import { Saving, type Written } from './saving.ts'
@@ -10,6 +10,7 @@ import type { Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall, Stra
 export class StoreStrategy<V> implements Strategy<V> {
   readonly name: string
   readonly #parts: StrategyParts<V>
+  readonly #ordered: boolean
   readonly #reading: Reading<V>
   readonly #saving: Saving<V>
 
@@ -17,6 +18,7 @@ export class StoreStrategy<V> implements Strategy<V> {
   constructor(name: string, parts: StrategyParts<V>, store: Store<V>, copies: 'replace' | 'remove') {
     this.name = name
     this.#parts = parts
+    this.#ordered = store.versioned
     this.#reading = new Reading(parts, store, store.versioned)
     const settle = (written: readonly Written[], call: StrategyCall | undefined) =>
       copies === 'replace' ? this.#replace(written, call) : this.#remove(written, call)
@@ -35,6 +37,10 @@ export class StoreStrategy<V> implements Strategy<V> {
     return this.#reading.refreshMany(keys, call)
   }
 
+  write(key: string, value: V, settle: () => void, fail: (error: unknown) => void, call?: StrategyCall): void {
+    this.#saving.saveMany([[key, value]], call).then(([only]) => ('error' in only! ? fail(only.error) : settle()), fail)
+  }
+
   writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
     return this.#saving.saveMany(entries, call)
   }
@@ -47,12 +53,20 @@ export class StoreStrategy<V> implements Strategy<V> {
     return this.#saving.update(key, change, call)
   }
 
+  touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {
+    return this.#reading.touchMany(keys, call)
+  }
+
+  drained(): Promise<void> {
+    return this.#reading.loads.drained()
+  }
+
   storeCounts(): StoreCounts {
     const counts = this.#reading.storeCounts()!
     return { ...counts, queries: counts.queries + this.#saving.queries }
   }
 
-  async #replace(written: readonly Written[], call: StrategyCall | undefined): Promise<void> {
+  async #replace(written: readonly Written[], call: StrategyCall | undefined): Promise<readonly string[]> {
     const entries = written.flatMap(({ entry }) => (entry === undefined ? [] : [entry]))
     const gone = written.filter(({ entry }) => entry === undefined)
     const [replaced] = await Promise.all([
@@ -60,10 +74,21 @@ export class StoreStrategy<V> implements Strategy<V> {
       gone.length > 0 ? this.#remove(gone, call) : undefined,
     ])
     this.#tell(replaced, 'write')
+    return refusedOf(entries, replaced)
   }
 
-  async #remove(written: readonly Written[], call: StrategyCall | undefined): Promise<void> {
-    this.#tell(await this.#parts.keyspace.removeMany(written, call), 'delete')
+  async #remove(written: readonly Written[], call: StrategyCall | undefined): Promise<readonly string[]> {
+    const { keyspace } = this.#parts
+    // A store without versions does not say what came after what: nothing that was cached before may stay.
+    const removed = this.#ordered
+      ? await keyspace.removeMany(written, call)
+      : await keyspace.eraseMany(
+          written.map(({ key }) => key),
+          call,
+        )
+    this.#tell(removed, 'delete')
+    // Where a row is gone, something newer is a later row, and none of ours.
+    return refusedOf(written, removed).filter((key) => written.some((each) => each.key === key && each.entry !== undefined))
   }
 
   /** The store has the write; copies that could not be reached are old until their TTL is over. */
@@ -72,4 +97,8 @@ export class StoreStrategy<V> implements Strategy<V> {
       if (each.state === 'unacknowledged') this.#parts.bypassed(operation, each.error.message)
     }
   }
+}
+
+function refusedOf(items: readonly { readonly key: string }[], outcomes: readonly Replicated[]): string[] {
+  return items.flatMap(({ key }, at) => (outcomes[at]!.state === 'refused' ? [key] : []))
 }

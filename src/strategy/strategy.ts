@@ -5,25 +5,42 @@
  * knows whether there is a store. Calls reject with a `RingtailError` (or with what a caller's own loader threw).
  */
 import type { Clock, Random } from '../clock.ts'
-import type { RingtailError } from '../errors.ts'
+import type { LoadError, RingtailError } from '../errors.ts'
 import type { Emit } from '../events.ts'
-import type { FoundState, Keyspace, PutTimes } from '../keyspace.ts'
+import type { Found, Keyspace, KeyspaceCall, PutTimes, Replicated } from '../keyspaces/keyspace.ts'
+import type { Duration } from '../options.ts'
 import type { ShardStats } from '../store/store.ts'
 
-export type { PutTimes }
+export type { PutTimes, Replicated }
 
 /** A caller's own way to load: given the keys that are missing, answers those it has. */
-export type Loader<V> = (keys: readonly string[], context: LoadContext) => Promise<ReadonlyMap<string, V>>
+export type Loader<V> = (keys: readonly string[], context: LoadContext<V>) => Promise<ReadonlyMap<string, V>>
 
-export interface LoadContext {
-  /** Aborted when the load has run into its deadline. */
-  readonly signal: AbortSignal
+/** What a loader may say of the value of one key while it loads it. */
+export interface LoadControls<V> {
+  /** The old value, where there is one that may still be served; undefined where there is none. */
+  readonly stale: V | undefined
+  /** How long the value is fresh, and how long after that it may be served; instead of the cache's own. @throws ConfigurationError */
+  setTtl(ttl: Duration, grace?: Duration): void
+  /** The groups that the value belongs to, instead of what the cache's `tags` option says. @throws ConfigurationError */
+  setTags(tags: readonly string[]): void
+  /** The value is for those who wait for it, and is not kept. @returns what it was given, to be returned in turn */
+  skip<T = undefined>(value?: T): T
+  /** The load of this key failed: a stale value is served where there is one, else the readers get this error. @returns the error */
+  fail(reason: string): LoadError
 }
 
-export interface StrategyCall {
-  /** Bound of what is asked of the nodes, ms. */
-  readonly deadlineMs?: number | undefined
+export interface LoadContext<V> {
+  /** Aborted when the load has run into its deadline. */
+  readonly signal: AbortSignal
+  /** What may be said of the value of one key while it is loaded. */
+  readonly of: (key: string) => LoadControls<V>
+}
+
+export interface StrategyCall extends KeyspaceCall {
   readonly times?: PutTimes | undefined
+  /** Instead of what the cache's own `tags` option says. */
+  readonly tags?: readonly string[] | undefined
 }
 
 export interface ReadCall<V> extends StrategyCall {
@@ -32,11 +49,10 @@ export interface ReadCall<V> extends StrategyCall {
 }
 
 /** What a read came to. `state` is what the cache had; after a load, `value` is nevertheless what the load brought. */
-export interface Read<V> {
-  readonly state: FoundState
-  readonly negative: boolean
-  readonly value: V | undefined
-  readonly node: string | undefined
+export type Read<V> = Pick<Found<V>, 'state' | 'negative' | 'value' | 'node'> & {
+  /** Where the value is an entry that was found on the nodes. */
+  readonly entry: Found<V>['entry']
+  readonly sizeBytes: number
 }
 
 /** A result a key, in order: an error where the key failed. */
@@ -58,23 +74,41 @@ export interface Strategy<V> {
   readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]>
   /** Loads anew from the store (or loader), whatever is cached, and fills the cache. */
   refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]>
+  /** `writeMany` of one, without a promise where that is possible: one of the two is called exactly once. @throws what the entry cannot be made for */
+  write(key: string, value: V, settle: () => void, fail: (error: unknown) => void, call?: StrategyCall): void
   writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]>
   removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]>
   /** Compare-and-set at the truth, retried a bounded number of times. @throws ConflictError when others were quicker each time */
   update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V>
+  /** Makes cached values fresh for a TTL from now. One result a key: whether there was one. */
+  touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]>
+  /** Resolves when the loads under way have filled the cache, within their deadlines. */
+  drained(): Promise<void>
   /** Undefined where there is no store. */
   storeCounts(): StoreCounts | undefined
 }
 
+/** When a value is loaded before it has to be. */
+export interface Freshness {
+  /** Bound of one load of the store or loader, ms. It is what a lease lasts, too. */
+  readonly loadDeadlineMs: number
+  /** How long a stale value is held back for a fresh one, ms. 0: it is served at once. */
+  readonly softDeadlineMs: number
+  /** XFetch; or the fraction of the TTL that has to be over; or never. */
+  readonly early: 'xfetch' | number | false
+  /** Whether a value that is read stays fresh for a TTL from then. */
+  readonly sliding: boolean
+  /** The cache's own TTL. */
+  readonly ttlMs: number
+}
+
 /** What a strategy is built of, handed in by the tier. */
-export interface StrategyParts<V> {
+export interface StrategyParts<V> extends Freshness {
   readonly cache: string
   readonly keyspace: Keyspace<V>
   readonly clock: Clock
   readonly random: Random
   readonly emit: Emit
-  /** Bound of one load of the store or loader, ms. */
-  readonly loadDeadlineMs: number
   /** Whether a missing row is remembered. */
   readonly negative: boolean
   /** Told when no owner could answer and the store was used without the cache. */

@@ -1,7 +1,7 @@
 /**
  * What a caller is told of a write, by what the nodes said of it.
  */
-import type { Replicated } from '../keyspace.ts'
+import type { Replicated } from '../keyspaces/keyspace.ts'
 import type { Settled } from './strategy.ts'
 
 const DONE: Settled<void> = Object.freeze({ value: undefined })

@@ -1,13 +1,13 @@
 /**
  * A cache put together by hand over a `MapCluster`: strategy, keyspace and cache as the tier would build them, with a clock that stands still.
  */
-import { Cache } from '../../src/cache.ts'
-import { type CacheOptions, checkedCacheOptions } from '../../src/cache-options.ts'
+import { Cache } from '../../src/caches/cache.ts'
+import { type CacheOptions, checkedCacheOptions } from '../../src/caches/cache-options.ts'
 import { createCodec } from '../../src/codec/envelope-codec.ts'
 import { namespacedKey, plainKey } from '../../src/codec/key.ts'
 import { plainCodec } from '../../src/codec/plain-codec.ts'
 import type { Emit, EventName, TierEvents } from '../../src/events.ts'
-import { Keyspace } from '../../src/keyspace.ts'
+import { Keyspace } from '../../src/keyspaces/keyspace.ts'
 import { Outcomes } from '../../src/metrics/outcomes.ts'
 import { FakeClock } from '../../src/testing/fake-clock.ts'
 import { seededRandom } from '../../src/testing/seeded-random.ts'
@@ -19,9 +19,11 @@ export interface Told {
   readonly payload: TierEvents[EventName]
 }
 
-export function cacheOn<V>(options: CacheOptions<V>, cluster = new MapCluster(), clock = new FakeClock(), name = 'things') {
+/** @param seed of its chance: another for each process that shares a cluster, for writers differ by it */
+export function cacheOn<V>(options: CacheOptions<V>, given?: MapCluster, clock = new FakeClock(), name = 'things', seed = 1) {
+  const cluster = given ?? new MapCluster(clock)
   const checked = checkedCacheOptions(options, `cache '${name}'`)
-  const random = seededRandom(1)
+  const random = seededRandom(seed)
   const told: Told[] = []
   const emit: Emit = (event, payload) => void told.push({ name: event, payload })
   const outcomes = new Outcomes()
@@ -35,6 +37,7 @@ export function cacheOn<V>(options: CacheOptions<V>, cluster = new MapCluster(),
     negativeTtlMs: checked.negativeTtlMs,
     jitter: checked.jitter,
     writes: checked.writes,
+    tagsOf: checked.tagsOf,
     clock,
     random,
     emit,
@@ -47,6 +50,10 @@ export function cacheOn<V>(options: CacheOptions<V>, cluster = new MapCluster(),
     random,
     emit,
     loadDeadlineMs: checked.loadDeadlineMs,
+    softDeadlineMs: checked.softDeadlineMs,
+    early: checked.early,
+    sliding: checked.sliding,
+    ttlMs: checked.ttlMs,
     negative: checked.negativeTtlMs > 0,
     bypassed: (operation, reason) => {
       outcomes.bypassed++

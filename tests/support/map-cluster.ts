@@ -1,10 +1,12 @@
 /**
- * A cluster that is a Map: what strategies and keyspaces need of one, with every change judged by version as the nodes judge it, and
+ * A cluster that is a Map: what strategies and keyspaces need of one, with every change and lease judged as the nodes judge them, and
  * with doors that a test opens: nodes that cannot be reached, changes held back.
  */
-import type { Cluster, Fetched, PutChange, Replicated } from '../../src/cluster/cluster.ts'
-import { supersedes, versionOf } from '../../src/codec/envelope.ts'
+import type { Clock } from '../../src/clock.ts'
+import type { Cluster, Fetched, Fill, Lease, LeaseAnswer, LeaseRequest, PutChange, Replicated } from '../../src/cluster/cluster.ts'
 import { UnacknowledgedError, UnavailableError } from '../../src/errors.ts'
+import { applyChange, type JudgedEntries } from '../../src/node/judge-change.ts'
+import { grantLease } from '../../src/node/judge-lease.ts'
 import type { CacheNode, Change } from '../../src/node/node.ts'
 
 export class MapCluster implements Cluster {
@@ -16,7 +18,32 @@ export class MapCluster implements Cluster {
   reachable = true
   /** While set, changes wait for it before they are judged. */
   hold: Promise<void> | undefined
+  /** While set, fills wait for it after they were judged: as long as other owners have yet to take them. */
+  spread: Promise<void> | undefined
+  /** Whether another owner may have taken what the first refuses. */
+  takenElsewhere = false
   fetches = 0
+  #tokens = 0
+  readonly #clock: Clock
+  /** Without expiry: what is dead is told by its header, and leases by their time. */
+  readonly #judged: JudgedEntries = {
+    peek: (key) => this.entries.get(key)?.bytes,
+    ttlMs: (key) => this.entries.get(key)?.ttlMs,
+    store: (key, bytes, ttlMs) => {
+      this.entries.set(key, { bytes, ttlMs })
+      return true
+    },
+    rewrite: (key, bytes) => {
+      this.entries.set(key, { bytes, ttlMs: this.entries.get(key)!.ttlMs })
+      return true
+    },
+    prolong: (key, ttlMs) => void this.entries.set(key, { bytes: this.entries.get(key)!.bytes, ttlMs }),
+    remove: (key) => void this.entries.delete(key),
+  }
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   ownersOf(): readonly CacheNode[] {
     return this.nodes
@@ -33,30 +60,49 @@ export class MapCluster implements Cluster {
     return Promise.all(keys.map((key) => new Promise<Fetched>((resolve) => this.fetch(key, resolve))))
   }
 
+  put(change: Change, _level: unknown, settle: (replicated: Replicated) => void): void {
+    void this.replicate([change]).then(([only]) => settle(only!))
+  }
+
   async replicate(changes: readonly Change[]): Promise<Replicated[]> {
     await this.hold
     return changes.map((change) => this.#apply(change))
   }
 
   async compareAndSet(change: PutChange): Promise<Replicated> {
-    const held = this.entries.get(change.key)
-    const heldVersion = held === undefined || held.bytes[2] !== 1 ? 0n : versionOf(held.bytes)
-    if (this.reachable && heldVersion !== change.expected) return { state: 'refused', version: heldVersion }
-    return this.#apply(change)
+    const outcome = this.#apply(change)
+    return outcome.state === 'refused' ? { state: 'refused', version: outcome.version } : outcome
+  }
+
+  async lease(requests: readonly LeaseRequest[]): Promise<LeaseAnswer[]> {
+    return requests.map((request): LeaseAnswer => {
+      if (!this.reachable) return { state: 'failed', error: new UnavailableError('none of the 1 owners answered') }
+      const token = ++this.#tokens
+      const leased = grantLease(this.#judged, { ...request, token }, this.#clock.now(), 'n1')
+      if (leased.state === 'granted') return { state: 'granted', lease: { token, node: this.node }, held: leased.held }
+      return leased.state === 'changed'
+        ? { state: 'changed', fetched: { bytes: leased.bytes, node: this.node, failure: undefined } }
+        : leased
+    })
+  }
+
+  async fill(fills: readonly Fill[]): Promise<Replicated[]> {
+    await this.hold
+    const outcomes = fills.map(({ change, lease }) => this.#apply({ ...change, lease: lease.token }))
+    await this.spread
+    return outcomes
+  }
+
+  release(leases: readonly { readonly key: string; readonly lease: Lease }[]): void {
+    for (const { key, lease } of leases) this.#apply({ op: 'release', key, lease: lease.token })
   }
 
   #apply(change: Change): Replicated {
     if (!this.reachable) return { state: 'unacknowledged', error: new UnacknowledgedError('0 of 1 owners took the change') }
-    this.changes.push(change)
-    if (change.op === 'drop') {
-      this.entries.delete(change.key)
-      return { state: 'applied' }
-    }
-    const held = this.entries.get(change.key)
-    if (change.op === 'put' && held !== undefined && !supersedes(change.bytes, held.bytes)) {
-      return { state: 'refused', version: versionOf(held.bytes) }
-    }
-    this.entries.set(change.key, { bytes: change.bytes, ttlMs: change.ttlMs })
-    return { state: 'applied' }
+    const status = applyChange(this.#judged, change, this.#clock.now(), 'n1')
+    if (status.state === 'applied' && change.op !== 'release') this.changes.push(change)
+    if (status.state === 'applied') return status
+    if (status.state === 'refused') return { ...status, byPrimary: true, unseen: this.takenElsewhere ? undefined : true }
+    return { state: 'unacknowledged', error: new UnacknowledgedError('0 of 1 owners took the change', { cause: status.error }) }
   }
 }

@@ -40,10 +40,15 @@ before(async () => {
 })
 after(async () => assert.deepEqual(await undo.run(), []))
 
+/** What was loaded is cached behind its readers. */
+const filled = () => Promise.all([caches.pages.drained(), caches.stock.drained()])
+
 test('a page is the same from the database, as a miss and as a hit', async () => {
   const pages = new ProductPages(caches, shards)
   const { id, name, price } = products[0]!
-  const [miss, hit, straight] = [await pages.read(id), await pages.read(id), await pages.readStraight(id)]
+  const miss = await pages.read(id)
+  await filled()
+  const [hit, straight] = [await pages.read(id), await pages.readStraight(id)]
   assert.deepEqual([miss.outcome, hit.outcome], ['miss', 'hit'])
   assert.deepEqual(miss.product, straight)
   assert.deepEqual(hit.product, JSON.parse(JSON.stringify(straight)))
@@ -54,6 +59,7 @@ test('a page is the same from the database, as a miss and as a hit', async () =>
 test('a product that does not exist is remembered as such', async () => {
   const pages = new ProductPages(caches, shards)
   assert.deepEqual(await pages.read('none'), { product: undefined, outcome: 'miss' })
+  await filled()
   assert.deepEqual(await pages.read('none'), { product: undefined, outcome: 'negative' })
   assert.equal(await pages.readStraight('none'), undefined)
 })
@@ -62,6 +68,7 @@ test('once orders are answered, each page shows the stock that they left, and sh
   const [pages, carts, desk] = [new ProductPages(caches, shards), new Carts(caches, shards), new OrderDesk(caches, shards)]
   const ids = products.slice(0, 6).map(({ id }) => id)
   for (const id of ids) await pages.read(id)
+  await filled()
   await Promise.all(
     Array.from({ length: 30 }, async (_, index) => {
       const id = `order-${index}`

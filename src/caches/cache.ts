@@ -1,0 +1,376 @@
+/**
+ * A cache: one named, typed namespace of a tier, with one strategy.
+ *
+ * This class is what applications call. It checks arguments, bounds the call by the caller's signal and deadline, hands it to the strategy
+ * (reads by way of `cache-reads.ts`), and reports each outcome exactly once. It decides nothing about freshness, stores or nodes.
+ */
+import { boundedCall, type CallBounds } from '../bounded-call.ts'
+import type { Clock } from '../clock.ts'
+import { ConfigurationError, type RingtailError, UnsupportedError } from '../errors.ts'
+import type { Groups } from '../invalidation/groups.ts'
+import type { CacheMetrics, Outcome, Outcomes } from '../metrics/outcomes.ts'
+import type { NearStats } from '../near/near-cache.ts'
+import type { NearLayer } from '../near/near-layer.ts'
+import { type CallOptions, checkedTags } from '../options.ts'
+import type { Loader, Replicated, Settled, StoreCounts, Strategy } from '../strategy/strategy.ts'
+import {
+  type Call,
+  checkedCall,
+  checkedFunction,
+  checkedValue,
+  type DeleteOptions,
+  distinctKeys,
+  type LoaderContext,
+  loaderContextOf,
+  type ManyLoaderContext,
+  type PutOptions,
+  parts,
+  type ReadOptions,
+  type TouchOptions,
+} from './cache-calls.ts'
+import { CacheReads, type CacheReadsParts, outcomeOf, settledPart } from './cache-reads.ts'
+import { Namespace } from './namespace.ts'
+
+/** A value with how it was come by. */
+export interface ReadOutcome<V> {
+  readonly value: V | undefined
+  readonly outcome: Exclude<Outcome, 'error'>
+  /** The id of the node that answered; undefined when none did, and for the near cache's answers. */
+  readonly node: string | undefined
+}
+
+/** What became of one key of a batch. */
+export type KeyResult = { readonly ok: true } | { readonly ok: false; readonly error: RingtailError | Error }
+
+/** A cache's counts, and those of its store and its near cache where it has them. */
+export interface CacheReport extends CacheMetrics {
+  readonly strategy: string
+  readonly store: (StoreCounts & { /** Reads answered without asking the store. */ readonly keysAvoided: number }) | undefined
+  readonly near: NearStats | undefined
+}
+
+export interface CacheParts<V> extends CacheReadsParts<V> {
+  readonly name: string
+  readonly plain?: boolean | undefined
+  /** Undefined where values are plain. */
+  readonly groups?: Groups | undefined
+  /** Told of the keys that were changed here, where there is no near cache which tells; undefined where nobody needs to be told. */
+  readonly announce?: ((keys: readonly string[]) => void) | undefined
+}
+
+const OK: KeyResult = Object.freeze({ ok: true })
+
+export class Cache<V> {
+  readonly name: string
+  readonly #strategy: Strategy<V>
+  readonly #outcomes: Outcomes
+  readonly #clock: Clock
+  readonly #isPlain: boolean
+  readonly #groups: Groups | undefined
+  readonly #near: NearLayer<V> | undefined
+  readonly #announce: ((keys: readonly string[]) => void) | undefined
+  readonly #reads: CacheReads<V>
+
+  /** Made by `tier.cache(name, options)`. */
+  constructor(parts: CacheParts<V>) {
+    this.name = parts.name
+    this.#strategy = parts.strategy
+    this.#outcomes = parts.outcomes
+    this.#clock = parts.clock
+    this.#isPlain = parts.plain ?? false
+    this.#groups = parts.groups
+    this.#near = parts.near
+    this.#announce = parts.near === undefined ? parts.announce : (keys) => parts.near!.changed(keys)
+    this.#reads = new CacheReads(parts, this.#what)
+  }
+
+  /** @returns the value; undefined when there is none, in the cache or behind it. Rejects only if neither can answer. */
+  get(key: string, call?: ReadOptions): Promise<V | undefined> {
+    if (call !== undefined) return this.getWithOutcome(key, call).then(({ value }) => value)
+    return this.#reads.get(key)
+  }
+
+  /** What the near cache has, at once and without a promise; undefined where it has nothing, or there is none. */
+  peek(key: string): V | undefined {
+    return this.#reads.peek(key)
+  }
+
+  /** Like `get`, and tells how the value was come by. */
+  async getWithOutcome(key: string, call?: ReadOptions): Promise<ReadOutcome<V>> {
+    const read = await this.#reads.one(key, undefined, this.#callOf(call, ['session', 'reads']))
+    return { value: read.value, outcome: outcomeOf(read), node: read.node }
+  }
+
+  /** @returns the values there are; a key without one is absent. Rejects with the first error only if some key could not be answered. */
+  async getMany(keys: Iterable<string>, call?: ReadOptions): Promise<Map<string, V>> {
+    return this.#reads.many(distinctKeys(keys, this.#what), undefined, this.#callOf(call, ['session', 'reads']))
+  }
+
+  async has(key: string, call?: ReadOptions): Promise<boolean> {
+    return (await this.get(key, call)) !== undefined
+  }
+
+  /**
+   * The cached value, or what `load` brings, which is then cached. One load a key at a time, in the whole fleet; those who ask meanwhile share it.
+   * @param load may return undefined for "there is none", which is not cached
+   */
+  async getOrSet<T extends V | undefined>(
+    key: string,
+    load: (context: LoaderContext<V>) => T | Promise<T>,
+    options?: PutOptions & ReadOptions,
+  ): Promise<T> {
+    const loader: Loader<V> = async ([only], { signal, of }) => {
+      const value = await checkedFunction(load, `${this.#what}: getOrSet: load`)(loaderContextOf(signal, of(only!)))
+      return new Map(value === undefined ? [] : [[only!, value as V]])
+    }
+    return (await this.#reads.one(key, loader, this.#callOf(options, ['ttl', 'grace', 'tags', 'session', 'reads']))).value as T
+  }
+
+  /** @param loadMany is given the keys that are missing, all in one call; what it leaves out stays missing */
+  async getOrSetMany(
+    keys: Iterable<string>,
+    loadMany: (missing: readonly string[], context: ManyLoaderContext<V>) => ReadonlyMap<string, V> | Promise<ReadonlyMap<string, V>>,
+    options?: PutOptions & ReadOptions,
+  ): Promise<Map<string, V>> {
+    const loader: Loader<V> = async (missing, context) => {
+      const values = await checkedFunction(loadMany, `${this.#what}: getOrSetMany: loadMany`)(missing, context)
+      if (!(values instanceof Map))
+        throw ConfigurationError.of(`${this.#what}: what getOrSetMany's loader returns`, 'a Map of key to value', values)
+      return values
+    }
+    return this.#reads.many(distinctKeys(keys, this.#what), loader, this.#callOf(options, ['ttl', 'grace', 'tags', 'session', 'reads']))
+  }
+
+  /** Loads the keys anew from the store, whatever is cached, and caches what comes. @returns the values there are */
+  async refresh(keys: string | Iterable<string>, call?: CallOptions): Promise<Map<string, V>> {
+    const list = typeof keys === 'string' ? [keys] : distinctKeys(keys, this.#what)
+    const bounds = this.#callOf(call, [])
+    const values = new Map<string, V>()
+    for (const part of parts(list)) {
+      const settled = await this.#changing(part, () => this.#bounded(() => this.#strategy.refreshMany(part, bounds), bounds))
+      for (const [at, key] of part.entries()) {
+        const each = settled[at]!
+        if ('error' in each) throw each.error
+        if (each.value !== undefined) values.set(key, each.value)
+      }
+    }
+    return values
+  }
+
+  /** Acknowledged when the store has it (strategies with a store) or enough owners do (without). */
+  set(key: string, value: V, options?: PutOptions): Promise<void> {
+    if (options !== undefined) return this.#setOne(key, value, options)
+    return new Promise((resolve, reject) => {
+      const startMs = this.#clock.monotonic()
+      this.#near?.forget([key])
+      const done = (succeeded: boolean): void => {
+        this.#announce?.([key])
+        this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
+      }
+      const settle = (): void => {
+        done(true)
+        resolve()
+      }
+      const fail = (error: unknown): void => {
+        done(false)
+        reject(error)
+      }
+      try {
+        this.#strategy.write(key, checkedValue(value, key, this.#what), settle, fail)
+      } catch (thrown) {
+        fail(thrown)
+      }
+    })
+  }
+
+  /** @returns one result a key. A key given twice: its last value is written. */
+  async setMany(entries: Iterable<readonly [string, V]>, options?: PutOptions): Promise<Map<string, KeyResult>> {
+    if (typeof entries !== 'object' || entries === null || !(Symbol.iterator in entries)) {
+      throw ConfigurationError.of(`${this.#what}: entries`, 'a Map, or an iterable of [key, value]', entries)
+    }
+    const list = [...new Map(entries)]
+    for (const [key, value] of list) checkedValue(value, key, this.#what)
+    const call = this.#callOf(options, ['ttl', 'grace', 'tags', 'session'])
+    return this.#write(
+      'write',
+      list,
+      ([key]) => key,
+      call,
+      (part) => this.#strategy.writeMany(part, call),
+    )
+  }
+
+  /**
+   * Changes a value by a function of the current one, without losing anybody else's change: compare-and-set, tried again when another was
+   * quicker. Each try is bounded, and so is their number; give a deadline to bound the whole.
+   * @param change may be called more than once; gets undefined when there is no value
+   * @throws ConflictError after 16 tries
+   */
+  async update(key: string, change: (current: V | undefined) => V | Promise<V>, options?: PutOptions): Promise<V> {
+    const startMs = this.#clock.monotonic()
+    let succeeded = false
+    try {
+      const call = this.#callOf(options, ['ttl', 'grace', 'tags', 'session'])
+      const checked = async (current: V | undefined): Promise<V> =>
+        checkedValue(await checkedFunction(change, `${this.#what}: update: change`)(current), key, this.#what)
+      const value = await this.#changing([key], () => this.#bounded(() => this.#strategy.update(key, checked, call), call))
+      succeeded = true
+      return value
+    } finally {
+      this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
+    }
+  }
+
+  /** Deletes from the store too, where the strategy has one to write to; of a read-through cache, forgets the cached copy. */
+  async delete(key: string, call?: DeleteOptions): Promise<void> {
+    const result = (await this.deleteMany([key], call)).get(key)!
+    if (!result.ok) throw result.error
+  }
+
+  /** @returns one result a key */
+  async deleteMany(keys: Iterable<string>, options?: DeleteOptions): Promise<Map<string, KeyResult>> {
+    const call = this.#callOf(options, ['session'])
+    return this.#write(
+      'delete',
+      distinctKeys(keys, this.#what),
+      (key) => key,
+      call,
+      (part) => this.#strategy.removeMany(part, call),
+    )
+  }
+
+  /** Makes the cached value fresh for a TTL from now, where there is one. @returns whether there was; the store is not asked */
+  async touch(key: string, options?: TouchOptions): Promise<boolean> {
+    return (await this.touchMany([key], options)).has(key)
+  }
+
+  /** @returns the keys of which there was a value. Rejects with the first error only if some key could not be touched. */
+  async touchMany(keys: Iterable<string>, options?: TouchOptions): Promise<Set<string>> {
+    const call = this.#callOf(options, ['ttl', 'grace'])
+    const touched = new Set<string>()
+    for (const part of parts(distinctKeys(keys, this.#what))) {
+      const settled = await this.#bounded(() => this.#strategy.touchMany(part, call), call)
+      for (const [at, key] of part.entries()) {
+        const each = settled[at]!
+        if ('error' in each) throw each.error
+        if (each.value) touched.add(key)
+      }
+    }
+    return touched
+  }
+
+  /**
+   * Deletes every cached value that belongs to one of these groups, whatever its key, in every process: what began to be loaded or written
+   * before now is not served any more. The store is not touched.
+   */
+  async deleteByTag(tags: string | readonly string[], call?: CallOptions): Promise<void> {
+    const list = checkedTags(typeof tags === 'string' ? [tags] : tags, `${this.#what}: deleteByTag: tags`)
+    await this.#raise(() => this.#grouped('tags').raise(list.map((name) => ({ kind: 'tag', name }))), call)
+  }
+
+  /** Deletes every cached value of this cache, as `deleteByTag` does. The store is not touched. */
+  async clear(call?: CallOptions): Promise<void> {
+    await this.#raise(() => this.#grouped('generations').raise([{ kind: 'all' }]), call)
+  }
+
+  /**
+   * The keys that begin with a name and the cache's `namespaces` separator, as a cache of their own that can be cleared alone.
+   * @throws ConfigurationError for a cache without `namespaces`
+   */
+  namespace(name: string): Namespace<V> {
+    const groups = this.#grouped('namespaces')
+    return new Namespace<V>(this, groups.prefixOf(name), (call) => this.#raise(() => groups.raise([{ kind: 'ns', name }]), call))
+  }
+
+  /** Resolves when the loads under way have filled the cache, within their deadlines. For the tier, before it closes. */
+  drained(): Promise<void> {
+    return this.#strategy.drained()
+  }
+
+  metrics(): CacheReport {
+    const counts = this.#outcomes.snapshot()
+    const store = this.#strategy.storeCounts()
+    const keysAvoided = counts.hits + counts.stale + counts.negativeHits
+    return {
+      ...counts,
+      strategy: this.#strategy.name,
+      store: store === undefined ? undefined : { ...store, keysAvoided },
+      near: this.#near?.stats(),
+    }
+  }
+
+  async #setOne(key: string, value: V, options: PutOptions): Promise<void> {
+    const result = (await this.setMany([[key, value]], options)).get(key)!
+    if (!result.ok) throw result.error
+  }
+
+  async #write<T>(
+    kind: 'write' | 'delete',
+    items: readonly T[],
+    keyOf: (item: T) => string,
+    call: Call | undefined,
+    work: (part: readonly T[]) => Promise<Settled<void>[]>,
+  ): Promise<Map<string, KeyResult>> {
+    const results = new Map<string, KeyResult>()
+    for (const part of parts(items)) {
+      const startMs = this.#clock.monotonic()
+      const settled = await this.#changing(part.map(keyOf), () => settledPart(part.length, () => this.#bounded(() => work(part), call)))
+      const ms = this.#clock.monotonic() - startMs
+      for (const [at, item] of part.entries()) {
+        const each = settled[at]!
+        const failed = 'error' in each
+        this.#outcomes.recordWrite(kind, !failed, ms)
+        results.set(keyOf(item), failed ? { ok: false, error: each.error } : OK)
+      }
+    }
+    return results
+  }
+
+  /** Nothing that was read before the change is over is kept near, whether it succeeds or not. */
+  async #changing<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
+    this.#near?.forget(keys)
+    try {
+      return await work()
+    } finally {
+      this.#announce?.(keys)
+    }
+  }
+
+  async #raise(work: () => Promise<Replicated>, options: CallOptions | undefined): Promise<void> {
+    const startMs = this.#clock.monotonic()
+    let succeeded = false
+    try {
+      const raised = await this.#bounded(work, this.#callOf(options, []))
+      if (raised.state === 'unacknowledged') throw raised.error
+      succeeded = true
+    } finally {
+      this.#outcomes.recordWrite('delete', succeeded, this.#clock.monotonic() - startMs)
+    }
+  }
+
+  #grouped(what: string): Groups {
+    if (this.#groups !== undefined) return this.#groups
+    throw new UnsupportedError(`${this.#what}: plain values have no ${what}`)
+  }
+
+  /** What plain values have no place for is refused rather than left undone. */
+  #refuseEnveloped({ tags, session, times }: Call): void {
+    if (tags !== undefined) throw new UnsupportedError(`${this.#what}: plain values have no tags`)
+    if (session !== undefined) throw new UnsupportedError(`${this.#what}: plain values have no versions, so a session cannot see to them`)
+    if (times?.graceMs !== undefined && times.graceMs > 0) throw new UnsupportedError(`${this.#what}: plain values have no grace`)
+  }
+
+  #bounded<T>(work: () => Promise<T>, bounds: CallBounds | undefined): Promise<T> {
+    return boundedCall(work, bounds, this.#clock, this.#what)
+  }
+
+  get #what(): string {
+    return `cache '${this.name}'`
+  }
+
+  #callOf(options: (PutOptions & ReadOptions) | undefined, takes: Parameters<typeof checkedCall>[2]): Call | undefined {
+    const call = checkedCall(options, this.#what, takes)
+    if (call !== undefined && this.#isPlain) this.#refuseEnveloped(call)
+    return call
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * What bytes of a node are to one cache: a live value, or why there is none.
+ *
+ * Nothing that was read is trusted: bytes that are not an entry of this cache are a miss and an event, and so, without one, is what is dead
+ * or belongs to a group that was deleted since it began. Where it is not known here whether it was, the nodes are asked once.
+ */
+import type { Clock } from '../clock.ts'
+import type { Fetched } from '../cluster/cluster.ts'
+import type { Codec, Decoded } from '../codec/codec.ts'
+import { isEnvelope, stampOf } from '../codec/envelope.ts'
+import type { Currency } from '../entry.ts'
+import type { Emit } from '../events.ts'
+import { Absent, type Found, Live } from './found.ts'
+
+export interface EntryJudgeParts<V> {
+  readonly cache: string
+  readonly codec: Codec<V>
+  readonly clock: Clock
+  readonly emit: Emit
+  /** Undefined where there are no groups: plain values. */
+  readonly currency?: Currency | undefined
+}
+
+export class EntryJudge<V> {
+  readonly #parts: EntryJudgeParts<V>
+
+  constructor(parts: EntryJudgeParts<V>) {
+    this.#parts = parts
+  }
+
+  /** In order. */
+  async judgeMany(keys: readonly string[], fetched: readonly Fetched[]): Promise<Found<V>[]> {
+    const found = fetched.map((each, at) => this.judge(keys[at]!, each))
+    const unsure = found.flatMap((each, at) => (each === undefined ? [at] : []))
+    if (unsure.length > 0) {
+      const unknown = unsure.map((at) => keys[at]!)
+      const learnt = await this.learn(
+        unknown,
+        Array.from(unsure, (at) => fetched[at]!),
+      )
+      for (const [nth, at] of unsure.entries()) found[at] = learnt[nth]!
+    }
+    return found as Found<V>[]
+  }
+
+  /** For entries of which it is not known here whether they are current. What cannot be learnt is a miss. */
+  async learn(keys: readonly string[], fetched: readonly Fetched[]): Promise<Found<V>[]> {
+    const { codec, currency, clock } = this.#parts
+    const entries = fetched.map(({ bytes }, at) => ({ key: keys[at]!, entry: codec.decode(bytes!) as Decoded<V> }))
+    const current = await currency!.learn(entries)
+    return fetched.map(({ node, bytes }, at) => {
+      const { entry } = entries[at]!
+      const freshForMs = entry.freshUntilMs - clock.now()
+      return current[at] ? new Live(entry, freshForMs, node!.id, bytes!.length) : new Absent('missing', node?.id, undefined, entry)
+    })
+  }
+
+  /** @returns undefined when it is not known whether the entry is current */
+  judge(key: string, fetched: Fetched): Found<V> | undefined {
+    const { bytes, node } = fetched
+    if (bytes === undefined) return new Absent(node === undefined ? 'unreachable' : 'missing', node?.id, fetched.failure)
+    const decoded = this.#parts.codec.decode(bytes)
+    if (decoded.rejected !== undefined) {
+      // Another schema, serializer or release is what a rolling deploy looks like; the rest should not be there.
+      if (decoded.rejected !== 'schema' && decoded.rejected !== 'format') {
+        this.#parts.emit('entry:rejected', { cache: this.#parts.cache, node: node?.id, reason: `${decoded.rejected}: ${decoded.detail}` })
+      }
+      // Its place in the order is what it says all the same: that is what nodes go by.
+      return new Absent('missing', node?.id, undefined, isEnvelope(bytes) ? stampOf(bytes) : undefined)
+    }
+    const { kind } = decoded
+    if (kind === 'tombstone' || kind === 'vacant') return new Absent('missing', node?.id, undefined, decoded)
+    const freshForMs = decoded.freshUntilMs - this.#parts.clock.now()
+    if (freshForMs <= 0 && freshForMs + decoded.graceMs <= 0) return new Absent('missing', node?.id, undefined, decoded)
+    const current = this.#parts.currency === undefined ? true : this.#parts.currency.isCurrent(decoded, key)
+    if (current === undefined) return undefined
+    return current ? new Live(decoded, freshForMs, node!.id, bytes.length) : new Absent('missing', node?.id, undefined, decoded)
+  }
+}

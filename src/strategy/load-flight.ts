@@ -1,0 +1,251 @@
+/**
+ * One load on its way: keys that were missing together, from the lease to the fill.
+ *
+ * Each key is leased first: one holder in the whole fleet loads it. The others have nothing to do where nobody waits, and else wait, in
+ * steps that grow and differ, for what the holder brings; if the lease lapses they take it, and when they have waited for twice as long as a
+ * lease lasts they load without one. Only a holder fills, and the nodes take the fill only if its lease is still there: every write and delete
+ * ends it. So no interleaving of loads, writes and deletes leaves an older value behind.
+ *
+ * A fill carries the version of its row (where the store orders) or that of the moment before the load began.
+ */
+import { NO_STAMP, type Stamp, type Version } from '../entry.ts'
+import { ConfigurationError, EncodeError, type RingtailError } from '../errors.ts'
+import type { Found, Lease, Leasing, Put, Replicated } from '../keyspaces/keyspace.ts'
+import type { Row } from '../store/store.ts'
+import type { Arrived, Asking } from './asking.ts'
+import type { LoadAsk, LoadSeat } from './load-seat.ts'
+import type { StrategyParts } from './strategy.ts'
+
+/** What a lease lasts beyond the bound of a load: time for the fill. */
+const FILL_MS = 100
+const FIRST_PAUSE_MS = 2
+const LONGEST_PAUSE_MS = 50
+
+/** Whether an entry that was found answers what was asked. */
+export function answers<V>(found: Found<V>, ask: LoadAsk<V>): boolean {
+  if (found.state !== 'fresh' || ask.unsaid === true || (found.negative && ask.loader !== undefined)) return false
+  return ask.atLeast === undefined || found.seen.version >= ask.atLeast
+}
+
+/** Clocks differ by less, ms, and a group's delete is dated ahead by twice as much (`invalidation/groups.ts`). */
+const SLIGHTLY_MS = 500
+
+/**
+ * What a load that began has to be dated ahead, ms, to be later than what it was made over: that may be of the same millisecond, or of a
+ * process whose clock is slightly ahead. Never farther ahead of the clock than a group's delete of the same moment would be: that one has to
+ * be later.
+ */
+function behindMs(seen: Stamp, { ms, clockMs }: Begun): number {
+  const aheadMs = (seen.begun - (ms % 2 ** 32)) | 0
+  return seen !== NO_STAMP && aheadMs >= 0 && ms + aheadMs < clockMs + SLIGHTLY_MS ? aheadMs + 1 : 0
+}
+
+/** Whether the value is at fault, or what its loader said of it, rather than the nodes. */
+function isUnfit(error: RingtailError): boolean {
+  return error instanceof EncodeError || error instanceof ConfigurationError
+}
+
+export interface FlightParts<V> {
+  readonly strategy: StrategyParts<V>
+  readonly asking: Asking<V>
+  /** Whether fills carry the rows' own versions. */
+  readonly ordered: boolean
+  /** Told of each seat that is over: nobody may join it any more. */
+  readonly landed: (seat: LoadSeat<V>) => void
+}
+
+interface Begun {
+  /** By `keyspace.nowMs()`, which may be ahead of the clock. */
+  readonly ms: number
+  readonly clockMs: number
+  readonly version: Version
+  readonly costMs: number
+}
+
+export class LoadFlight<V> {
+  readonly #parts: FlightParts<V>
+  readonly #leaseMs: number
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(parts: FlightParts<V>) {
+    this.#parts = parts
+    this.#leaseMs = parts.strategy.loadDeadlineMs + FILL_MS
+  }
+
+  /** @param seats all of one loader, or of none. Never rejects: each seat is told. */
+  async fly(seats: readonly LoadSeat<V>[]): Promise<void> {
+    try {
+      const leasings = await this.#lease(seats)
+      const mine = seats.filter((seat, at) => this.#settleLeasing(seat, leasings?.[at]))
+      if (mine.length > 0) await this.#load(mine)
+    } catch (thrown) {
+      for (const seat of seats) this.#fail(seat, thrown)
+    }
+  }
+
+  async #lease(seats: readonly LoadSeat<V>[]): Promise<Leasing<V>[] | undefined> {
+    const { keyspace } = this.#parts.strategy
+    if (!keyspace.enveloped) return undefined
+    for (const seat of seats) seat.asking()
+    return keyspace.leaseMany(
+      seats.map(({ key, seen, force }) => ({ key, seen, force })),
+      this.#leaseMs,
+    )
+  }
+
+  /** @returns whether this flight has to load the key */
+  #settleLeasing(seat: LoadSeat<V>, leasing: Leasing<V> | undefined): boolean {
+    if (leasing === undefined || leasing.state === 'failed') return true
+    if (leasing.state === 'granted') {
+      seat.lease = leasing.lease
+      seat.seen = leasing.held
+      return true
+    }
+    if (leasing.state === 'changed' && answers(leasing.found, seat.ask)) {
+      const { found } = leasing
+      this.#land(seat, () => seat.verify({ value: found.value, found, version: found.seen.version }, false))
+      return false
+    }
+    if (leasing.state === 'changed') seat.seen = leasing.found.seen
+    if (seat.waited) void this.#waitForHolder(seat, leasing.state === 'held' ? leasing.forMs : 0)
+    else this.#land(seat, () => seat.verify(undefined, false))
+    return false
+  }
+
+  /** Asks again and again for the lease, or for what its holder has brought meanwhile. */
+  async #waitForHolder(seat: LoadSeat<V>, heldForMs: number): Promise<void> {
+    const { clock, random } = this.#parts.strategy
+    // Longer than a lease, for its holder may have died with it, and another have taken it since.
+    const untilMs = clock.monotonic() + 2 * this.#leaseMs
+    let forMs = heldForMs
+    try {
+      for (let longestMs = FIRST_PAUSE_MS; ; longestMs = Math.min(2 * longestMs, LONGEST_PAUSE_MS)) {
+        const pauseMs = Math.min(longestMs * (0.5 + random() / 2), forMs + 1, untilMs - clock.monotonic())
+        if (pauseMs <= 0 && forMs > 0) break
+        await new Promise<void>((resolve) => void clock.after(Math.max(0, pauseMs), resolve, { keepAlive: true }))
+        const [leasing] = (await this.#lease([seat]))!
+        if (leasing!.state === 'held') forMs = leasing!.forMs
+        else if (leasing!.state === 'changed' && !answers(leasing!.found, seat.ask)) {
+          seat.seen = leasing!.found.seen
+          forMs = 0
+          if (clock.monotonic() >= untilMs) break
+        } else {
+          if (this.#settleLeasing(seat, leasing)) await this.#load([seat])
+          return
+        }
+      }
+      await this.#load([seat])
+    } catch (thrown) {
+      this.#fail(seat, thrown)
+    }
+  }
+
+  /** Resolves when what is being loaded now has been filled. */
+  async drained(): Promise<void> {
+    await Promise.all(this.#underWay)
+  }
+
+  #load(seats: readonly LoadSeat<V>[]): Promise<void> {
+    const load = this.#loadAndFill(seats).finally(() => this.#underWay.delete(load))
+    this.#underWay.add(load)
+    return load
+  }
+
+  async #loadAndFill(seats: readonly LoadSeat<V>[]): Promise<void> {
+    const { strategy, asking, ordered } = this.#parts
+    const { clock, keyspace } = strategy
+    // The load begins after what was seen, so it is newer, also where the other's clock is ahead of ours.
+    if (!ordered) for (const { seen } of seats) keyspace.observe(seen.version)
+    for (const seat of seats) seat.loading()
+    const startMs = clock.monotonic()
+    const ms = keyspace.nowMs()
+    const clockMs = clock.now()
+    const version = keyspace.nextVersion()
+    let arrived: Arrived<V>
+    try {
+      arrived = await asking.fetch(
+        seats.map(({ ask }) => ask),
+        seats[0]!.ask.loader,
+      )
+    } catch (thrown) {
+      for (const seat of seats) this.#fail(seat, thrown)
+      return
+    }
+    const begun = { ms, clockMs, version, costMs: clock.monotonic() - startMs }
+    const kept: { readonly seat: LoadSeat<V>; readonly put: Put<V> }[] = []
+    for (const seat of seats) {
+      const error = arrived.failed?.get(seat.key)
+      if (error !== undefined) {
+        this.#fail(seat, error)
+        continue
+      }
+      const row = arrived.rows.get(seat.key)
+      const loaded = { value: row?.value }
+      const put = this.#putOf(seat, row, arrived, begun)
+      if (put === undefined) this.#land(seat, () => seat.verify(loaded, false))
+      else {
+        seat.answer(loaded)
+        kept.push({ seat, put })
+      }
+    }
+    await this.#fill(kept)
+  }
+
+  /** @returns undefined for what is not kept */
+  #putOf(seat: LoadSeat<V>, row: Row<V> | undefined, arrived: Arrived<V>, begun: Begun): Put<V> | undefined {
+    const { ask, seen } = seat
+    const controls = arrived.controls.get(ask.key)
+    // Only a holder fills; a loader's own 'nothing' is not remembered, for only a store knows that a row does not exist.
+    if ((seat.lease === undefined && this.#parts.strategy.keyspace.enveloped) || controls?.skipped === true) return undefined
+    if (row === undefined && (!this.#parts.strategy.negative || ask.loader !== undefined)) return undefined
+    return {
+      key: ask.key,
+      value: row?.value,
+      kind: row === undefined ? 'negative' : 'value',
+      version: this.#versionOf(ask.loader === undefined ? row : undefined, seen.version, begun.version),
+      times: controls?.times ?? ask.times,
+      tags: controls?.tags ?? ask.tags,
+      begunMs: begun.ms + behindMs(seen, begun),
+      loadCostMs: begun.costMs,
+      over: seen,
+    }
+  }
+
+  /**
+   * Where the store orders, what carries no row's version (an absence, a loader's value) takes the place of what was seen and of nothing
+   * newer: any row that is written meanwhile is newer than it. Where it does not, a load is as new as its beginning.
+   */
+  #versionOf(row: Row<V> | undefined, seen: Version, begun: Version): Version {
+    if (!this.#parts.ordered) return begun
+    return row === undefined ? seen : row.version
+  }
+
+  async #fill(kept: readonly { readonly seat: LoadSeat<V>; readonly put: Put<V> }[]): Promise<void> {
+    if (kept.length === 0) return
+    const { keyspace, cache, emit } = this.#parts.strategy
+    for (const { seat } of kept) seat.filling()
+    const outcomes = keyspace.enveloped
+      ? await keyspace.fillMany(kept.map(({ seat, put }) => ({ put, lease: seat.lease as Lease })))
+      : await keyspace.putMany(kept.map(({ put }) => put))
+    for (const [at, { seat, put }] of kept.entries()) {
+      const outcome: Replicated = outcomes[at]!
+      if (outcome.state === 'unacknowledged' && isUnfit(outcome.error)) {
+        emit('entry:refused', { cache, reason: outcome.error.message })
+      } else if (outcome.state === 'applied') seat.lease = undefined
+      this.#land(seat, () => seat.verify({ value: put.value, version: put.version }, outcome.state === 'applied'))
+    }
+  }
+
+  /** The key of a load that failed is free at once. */
+  #fail(seat: LoadSeat<V>, error: unknown): void {
+    this.#land(seat, () => seat.fail(error))
+  }
+
+  #land(seat: LoadSeat<V>, tell: () => void): void {
+    if (seat.lease !== undefined) this.#parts.strategy.keyspace.release([{ key: seat.key, lease: seat.lease }])
+    seat.lease = undefined
+    // First nobody joins any more, then those aboard are told: who reads again in turn is not to meet this seat.
+    this.#parts.landed(seat)
+    tell()
+  }
+}
