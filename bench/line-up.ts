@@ -4,24 +4,54 @@
  * Peers are loaded one by one, each by the process that it runs in, so that no library shares a heap or compiled code with another.
  */
 import type { Peer } from './harness/contestant.ts'
-import type { Workload } from './harness/workload.ts'
+import type { Entry, Workload } from './harness/workload.ts'
 import { hits } from './workloads/hits.ts'
+import { misses } from './workloads/misses.ts'
+import { nearHits } from './workloads/near-hits.ts'
 import { writes } from './workloads/writes.ts'
-
-/** Ringtail's own set-ups. Bars are for the first. */
-export const OURS: readonly string[] = ['ringtail', 'ringtail-on-three']
-
-/** What the table shows everybody's figures as a multiple of. */
-export const REFERENCE = 'ioredis'
 
 export const PEERS: Readonly<Record<string, () => Promise<Peer>>> = {
   ringtail: async () => (await import('./peers/ringtail.ts')).ringtail,
   'ringtail-on-three': async () => (await import('./peers/ringtail.ts')).ringtailOnThree,
+  'ringtail-near': async () => (await import('./peers/ringtail.ts')).ringtailNear,
+  'ringtail-plain': async () => (await import('./peers/ringtail.ts')).ringtailPlain,
   ioredis: async () => (await import('./peers/ioredis.ts')).ioredis,
   'ioredis-auto-pipelining': async () => (await import('./peers/ioredis.ts')).ioredisAutoPipelining,
   'node-redis': async () => (await import('./peers/node-redis.ts')).nodeRedis,
   bentocache: async () => (await import('./peers/bentocache.ts')).bentoCache,
+  'bentocache-memory': async () => (await import('./peers/bentocache.ts')).bentoCacheMemory,
   'cache-manager': async () => (await import('./peers/cache-manager.ts')).cacheManager,
 }
 
-export const WORKLOADS: readonly Workload[] = [hits(256, { [REFERENCE]: 3 }), hits(64), hits(1), writes(256)]
+const OURS = ['ringtail', 'ringtail-on-three']
+const CLIENTS = ['ioredis', 'ioredis-auto-pipelining', 'node-redis', 'bentocache', 'cache-manager']
+
+/** Reads and writes over Redis: everybody. */
+function overRedis(bars: Entry['bars'] = {}): Entry {
+  return { entrants: [...OURS, ...CLIENTS], ours: OURS, reference: 'ioredis', bars }
+}
+
+const IN_MEMORY: Entry = {
+  entrants: ['ringtail-near', 'bentocache-memory'],
+  ours: ['ringtail-near'],
+  reference: 'bentocache-memory',
+  bars: { 'bentocache-memory': 5 },
+}
+
+/** Loads: those that have a call for it, and Ringtail without leases. */
+const LOADING: Entry = {
+  entrants: ['ringtail', 'ringtail-plain', 'bentocache', 'cache-manager'],
+  ours: ['ringtail'],
+  reference: 'ringtail-plain',
+  bars: {},
+}
+
+export const WORKLOADS: readonly Workload[] = [
+  hits(256, overRedis({ ioredis: 3 })),
+  hits(64, overRedis()),
+  hits(1, overRedis()),
+  writes(256, overRedis({ ioredis: 1.5 })),
+  nearHits(IN_MEMORY),
+  misses(64, LOADING),
+  misses(1, LOADING),
+]

@@ -12,7 +12,8 @@ import { ContestantProcess, type Opened } from './harness/contestant-process.ts'
 import { machine, versionsOf } from './harness/environment.ts'
 import { doubtsOf, missedBars, type Report, type Result, type Row, resultsOf, rowsOf, tableOf, verdictsOf } from './harness/report.ts'
 import { interleavedRounds, type RoundsPlan, type Run } from './harness/rounds.ts'
-import { OURS, PEERS, REFERENCE, WORKLOADS } from './line-up.ts'
+import type { Workload } from './harness/workload.ts'
+import { WORKLOADS } from './line-up.ts'
 
 const PLAN: RoundsPlan = { rounds: 7, warmUpMs: 1_000, runMs: 750 }
 const QUICK_PLAN: RoundsPlan = { rounds: 1, warmUpMs: 0, runMs: 40 }
@@ -50,7 +51,8 @@ async function measured(options: BenchOptions, command: string): Promise<Report>
   const contestants: ContestantProcess[] = []
   try {
     for (let i = 0; i < SERVERS; i++) servers.push(await startRedisServer({ maxMemory: MAX_MEMORY }))
-    for (const name of Object.keys(PEERS)) contestants.push(new ContestantProcess(name))
+    const chosen = WORKLOADS.filter(({ name }) => options.workloads.includes(name))
+    for (const name of new Set(chosen.flatMap(({ entrants }) => entrants))) contestants.push(new ContestantProcess(name))
     const opened = await openAll(contestants, { urls: servers.map(({ url }) => url), ttlMs: TTL_MS })
     const versions = versionsIn(opened, servers[0]!)
     const host = machine()
@@ -58,12 +60,12 @@ async function measured(options: BenchOptions, command: string): Promise<Report>
     const results: Result[] = []
     const rows: Row[] = []
     const doubts: string[] = []
-    for (const workload of WORKLOADS.filter(({ name }) => options.workloads.includes(name))) {
-      const measures = await interleavedRounds(runsOf(workload.name, contestants), plan)
+    for (const workload of chosen) {
+      const measures = await interleavedRounds(runsOf(workload, contestants), plan)
       results.push(...resultsOf(workload, measures))
-      rows.push(...rowsOf(workload, results, OURS, !options.quick))
+      rows.push(...rowsOf(workload, results, !options.quick))
       doubts.push(...doubtsOf(workload, results))
-      say(`\n${tableOf(workload, results, REFERENCE)}`)
+      say(`\n${tableOf(workload, results)}`)
     }
     say(['', verdictsOf(rows), ...doubts].join('\n'))
     const setUps = Object.fromEntries([...opened].map(([name, { page }]) => [name, page]))
@@ -87,8 +89,9 @@ function versionsIn(opened: ReadonlyMap<string, Opened>, server: RedisServer): R
   return { ...versions, [server.engine]: server.version }
 }
 
-function runsOf(workload: string, contestants: readonly ContestantProcess[]): Map<string, Run<Measure>> {
-  return new Map(contestants.map((each) => [each.name, (ms) => each.run(workload, ms)]))
+function runsOf({ name, entrants }: Workload, contestants: readonly ContestantProcess[]): Map<string, Run<Measure>> {
+  const entered = entrants.map((entrant) => contestants.find((each) => each.name === entrant)!)
+  return new Map(entered.map((each) => [each.name, (ms) => each.run(name, ms)]))
 }
 
 function heading({

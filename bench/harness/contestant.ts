@@ -9,6 +9,8 @@ import type { Product } from './products.ts'
 export interface Contestant {
   get(key: string): Promise<Product | undefined>
   set(key: string, product: Product): Promise<unknown>
+  /** What is cached, or what `load` brings, cached for `ttlMs`; of those that have it. */
+  getOrSet?(key: string, load: () => Promise<Product>, ttlMs: number): Promise<Product | undefined>
   close(): Promise<unknown>
 }
 

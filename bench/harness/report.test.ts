@@ -8,6 +8,9 @@ const workload: Workload = {
   title: 'hits, 8 in flight',
   unit: 'gets/s',
   inFlight: 8,
+  entrants: ['mine', 'mine-wide', 'slow', 'quick'],
+  ours: ['mine', 'mine-wide'],
+  reference: 'slow',
   bars: { slow: 3, quick: 2 },
   callerOf: () => async () => {},
 }
@@ -21,10 +24,8 @@ const results = resultsOf(
     ['quick', measures(200, 210, 190)],
   ]),
 )
-const OURS = ['mine', 'mine-wide']
-
 test('each of ours is a row beside each peer, never beside each other, and bars are for the first alone', () => {
-  const rows = rowsOf(workload, results, OURS, true)
+  const rows = rowsOf(workload, results, true)
   assert.deepEqual(
     rows.map(({ name, bar, gated, ours, peer }) => ({ name, bar, gated, ours, peer })),
     [
@@ -39,7 +40,7 @@ test('each of ours is a row beside each peer, never beside each other, and bars 
 })
 
 test('a gated row below its bar is missed, and so is one without a figure', () => {
-  const rows = rowsOf(workload, results, OURS, true)
+  const rows = rowsOf(workload, results, true)
   assert.deepEqual(
     missedBars(rows).map(({ name }) => name),
     ['hits-8/quick'],
@@ -49,7 +50,7 @@ test('a gated row below its bar is missed, and so is one without a figure', () =
 })
 
 test('in a smoke run nothing is gated', () => {
-  const rows = rowsOf(workload, results, OURS, false)
+  const rows = rowsOf(workload, results, false)
   assert.ok(rows.every(({ gated }) => !gated))
   assert.deepEqual(missedBars(rows), [])
   assert.match(verdictsOf(rows), /hits-8\/quick: 1.55 .*needs 2: not judged/)
@@ -64,11 +65,11 @@ test('who got far less than a core, where it should be the bottleneck, is named'
 })
 
 test('the table and the verdicts show medians, spread, ratios and processor time', () => {
-  const table = tableOf(workload, results, 'slow').split('\n')
+  const table = tableOf(workload, results).split('\n')
   assert.match(table[2]!, /^ {2}mine +310 +300 – 320 +3.44 +3.2 +1.24$/)
   assert.match(table[4]!, /^ {2}slow +90 +80 – 100 +1.00 +11.1 +0.36$/)
   assert.equal(
-    verdictsOf(rowsOf(workload, results, OURS, true)),
+    verdictsOf(rowsOf(workload, results, true)),
     'hits-8/slow: 3.44 (rounds 3.00 – 4.00), needs 3: met\nhits-8/quick: 1.55 (rounds 1.50 – 1.63), needs 2: MISSED',
   )
 })

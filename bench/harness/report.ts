@@ -66,8 +66,9 @@ export function resultsOf(workload: Workload, measures: ReadonlyMap<string, read
   }))
 }
 
-/** Each of ours beside each peer. Bars are those of the first of ours. @param judged whether bars count: they do not in a smoke run */
-export function rowsOf(workload: Workload, results: readonly Result[], ours: readonly string[], judged: boolean): Row[] {
+/** Each of ours beside each peer. @param judged whether bars count: they do not in a smoke run */
+export function rowsOf(workload: Workload, results: readonly Result[], judged: boolean): Row[] {
+  const { ours } = workload
   const find = (name: string) => results.find((result) => result.contestant === name && result.workload === workload.name)
   return ours.flatMap((name, at) => {
     const mine = find(name)
@@ -106,8 +107,9 @@ export function doubtsOf(workload: Workload, results: readonly Result[]): string
   return starved.map(({ contestant, cores }) => `${workload.name}: ${contestant} got ${cores.toFixed(2)} of a core: the machine was busy`)
 }
 
-/** A workload's figures, a line a contestant, beside those of `reference`. */
-export function tableOf(workload: Workload, results: readonly Result[], reference: string): string {
+/** A workload's figures, a line a contestant, beside those of its reference. */
+export function tableOf(workload: Workload, results: readonly Result[]): string {
+  const { reference } = workload
   const own = results.filter((result) => result.workload === workload.name)
   const base = own.find((result) => result.contestant === reference)
   const head = ['', `median ${workload.unit}`, 'lowest – highest round', base === undefined ? '' : `× ${reference}`, 'CPU µs', 'cores']

@@ -15,6 +15,7 @@ export const cacheManager: Peer = {
     return {
       get: (key) => cache.get<Product>(key),
       set: (key, product) => cache.set(key, product, ttlMs),
+      getOrSet: (key, load, ms) => cache.wrap(key, load, ms),
       close: () => cache.disconnect(),
     }
   },

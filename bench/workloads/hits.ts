@@ -2,16 +2,15 @@
  * Reads of what is there: each answer is parsed, and is the product asked for, or the benchmark fails.
  */
 import { productOfTurn } from '../harness/products.ts'
-import type { Workload } from '../harness/workload.ts'
+import type { Entry, Workload } from '../harness/workload.ts'
 
-/** @param bars by peer, how many times its figure is expected */
-export function hits(inFlight: number, bars: Workload['bars'] = {}): Workload {
+export function hits(inFlight: number, entry: Entry): Workload {
   return {
+    ...entry,
     name: `hits-${inFlight}`,
     title: `hits, ${inFlight} in flight`,
     unit: 'gets/s',
     inFlight,
-    bars,
     callerOf: (contestant, { keys }) => {
       return async (turns) => {
         while (!turns.over) {

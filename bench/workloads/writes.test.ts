@@ -20,7 +20,7 @@ async function written(keeps: (write: number) => boolean): Promise<void> {
     },
     close: async () => {},
   }
-  const workload = writes(1)
+  const workload = writes(1, { entrants: [], ours: [], reference: '', bars: {} })
   await workload.callerOf(contestant, all)(turns)
   await workload.check?.(contestant, all)
 }

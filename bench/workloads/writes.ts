@@ -6,21 +6,20 @@
  * plain SETs.
  */
 import { productOfTurn } from '../harness/products.ts'
-import type { Workload } from '../harness/workload.ts'
+import type { Entry, Workload } from '../harness/workload.ts'
 
 const STOCKS = 500
 const SAMPLE = 200
 
-/** @param bars by peer, how many times its figure is expected */
-export function writes(inFlight: number, bars: Workload['bars'] = {}): Workload {
+export function writes(inFlight: number, entry: Entry): Workload {
   /** By product: the stock last acknowledged. Of one contestant, for each has a process of its own. */
   const stocks = new Map<number, number>()
   return {
+    ...entry,
     name: `writes-${inFlight}`,
     title: `writes, ${inFlight} in flight`,
     unit: 'sets/s',
     inFlight,
-    bars,
     callerOf: (contestant, { keys, products }) => {
       return async (turns) => {
         while (!turns.over) {
