@@ -7,7 +7,7 @@
  * others have yet to say so.
  */
 import type { Stamp, Version } from '../entry.ts'
-import type { Found, Lease, PutTimes } from '../keyspaces/keyspace.ts'
+import type { Found, KeyspaceCall, Lease, PutTimes } from '../keyspaces/keyspace.ts'
 import type { Loader } from './strategy.ts'
 
 /** What a reader wants loaded. */
@@ -22,6 +22,8 @@ export interface LoadAsk<V> {
    * off.
    */
   readonly unsaid?: boolean | undefined
+  /** Whom the read asked, who are asked again where a load turns out to have been overtaken. Default: the cluster's own. */
+  readonly read?: KeyspaceCall['read']
   /** Nobody waits: where another process loads already, nothing is to be done. */
   readonly behind?: boolean | undefined
   /** The load must begin now, whoever loads already. */
@@ -133,8 +135,14 @@ export class LoadSeat<V> {
   }
 }
 
-/** What another has brought, or what this load brought to those who came later, may be older than what the reader's session wrote. */
-function demanded<V>(answer: Promise<Answer<V>>, { atLeast = 0n }: LoadAsk<V>): Promise<Answer<V>> {
-  if (atLeast === 0n) return answer
-  return answer.then((loaded) => (loaded?.version !== undefined && loaded.version < atLeast ? undefined : loaded))
+/**
+ * What another has brought, or what this load brought to those who came later, may be older than what the reader's session wrote; and what
+ * one owner says is no answer to a reader whom enough owners could not tell.
+ */
+function demanded<V>(answer: Promise<Answer<V>>, { atLeast = 0n, unsaid = false }: LoadAsk<V>): Promise<Answer<V>> {
+  if (atLeast === 0n && !unsaid) return answer
+  return answer.then((loaded) => {
+    if (unsaid && loaded?.found !== undefined) return undefined
+    return loaded?.version !== undefined && loaded.version < atLeast ? undefined : loaded
+  })
 }

@@ -56,7 +56,7 @@ export class Loads<V> {
       const loaded = await this.#join({ ...ask, seen, unsaid })
       if (loaded !== undefined) return loaded
       // What was being loaded may be older than what was written since: the nodes know.
-      const found = await this.#parts.keyspace.findOne(ask.key)
+      const found = await this.#parts.keyspace.findOne(ask.key, { read: ask.read })
       unsaid = found.state === 'unreachable'
       if (answers(found, { ...ask, unsaid })) return { value: found.value, found }
       seen = found.seen

@@ -106,8 +106,9 @@ export class Reading<V> {
 
   /** What the level that was asked found is older than what the session wrote: all owners are asked, and then the store. */
   async #carefully(key: string, demand: Demand, call: ReadCall<V>): Promise<Read<V>> {
-    const found = await this.#parts.keyspace.findOne(key, { ...call, read: 'all' })
-    return this.#judged(key, found, call, demand.version)
+    const careful: ReadCall<V> = { ...call, read: 'all' }
+    const found = await this.#parts.keyspace.findOne(key, careful)
+    return this.#judged(key, found, careful, demand.version)
   }
 
   /** @param atLeast the version from which on an entry is an answer */
@@ -193,7 +194,7 @@ function earlyWindowMs({ early, loadDeadlineMs, ttlMs }: Freshness): number {
 function askOf<V>(key: string, found: Found<V>, call: ReadCall<V> | undefined): LoadAsk<V> {
   const stale = found.state === 'stale' || found.state === 'fresh' ? found.value : undefined
   const unsaid = found.state === 'unreachable'
-  return { key, seen: found.seen, stale, unsaid, loader: call?.loader, times: call?.times, tags: call?.tags }
+  return { key, seen: found.seen, stale, unsaid, read: call?.read, loader: call?.loader, times: call?.times, tags: call?.tags }
 }
 
 /** What a load brought, to a reader who had found this. */
