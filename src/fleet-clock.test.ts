@@ -57,7 +57,7 @@ function rig(...nodes: [aheadMs: number, thereMs?: number, backMs?: number][]) {
   })
   const start = async (): Promise<void> => {
     const starting = clock.start()
-    await base.advance(250)
+    await base.advance(500)
     await starting
   }
   return { base, nodes: timed, clock, told, start }
@@ -135,6 +135,35 @@ test('slow answers count only where there is no quick one', async () => {
   assert.equal(clock.now(), START_MS + 100 + base.monotonic())
 })
 
+test('of the last pings of a node the quickest counts, until eight more were made', async () => {
+  const { base, nodes, clock, start } = rig([0])
+  await start()
+  nodes[0]!.thereMs = 40
+  await base.advance(6_900)
+  assert.equal(clock.now(), START_MS + base.monotonic())
+  await base.advance(2_000)
+  assert.equal(clock.now(), START_MS + 20 + base.monotonic())
+})
+
+test('a node whose clock is set is followed with the next ping, however quick those before were', async () => {
+  const { base, nodes, clock, start } = rig([0, 1, 1])
+  await start()
+  nodes[0]!.aheadMs = -300
+  nodes[0]!.thereMs = 40
+  await base.advance(1_100)
+  assert.ok(Math.abs(clock.now() - (START_MS - 300 + base.monotonic())) <= 21)
+})
+
+test('a first ping that took long, for it had to connect, is made again before the clock is used', async () => {
+  const { base, nodes, clock } = rig([0, 60])
+  const starting = clock.start()
+  nodes[0]!.thereMs = 1
+  await base.advance(61)
+  await starting
+  assert.equal(nodes[0]!.pings, 2)
+  assert.ok(Math.abs(clock.now() - (START_MS + base.monotonic())) <= 1)
+})
+
 test('it is set right every second, and a stopped one leaves no timer and asks no more', async () => {
   const { base, nodes, clock, start } = rig([0])
   await start()
@@ -150,11 +179,11 @@ test('a clock that is stopped while it measures does not begin again, and one st
   const { base, nodes, clock } = rig([0, 0, 20])
   const stopped = clock.start()
   clock.stop()
-  await base.advance(20)
+  await base.advance(500)
   await stopped
   assert.equal(base.pendingTimers, 0)
   const starts = [clock.start(), clock.start()]
-  await base.advance(20)
+  await base.advance(500)
   await Promise.all(starts)
   const before = nodes[0]!.pings
   await base.advance(10_200)

@@ -5,7 +5,8 @@
  * is the machine's own affair: it may be off, and it may jump. This one is carried on by the monotonic clock and set right, every second,
  * by the median of (node's TIME − the middle of the ping that asked for it); one node that is wrong moves it by no more than the right ones
  * differ. A process whose wall clock jumps is not noticed. The error of one measurement is at most half a ping's round trip, and half the
- * millisecond to which nodes cut their time (Cristian, "Probabilistic Clock Synchronization", 1989).
+ * millisecond to which nodes cut their time (Cristian, "Probabilistic Clock Synchronization", 1989); so of the last pings of each node the
+ * quickest counts, unless a later one contradicts it, which shows that the node's clock was set (as NTP filters its samples: Mills, RFC 5905).
  *
  * `now()` is set, not slewed: like any wall clock it may step, also back. `monotonic()` is the base clock's, and does not.
  */
@@ -15,8 +16,17 @@ import type { CacheNode } from './node/node.ts'
 
 /** What a node may take to say its time, ms. */
 const PING_TIMEOUT_MS = 250
+/** By what two measurements of one clock differ because its time was cut to whole milliseconds. */
+const CUT_MS = 1
 /** Pings that took longer count only where none was quicker, ms. */
 const QUICK_MS = 100
+/** Pings of one node that are compared. */
+const KEPT = 8
+/** At the start so many pings are made one after the other, for the first may have had to connect first; fewer if one takes no longer than this, ms. */
+const FIRST_ROUNDS = 3
+const GOOD_MS = 4
+/** And no more once they have taken so long, ms. */
+const FIRST_ROUNDS_MS = 100
 /** A node that is off by more is told of, ms. */
 const TOLERATED_MS = 1_000
 
@@ -40,6 +50,8 @@ export class FleetClock implements Clock {
   readonly #intervalMs: number
   readonly #emit: Emit
   readonly #suspects = new Set<string>()
+  /** By node, its last ones, the newest last. */
+  readonly #samples = new Map<string, Sample[]>()
   #deviations: ReadonlyMap<string, number> = new Map()
   #offsetMs: number
   #timer: Timer | undefined
@@ -83,10 +95,17 @@ export class FleetClock implements Clock {
     return this.#deviations
   }
 
-  /** Measures, and goes on measuring until `stop`. Resolves after the first measurement, at the latest after 250 ms; never rejects. */
+  /** Measures, and goes on measuring until `stop`. Resolves after the first measurement, at the latest after 350 ms; never rejects. */
   async start(): Promise<void> {
     this.stop()
-    await this.#measureAndRepeat(this.#run)
+    const run = this.#run
+    const startMs = this.#base.monotonic()
+    let slowestMs = Number.POSITIVE_INFINITY
+    for (let round = 1; round <= FIRST_ROUNDS && slowestMs > GOOD_MS && run === this.#run; round++) {
+      slowestMs = await this.#measure(run)
+      if (this.#base.monotonic() - startMs >= FIRST_ROUNDS_MS) break
+    }
+    this.#repeat(run)
   }
 
   /** Leaves no timer; the clock goes on with the last offset. */
@@ -96,11 +115,27 @@ export class FleetClock implements Clock {
     this.#timer = undefined
   }
 
-  async #measureAndRepeat(run: number): Promise<void> {
-    const samples = await Promise.all(this.#nodes.map((node) => this.#sample(node)))
+  #repeat(run: number): void {
     if (run !== this.#run) return
-    this.#take(samples.filter((sample) => sample !== undefined))
-    this.#timer = this.#base.after(this.#intervalMs, () => void this.#measureAndRepeat(run))
+    this.#timer = this.#base.after(this.#intervalMs, () => void this.#measure(run).then(() => this.#repeat(run)))
+  }
+
+  /** @returns what the slowest of those that answered took, ms; Infinity where none did */
+  async #measure(run: number): Promise<number> {
+    const samples = await Promise.all(this.#nodes.map((node) => this.#sample(node)))
+    const answered = samples.filter((sample) => sample !== undefined)
+    if (run === this.#run) this.#take(answered.map((sample) => this.#best(sample)))
+    return answered.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...answered.map(({ rttMs }) => rttMs))
+  }
+
+  /** The quickest of a node's last samples that the newest does not contradict. */
+  #best(newest: Sample): Sample {
+    const agreeing = (this.#samples.get(newest.node) ?? []).filter(
+      ({ rttMs, offsetMs }) => Math.abs(offsetMs - newest.offsetMs) <= (rttMs + newest.rttMs) / 2 + CUT_MS,
+    )
+    const kept = [...agreeing, newest].slice(-KEPT)
+    this.#samples.set(newest.node, kept)
+    return kept.reduce((best, sample) => (sample.rttMs <= best.rttMs ? sample : best))
   }
 
   async #sample(node: CacheNode): Promise<Sample | undefined> {
