@@ -4,6 +4,7 @@
  * Promised while nothing was lost, that is while the owners asked have neither lost nor evicted nor outlived what lies under the key:
  *  - after an acknowledged write or delete, a read that is answered by an owner which has taken it, in any process, shows that write or a
  *    later one; so no delete is undone (`overtaken`). Order is the store's where it has versions, else the entries' own;
+ *  - a value without a store that was read, by the first owner's word or a quorum's, and then overwritten does not come back (`came back`);
  *  - the same of a read that asks a quorum, whichever owners answer, if more than half of them took the write; and of what a near cache
  *    answers, once the change must have been heard;
  *  - a quorum of owners, or all, hold a write of a cache without a store when it is acknowledged (`unacknowledged`);
@@ -27,6 +28,7 @@ import type { Truth, Value } from './truth.ts'
 
 export type Rule =
   | 'overtaken'
+  | 'came back'
   | 'unacknowledged'
   | 'backwards'
   | 'phantom'
@@ -129,6 +131,8 @@ export class Checks {
   readonly #touchedAtMs = new Map<string, number>()
   /** By client and key: values that it had of another than the first owner, which may have missed what that one has. */
   readonly #elsewhere = new Map<string, Set<number | undefined>>()
+  /** By value, without a store: when a read that the first owner or a quorum had answered first returned it. */
+  readonly #firstSeenMs = new Map<number, number>()
   readonly #updates = new Map<number, { readonly id: number; readonly callMs: number }>()
   /** Reads and writes that were judged. */
   judged = 0
@@ -269,6 +273,8 @@ export class Checks {
     const said = `${seen.client} read ${name(value.id)} (${seen.outcome ?? 'many'} from ${seen.node ?? '?'}), made ${ageMs.toFixed(1)} ms before`
     if (ageMs > this.longestMs) this.#violate('outlived', key, `${said}; at most ${this.longestMs.toFixed(1)} ms are promised`)
     if (made.highest !== undefined) this.#checkPromised(seen, made.highest, said)
+    const isSure = seen.node !== undefined && (seen.quorum || seen.node === this.#parts.ownersOf(key)[0]!.id)
+    if (isSure && !this.#firstSeenMs.has(value.id)) this.#firstSeenMs.set(value.id, this.#parts.nowMs())
   }
 
   /** Who answered has what was acknowledged before the call, or something newer. */
@@ -283,15 +289,22 @@ export class Checks {
     const first = owners[0]!.id
     const asked = quorum ? owners : owners.filter(({ id }) => id === (isNear ? first : node))
     const lostAtMs = Math.max(...asked.map(({ record }) => record.lostAtMs(key)))
+    const firstSeenMs = (seen.order === 'writers' && this.#firstSeenMs.get(seen.value!.id)) || Number.POSITIVE_INFINITY
     const isPromised = ({ took, ackMs, ...each }: Promised): boolean => {
-      if (each.position <= position || ackMs > callMs || lostAtMs >= each.callMs) return false
+      // Made again after it had been seen, it has the higher version, and is the older write all the same.
+      if (each.position <= position && firstSeenMs >= each.callMs) return false
+      if (ackMs > callMs || lostAtMs >= each.callMs) return false
       const byQuorum = took.size > owners.length / 2
       if (!isNear) return quorum ? byQuorum : took.has(node!)
       return took.has(first) && byQuorum && ackMs + this.#parts.unheardMs(seen.client, key, each.callMs) <= callMs
     }
     const broken = promised.find(isPromised)
     if (broken === undefined) return
-    this.#violate('overtaken', key, `${said}; but ${broken.what} was acknowledged ${(callMs - broken.ackMs).toFixed(1)} ms before the call`)
+    this.#violate(
+      broken.position <= position ? 'came back' : 'overtaken',
+      key,
+      `${said}; but ${broken.what} was acknowledged ${(callMs - broken.ackMs).toFixed(1)} ms before the call`,
+    )
   }
 
   /** The owners that said they have this version, or something newer, since the call. */

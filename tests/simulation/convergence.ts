@@ -52,6 +52,7 @@ export class Convergence {
       const session = this.#careful()
       await this.#each((cache, { key }) => cache.get(key, { session }))
     }
+    await this.#world.quiet()
     for (const each of this.#keys) this.#compare(each, isOver)
   }
 

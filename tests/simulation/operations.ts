@@ -31,6 +31,7 @@ export const CACHES = {
   through: { order: 'rows', versioned: true, strategy: (store) => writeThrough(store) },
   around: { order: 'rows', versioned: true, strategy: (store) => writeAround(store) },
   aside: { order: 'writers', versioned: undefined, strategy: () => cacheAside() },
+  polled: { order: 'writers', versioned: undefined, reads: 'quorum', strategy: () => cacheAside() },
   nearest: { order: 'writers', versioned: undefined, reads: 'nearest', writes: 'all', strategy: () => cacheAside() },
   reader: { order: 'clocks', versioned: false, strategy: (store: StoreReader<Value>) => readThrough(store) },
   quorum: { order: 'rows', versioned: true, reads: 'quorum', strategy: (store) => writeThrough(store) },

@@ -66,6 +66,7 @@ export class World implements FaultyWorld {
   #mostAheadMs = 0
   #leastAheadMs = 0
   #pausedMs = 0
+  #changesUnderWay = 0
   readonly #pauses: { readonly client: string; readonly untilMs: number; readonly forMs: number }[] = []
 
   /** Use `World.open`. */
@@ -204,6 +205,11 @@ export class World implements FaultyWorld {
     }
   }
 
+  /** Until no change is on its way to an owner: one that others have already is no sign that they stay apart. */
+  async quiet(): Promise<void> {
+    for (let ms = 0; this.#changesUnderWay > 0 && ms < CALL_MS; ms++) await this.time.advance(1)
+  }
+
   /** A session's token as another process gets it. */
   handedOn(token: string): string {
     return this.#bug?.token?.(token) ?? token
@@ -263,10 +269,12 @@ export class World implements FaultyWorld {
       inward,
       random: streamOf(seed, `line ${line}`),
       sent: (id, change) => {
+        this.#changesUnderWay++
         this.checks.sent(client, change)
         this.tell(client, change.key, () => `→ ${id} ${change.op} ${'bytes' in change ? describe(change.bytes) : ''}`)
       },
       told: (id, change, status) => {
+        this.#changesUnderWay--
         this.checks.told(client, id, change, status)
         this.tell(client, change.key, () => `← ${id} ${change.op} ${status.state}`)
       },
