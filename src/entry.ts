@@ -24,6 +24,8 @@ export interface VersionClock {
    * less than half a second.
    */
   isDoubtful(newer: Version, own: Version): boolean
+  /** The same as far as clocks really differ, where each follows the nodes' time: by less than 25 ms. */
+  isSimultaneous(newer: Version, own: Version): boolean
   /** Whether a version is from ahead of this process's wall clock: what another process, or a clock set back, leaves. */
   isAhead(version: Version): boolean
   /** Whether a version was issued here; with a chance of one in some thousand also of another process's. */

@@ -14,8 +14,10 @@ const WRITERS = 2048
 const MS_SHIFT = 19n
 const COUNTER_SHIFT = 11
 const FARTHEST_AHEAD_MS = 3_600_000
-/** Clocks of one fleet differ by less, ms: see `fleet-clock.ts`. */
+/** Clocks of one fleet differ by less at the very most, ms: see `fleet-clock.ts`. */
 const CLOCKS_DIFFER_MS = 500
+/** And by less as a rule, ms: each is set by the quickest of several pings. */
+const APART_MS = 25
 
 /** @param writer 0..2047; drawn at random when not given, so two of n processes share one with a chance of about n²/4096 */
 export function versionClock(clock: Pick<Clock, 'now'>, random: Random, writer: number = Math.floor(random() * WRITERS)): VersionClock {
@@ -40,6 +42,7 @@ export function versionClock(clock: Pick<Clock, 'now'>, random: Random, writer: 
     },
     isOwn: (version) => Number(version % BigInt(WRITERS)) === writer,
     isDoubtful: (newer, own) => versionMs(newer) - versionMs(own) < CLOCKS_DIFFER_MS,
+    isSimultaneous: (newer, own) => versionMs(newer) - versionMs(own) < APART_MS,
     isAhead: (version) => versionMs(version) > clock.now(),
   }
 }

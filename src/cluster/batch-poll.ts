@@ -2,7 +2,8 @@
  * One read of many keys, each answered by several of its owners: `owner-poll.ts` for a batch, in rounds of one request a node.
  *
  * The first round asks as many owners of each key as the level wants; each further one asks the next owners of those keys whose owners
- * failed. A key that has too few answers when its owners or the time are used up fails alone.
+ * failed. A key that has too few answers when its owners or the time are used up fails alone. Then the first owners of keys that have just
+ * been written are asked again.
  */
 import { type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
@@ -10,9 +11,10 @@ import { unanswered } from './batch-walk.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
-import { type PollLevel, quorumOf } from './owner-poll.ts'
+import { FIRST_PAUSE_MS, type PollLevel, quorumOf, unsettled } from './owner-poll.ts'
 import type { WalkContext } from './owner-walk.ts'
 import type { ReadRepair } from './read-repair.ts'
+import { unsettledMs } from './unsettled.ts'
 
 export interface BatchPoll {
   readonly keys: readonly string[]
@@ -31,7 +33,6 @@ interface Ballot {
   readonly owners: readonly CacheNode[]
   /** By the owner's place in the ring's order. */
   readonly answers: (Answer | undefined)[]
-  answered: number
   asked: number
   error: RingtailError | undefined
 }
@@ -42,7 +43,7 @@ export async function pollBatch(poll: BatchPoll): Promise<Fetched[]> {
   const beganMs = context.clock.now()
   const deadlineAtMs = context.clock.monotonic() + deadlineMs
   const ballots = poll.keys.map(
-    (key, position): Ballot => ({ position, key, owners: poll.owners[position]!, answers: [], answered: 0, asked: 0, error: undefined }),
+    (key, position): Ballot => ({ position, key, owners: poll.owners[position]!, answers: [], asked: 0, error: undefined }),
   )
   let open = ballots
   while (open.length > 0) {
@@ -53,9 +54,43 @@ export async function pollBatch(poll: BatchPoll): Promise<Fetched[]> {
     open =
       level === 'all'
         ? []
-        : open.filter((ballot) => ballot.answered < quorumOf(ballot.owners.length) && ballot.asked < ballot.owners.length)
+        : open.filter((ballot) => knownOf(ballot).length < quorumOf(ballot.owners.length) && ballot.asked < ballot.owners.length)
   }
-  return ballots.map((ballot) => resultOf(ballot, poll, beganMs))
+  const late = await settle(poll, ballots, deadlineAtMs)
+  return ballots.map((ballot) =>
+    late.has(ballot) ? unanswered(unsettled(ballot.owners.length, deadlineMs)) : resultOf(ballot, poll, beganMs),
+  )
+}
+
+/** @returns what was not settled in time */
+async function settle(poll: BatchPoll, ballots: readonly Ballot[], deadlineAtMs: number): Promise<ReadonlySet<Ballot>> {
+  const { clock } = poll.context
+  const openMs = (ballot: Ballot): number => {
+    const answers = knownOf(ballot)
+    return answers.length < wantedOf(ballot, poll.level) ? 0 : unsettledMs(answers, newestOf(answers), ballot.owners[0]!, clock)
+  }
+  let open = ballots.filter((ballot) => openMs(ballot) > 0)
+  for (let pauseMs = FIRST_PAUSE_MS; open.length > 0; pauseMs *= 2) {
+    const boundMs = Math.min(pauseMs, Math.max(...open.map(openMs)))
+    const remainingMs = deadlineAtMs - clock.monotonic() - boundMs
+    if (remainingMs <= 0) break
+    await new Promise<void>((resolve) => void clock.after(boundMs, resolve, { keepAlive: true }))
+    const groups: NodeGroups = new Map()
+    for (const [at, { owners }] of open.entries()) addToGroup(groups, owners[0]!, at)
+    const waiting = open
+    await Promise.all(
+      Array.from(groups, ([node, group]) =>
+        ask(
+          poll,
+          node,
+          group.map((at) => waiting[at]!),
+          remainingMs,
+        ),
+      ),
+    )
+    open = open.filter((ballot) => openMs(ballot) > 0)
+  }
+  return new Set(open)
 }
 
 async function askRound(poll: BatchPoll, open: readonly Ballot[], remainingMs: number): Promise<void> {
@@ -63,37 +98,51 @@ async function askRound(poll: BatchPoll, open: readonly Ballot[], remainingMs: n
   let replaceable = false
   for (const [at, ballot] of open.entries()) {
     const { owners } = ballot
-    const upTo = poll.level === 'all' ? owners.length : Math.min(owners.length, ballot.asked + quorumOf(owners.length) - ballot.answered)
+    const upTo =
+      poll.level === 'all' ? owners.length : Math.min(owners.length, ballot.asked + quorumOf(owners.length) - knownOf(ballot).length)
     for (; ballot.asked < upTo; ballot.asked++) addToGroup(groups, owners[ballot.asked]!, at)
     if (poll.level === 'all' ? owners.length > 1 : upTo < owners.length) replaceable = true
   }
   const timeoutMs = replaceable ? Math.min(poll.context.firstCall.timeoutMs, remainingMs) : remainingMs
-  const ask = async (node: CacheNode, group: readonly number[]): Promise<void> => {
-    try {
-      const replies = await node.getMany(
-        group.map((at) => open[at]!.key),
-        { timeoutMs },
-      )
-      for (const [nth, at] of group.entries()) {
-        const ballot = open[at]!
-        ballot.answers[ballot.owners.indexOf(node)] = { node, bytes: replies[nth] }
-        ballot.answered++
-      }
-    } catch (error) {
-      poll.context.nodeFailed(node.id)
-      for (const at of group) open[at]!.error = error as RingtailError
-    }
-  }
-  await Promise.all(Array.from(groups, ([node, group]) => ask(node, group)))
+  const askOf = (node: CacheNode, group: readonly number[]): Promise<void> =>
+    ask(
+      poll,
+      node,
+      group.map((at) => open[at]!),
+      timeoutMs,
+    )
+  await Promise.all(Array.from(groups, ([node, group]) => askOf(node, group)))
 }
 
-function resultOf({ key, owners, answers, answered, error }: Ballot, { level, deadlineMs, repair }: BatchPoll, beganMs: number): Fetched {
-  const wanted = level === 'all' ? 1 : quorumOf(owners.length)
-  if (answered < wanted) {
-    const message = `${answered} of the ${owners.length} owners answered within ${deadlineMs} ms, but ${wanted} were needed`
+async function ask({ context }: BatchPoll, node: CacheNode, ballots: readonly Ballot[], timeoutMs: number): Promise<void> {
+  try {
+    const replies = await node.getMany(
+      ballots.map(({ key }) => key),
+      { timeoutMs },
+    )
+    for (const [nth, { answers, owners }] of ballots.entries()) answers[owners.indexOf(node)] = { node, bytes: replies[nth] }
+  } catch (error) {
+    context.nodeFailed(node.id)
+    for (const ballot of ballots) ballot.error = error as RingtailError
+  }
+}
+
+function knownOf({ answers }: Ballot): Answer[] {
+  return answers.filter((answer) => answer !== undefined)
+}
+
+function wantedOf({ owners }: Ballot, level: PollLevel): number {
+  return level === 'all' ? 1 : quorumOf(owners.length)
+}
+
+function resultOf(ballot: Ballot, { level, deadlineMs, repair }: BatchPoll, beganMs: number): Fetched {
+  const { key, owners, error } = ballot
+  const known = knownOf(ballot)
+  const wanted = wantedOf(ballot, level)
+  if (known.length < wanted) {
+    const message = `${known.length} of the ${owners.length} owners answered within ${deadlineMs} ms, but ${wanted} were needed`
     return unanswered(new UnavailableError(message, { cause: error }))
   }
-  const known = answers.filter((answer) => answer !== undefined)
   const newest = newestOf(known)
   repair.mend(key, known, newest, beganMs)
   return { bytes: newest.bytes, node: newest.node, failure: undefined }

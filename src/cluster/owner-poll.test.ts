@@ -145,3 +145,83 @@ test('a batch at quorum asks each node once a round, and only the keys of a fail
   assert.deepEqual(nodes[2]!.asked, ['k1', 'k2', 'k1', 'k0'])
   assert.deepEqual(nodes[3]!.asked, ['k2', 'k1', 'k1'])
 })
+
+for (const [name, reads] of [
+  ['a read', single],
+  ['a batch', batch],
+] as const) {
+  for (const level of ['quorum', 'all'] as const) {
+    const writtenNow = riggedEntry({ ms: NOW_MS - 10 })
+
+    test(`${name} at ${level} does not tell of a write of this moment before the first owner has it`, async () => {
+      const { nodes, cluster, clock } = rigCluster()
+      nodes[0]!.lay('k0', older)
+      nodes[1]!.lay('k0', writtenNow)
+      const told: (Uint8Array | undefined)[] = []
+      void reads(cluster, 'k0', level).then(({ bytes }) => told.push(bytes))
+      await clock.advance(5)
+      assert.deepEqual(told, [])
+      nodes[0]!.lay('k0', newer)
+      await clock.advance(10)
+      assert.deepEqual(told, [])
+      nodes[0]!.lay('k0', writtenNow)
+      await clock.advance(16)
+      assert.deepEqual(told, [writtenNow])
+      assert.equal(nodes[1]!.asked.length, 1)
+    })
+
+    test(`${name} at ${level} tells what overtook a write of this moment on the first owner`, async () => {
+      const { nodes, cluster, clock } = rigCluster()
+      const later = riggedEntry({ ms: NOW_MS + 1 })
+      nodes[1]!.lay('k0', writtenNow)
+      const reading = reads(cluster, 'k0', level)
+      nodes[0]!.lay('k0', later)
+      await clock.advance(2)
+      assert.equal((await reading).bytes, later)
+    })
+
+    test(`${name} at ${level} waits for the first owner until the write is older than clocks may be apart, and not if that fails`, async () => {
+      for (const failing of [false, true]) {
+        const { nodes, cluster, clock } = rigCluster()
+        nodes[1]!.lay('k0', writtenNow)
+        let told: Fetched | undefined
+        void reads(cluster, 'k0', level).then((fetched) => {
+          told = fetched
+        })
+        await clock.advance(1)
+        if (failing) nodes[0]!.reads = 'fail'
+        await clock.advance(38)
+        assert.equal(told, undefined)
+        await clock.advance(1)
+        assert.equal(told!.bytes, writtenNow)
+      }
+      const { nodes, cluster } = rigCluster()
+      nodes[0]!.reads = 'fail'
+      nodes[1]!.lay('k0', writtenNow)
+      assert.equal((await reads(cluster, 'k0', level)).bytes, writtenNow)
+    })
+
+    test(`${name} at ${level} that may not wait so long fails`, async () => {
+      const { nodes, cluster, clock } = rigCluster()
+      nodes[1]!.lay('k0', writtenNow)
+      const reading = reads(cluster, 'k0', level, 20)
+      await clock.advance(20)
+      const { failure, bytes } = await reading
+      assert.ok(failure instanceof UnavailableError && failure.cause instanceof DeadlineError)
+      assert.match(failure.message, /^the first owner did not have within 20 ms what another of the 3 owners has been given just now$/)
+      assert.equal(bytes, undefined)
+    })
+  }
+}
+
+test('of a batch only the keys that are not settled are asked for again', async () => {
+  const { nodes, cluster, clock } = rigCluster()
+  nodes[0]!.lay('k0', older)
+  nodes[1]!.lay('k0', riggedEntry({ ms: NOW_MS }))
+  nodes[0]!.lay('k5', older)
+  nodes[1]!.lay('k5', newer)
+  const reading = cluster.fetchMany(['k0', 'k5'], { read: 'quorum' })
+  await clock.advance(50)
+  assert.deepEqual(new Set(nodes[0]!.asked.slice(2)), new Set(['k0']))
+  assert.equal((await reading)[1]!.bytes, newer)
+})

@@ -3,7 +3,8 @@
  *
  * A write that a quorum acknowledged lies on more than half of the owners, so of any other more than half at least one has it: whoever
  * asks that many and takes the newest sees it. An owner that fails is replaced by the next in the ring's order; fewer than were
- * wanted are no answer. What the answers show to be old is mended behind the reader.
+ * wanted are no answer. Where the first owner answers something older than a write of this moment on another, it is asked again, in pauses that
+ * grow, until it has that or its time to be there is over. What the answers show to be old is mended behind the reader.
  */
 import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, Receiver } from '../node/node.ts'
@@ -11,13 +12,23 @@ import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
 import type { WalkContext } from './owner-walk.ts'
 import type { ReadRepair } from './read-repair.ts'
+import { unsettledMs } from './unsettled.ts'
 
 /** Of a quorum or of all owners. */
 export type PollLevel = 'quorum' | 'all'
 
+/** Before the first owner is asked again, ms; then twice as long. */
+export const FIRST_PAUSE_MS = 1
+
 /** More than half. */
 export function quorumOf(owners: number): number {
   return Math.floor(owners / 2) + 1
+}
+
+/** The error of a read that ran out of time while it waited for the first owner. */
+export function unsettled(owners: number, deadlineMs: number): UnavailableError {
+  const message = `the first owner did not have within ${deadlineMs} ms what another of the ${owners} owners has been given just now`
+  return new UnavailableError(message, { cause: new DeadlineError(message) })
 }
 
 export class OwnerPoll implements Receiver {
@@ -34,6 +45,7 @@ export class OwnerPoll implements Receiver {
   #asked: number
   #failed = 0
   #settled = false
+  #pauseMs = FIRST_PAUSE_MS
 
   constructor(
     key: string,
@@ -66,6 +78,7 @@ export class OwnerPoll implements Receiver {
   }
 
   answered(bytes: Uint8Array | undefined, node: CacheNode): void {
+    if (this.#settled) return
     this.#answers.push({ node, bytes })
     const wanted = this.#level === 'all' ? this.#owners.length - this.#failed : quorumOf(this.#owners.length)
     if (this.#answers.length >= wanted) this.#succeed()
@@ -107,8 +120,35 @@ export class OwnerPoll implements Receiver {
     this.#settled = true
     const answers = this.#answers.sort((a, b) => this.#owners.indexOf(a.node) - this.#owners.indexOf(b.node))
     const newest = newestOf(answers)
+    const openMs = unsettledMs(answers, newest, this.#owners[0]!, this.#context.clock)
+    if (openMs > 0) {
+      this.#askAgain(openMs)
+      return
+    }
     this.#settle({ bytes: newest.bytes, node: newest.node, failure: undefined })
     this.#repair.mend(this.#key, answers, newest, this.#beganMs)
+  }
+
+  #askAgain(openMs: number): void {
+    const { clock, nodeFailed } = this.#context
+    const pauseMs = Math.min(this.#pauseMs, openMs)
+    this.#pauseMs *= 2
+    const remainingMs = this.#deadlineAtMs - clock.monotonic() - pauseMs
+    if (remainingMs <= 0) {
+      this.#fail(unsettled(this.#owners.length, this.#deadlineMs))
+      return
+    }
+    const again: Receiver = {
+      answered: (bytes, node) => {
+        this.#answers[this.#answers.findIndex((answer) => answer.node === node)] = { node, bytes }
+        this.#succeed()
+      },
+      failed: (_, node) => {
+        nodeFailed(node.id)
+        this.#succeed()
+      },
+    }
+    clock.after(pauseMs, () => this.#owners[0]!.get(this.#key, again, { timeoutMs: remainingMs }), { keepAlive: true })
   }
 
   #fail(failure: RingtailError): void {

@@ -8,6 +8,8 @@ import type { RingCluster } from './ring-cluster.ts'
 
 const NOW_MS = 1_735_689_600_000
 const MINUTE_MS = 60_000
+/** Long enough ago for every owner to have it. */
+const PUT_MS = NOW_MS - 1_000
 
 const reads = (cluster: RingCluster, key: string, read: ReadLevel) =>
   new Promise<Fetched>((resolve) => cluster.fetch(key, resolve, { read }))
@@ -32,8 +34,8 @@ test('an owner that a read found to hold something older is given the newest, wi
 
 test('the reader has its answer before anything is mended', async () => {
   const { nodes, cluster } = rigCluster()
-  nodes[0]!.lay('k0', riggedEntry({ ms: NOW_MS - 2 }))
-  nodes[1]!.lay('k0', riggedEntry({ ms: NOW_MS - 1 }))
+  nodes[0]!.lay('k0', riggedEntry({ ms: PUT_MS - 2 }))
+  nodes[1]!.lay('k0', riggedEntry({ ms: PUT_MS - 1 }))
   cluster.fetch('k0', () => assert.equal(nodes[0]!.applied.length, 0), { read: 'quorum' })
   assert.equal(nodes[0]!.applied.length, 1)
 })
@@ -50,11 +52,26 @@ test('an owner that holds nothing is given only what is younger than a late chan
   }
 })
 
+test('what was written just now is left to its writer, and so is what its clock dates slightly ahead', async () => {
+  for (const [ageMs, copied] of [
+    [-49, false],
+    [49, false],
+    [50, true],
+    [-50, true],
+  ] as const) {
+    const { nodes, cluster } = rigCluster({ probeEvery: 1 })
+    nodes[0]!.lay('k0', riggedEntry({ ms: NOW_MS - MINUTE_MS }))
+    nodes[1]!.lay('k0', riggedEntry({ ms: NOW_MS - ageMs }))
+    await reads(cluster, 'k0', 'primary')
+    assert.equal(putsOn(nodes[0]!).length, copied ? 1 : 0, `${ageMs} ms old`)
+  }
+})
+
 test('a vacant entry is neither copied nor overwritten', async () => {
   const { nodes, cluster } = rigCluster()
   const vacant = riggedEntry({ kind: 'vacant', ms: 0, ttlMs: 0 })
   nodes[0]!.lay('k0', vacant)
-  nodes[1]!.lay('k0', riggedEntry({ ms: NOW_MS - 1 }))
+  nodes[1]!.lay('k0', riggedEntry({ ms: PUT_MS - 1 }))
   await reads(cluster, 'k0', 'all')
   assert.deepEqual(nodes[0]!.lookUp('k0'), vacant)
   nodes[1]!.entries.clear()
@@ -68,11 +85,11 @@ test('what is dead, or is nobody’s envelope, is not copied; foreign bytes give
   nodes[1]!.lay('k0', riggedEntry({ ms: NOW_MS - 1_000, ttlMs: 1_000 }))
   nodes[1]!.lay('k5', Buffer.from('foreign'))
   nodes[0]!.lay('k10', Buffer.from('foreign'))
-  nodes[1]!.lay('k10', riggedEntry({ ms: NOW_MS }))
-  const ofAnotherRelease = riggedEntry({ ms: NOW_MS })
+  nodes[1]!.lay('k10', riggedEntry({ ms: PUT_MS }))
+  const ofAnotherRelease = riggedEntry({ ms: PUT_MS })
   ofAnotherRelease[1] = 2
   nodes[0]!.lay('k15', ofAnotherRelease)
-  nodes[1]!.lay('k15', riggedEntry({ ms: NOW_MS }))
+  nodes[1]!.lay('k15', riggedEntry({ ms: PUT_MS }))
   await cluster.fetchMany(['k0', 'k5', 'k10', 'k15'], { read: 'quorum' })
   assert.deepEqual(
     putsOn(nodes[0]!).map(({ key }) => key),
@@ -98,17 +115,17 @@ test('a tombstone takes an older value away, for as long as it has left or a lat
 
 test('a copy is bytes of its own', async () => {
   const { nodes, cluster } = rigCluster()
-  const newest = riggedEntry({ ms: NOW_MS })
+  const newest = riggedEntry({ ms: PUT_MS })
   nodes[1]!.lay('k0', newest)
   await reads(cluster, 'k0', 'quorum')
   newest.fill(0)
-  assert.deepEqual(nodes[0]!.lookUp('k0'), riggedEntry({ ms: NOW_MS }))
+  assert.deepEqual(nodes[0]!.lookUp('k0'), riggedEntry({ ms: PUT_MS }))
 })
 
 test('a key is mended on a node once at a time, at most 256 copies are under way, and what is above is dropped and counted', async () => {
   const { nodes, cluster } = rigCluster({ replicas: 2 })
   const network: NonNullable<RiggedNode['network']> = []
-  for (let key = 0; key < 1_500; key += 5) nodes[1]!.lay(`k${key}`, riggedEntry({ ms: NOW_MS }))
+  for (let key = 0; key < 1_500; key += 5) nodes[1]!.lay(`k${key}`, riggedEntry({ ms: PUT_MS }))
   for (let key = 0; key < 1_500; key += 5) {
     for (let again = 0; again < 2; again++) {
       nodes[0]!.network = []
@@ -139,7 +156,7 @@ test('after one read of all owners, whatever they held of a young key, they hold
       const { nodes, cluster } = rigCluster()
       for (const [nth, held] of holdings.entries()) {
         // Different kinds do not share a version, as no two writes do.
-        if (held !== null) nodes[nth]!.lay('k0', riggedEntry({ kind: held.kind, ms: NOW_MS - held.age * 1_000, counter: held.kind.length }))
+        if (held !== null) nodes[nth]!.lay('k0', riggedEntry({ kind: held.kind, ms: PUT_MS - held.age * 1_000, counter: held.kind.length }))
       }
       const { bytes } = await reads(cluster, 'k0', 'all')
       for (const node of nodes.slice(0, 3)) assert.deepEqual(node.lookUp('k0'), bytes)
@@ -164,7 +181,7 @@ test('an owner that took a delete never holds a deleted value again, however lat
       fc.array(step, { maxLength: 30 }),
       async (holdings, deleted, afterMs, before, after) => {
         const { nodes, cluster, clock } = rigCluster({ probeEvery: 1 })
-        const entryOf = { older: riggedEntry({ ms: NOW_MS - 1 }), value: riggedEntry({ ms: NOW_MS }) }
+        const entryOf = { older: riggedEntry({ ms: PUT_MS - 1 }), value: riggedEntry({ ms: PUT_MS }) }
         for (const [nth, held] of holdings.entries()) if (held !== 'nothing') nodes[nth]!.lay('k0', entryOf[held as 'older'], 3_600_000)
         const network: NonNullable<RiggedNode['network']> = []
         for (const node of nodes) node.network = network
@@ -189,8 +206,8 @@ test('an owner that took a delete never holds a deleted value again, however lat
 test('a reader that was paused between two answers does not bring back what was deleted meanwhile', async () => {
   for (const level of ['quorum', 'primary'] as const) {
     const { nodes, cluster, clock } = rigCluster({ probeEvery: 1 })
-    nodes[0]!.lay('k0', riggedEntry({ ms: NOW_MS - 1 }), 3_600_000)
-    nodes[1]!.lay('k0', riggedEntry({ ms: NOW_MS }), 3_600_000)
+    nodes[0]!.lay('k0', riggedEntry({ ms: PUT_MS - 1 }), 3_600_000)
+    nodes[1]!.lay('k0', riggedEntry({ ms: PUT_MS }), 3_600_000)
     const network: NonNullable<RiggedNode['network']> = []
     for (const node of nodes) node.network = network
     cluster.fetch('k0', () => {}, { read: level })

@@ -5,7 +5,8 @@
  * that holds nothing may have held the tombstone of a delete that the newest found here knows nothing of. So a copy counts as issued when its
  * read began: an owner seen before its delete still has the tombstone when the last copy is taken there. And an entry is copied to where
  * nothing lies only while its own version is younger than any tombstone gets: then none that it would be refused by can be gone. A
- * deleted value does not come back. Vacant entries are left alone, for a load is under way whose fill does the same.
+ * deleted value does not come back. Vacant entries are left alone, for a load is under way whose fill does the same; and what was written
+ * just now is left to its writer.
  * Repairs are bounded; what is above the bound is left to the next read.
  */
 import type { Clock } from '../clock.ts'
@@ -13,6 +14,7 @@ import { FORMAT, freshUntilOf, graceOf, HEADER_BYTES, isEnvelope, kindOf, MAGIC,
 import type { Emit } from '../events.ts'
 import { type CacheNode, LATE_MS, type NodeCall, type Status } from '../node/node.ts'
 import { type Answer, compareAnswers, holdingOf } from './newest.ts'
+import { youngForMs } from './unsettled.ts'
 
 /** How long a tombstone is kept after its delete, ms. */
 const TOMBSTONE_MS = 300_000
@@ -70,7 +72,7 @@ export class ReadRepair {
    * @param newest the newest of them, see `newestOf`
    */
   mend(key: string, answers: readonly Answer[], newest: Answer, readMs: number): void {
-    if (holdingOf(newest.bytes) !== 'entry') return
+    if (holdingOf(newest.bytes) !== 'entry' || youngForMs(newest.bytes!, this.#parts.clock.now()) > 0) return
     let copy: Uint8Array | undefined
     for (const answer of answers) {
       if (compareAnswers(newest, answer) <= 0) continue

@@ -24,6 +24,8 @@ const TRIES = 3
 /** A put whose version is drawn here. */
 export type Write<V> = Omit<Put<V>, 'version'>
 
+type Refusal = Extract<Replicated, { readonly state: 'refused' }>
+
 /** A put in its bytes, on its way out. */
 export interface Prepared {
   readonly key: string
@@ -281,8 +283,10 @@ export class Keyspace<V> {
   /**
    * A primary that refuses for an entry from ahead of this process's clock, or from about the same time, has shown that clocks differ, not
    * that the write is old: it goes on from there and the write is made once more. It is still under way, so that coming last is right if
-   * nobody has seen it; what a quorum may have answered takes the place of just what refused it, for what came after it was seen must stay.
-   * A delete may come twice: what it forgets can be loaded. One that is refused again and again was overtaken meanwhile.
+   * nobody has seen it. Where so few owners refused it that it may be seen on the others, it is made again only for what clocks may have
+   * taken for later, within a time in which no reader is told of it (`cluster/unsettled.ts`), and in the place of just what refused it; for
+   * what came after it was seen must stay. A delete may come twice: what it forgets can be loaded. One that is refused again and again was
+   * overtaken meanwhile.
    */
   async #retried(
     prepared: readonly Prepared[],
@@ -295,7 +299,7 @@ export class Keyspace<V> {
       const behind = outcomes.flatMap((outcome, at) => {
         if (outcome.state !== 'refused' || outcome.byPrimary !== true) return []
         const { change } = prepared[at]!
-        if (!yields(outcome.version, change.op === 'put' ? versionOf(change.bytes) : 0n)) return []
+        if (!yields(outcome, change.op === 'put' ? versionOf(change.bytes) : 0n)) return []
         this.observe(outcome.version)
         return [at]
       })
@@ -319,11 +323,13 @@ export class Keyspace<V> {
   }
 
   /** What a put does not give way to, and what a delete does not: see `#retried`. */
-  readonly #isDoubtful = (version: Version, own: Version): boolean => {
+  readonly #isDoubtful = ({ version, unseen }: Refusal, own: Version): boolean => {
     const { versions } = this.#parts
-    return versions.isAhead(version) || (!versions.isOwn(version) && versions.isDoubtful(version, own))
+    if (versions.isAhead(version)) return true
+    if (versions.isOwn(version)) return false
+    return unseen === true ? versions.isDoubtful(version, own) : versions.isSimultaneous(version, own)
   }
-  readonly #isOthers = (version: Version): boolean => {
+  readonly #isOthers = ({ version }: Refusal): boolean => {
     const { versions } = this.#parts
     return versions.isAhead(version) || !versions.isOwn(version)
   }

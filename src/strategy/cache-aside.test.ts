@@ -221,6 +221,31 @@ test('a set that others may have seen, though the first owner refused it, takes 
   }
 })
 
+test('a set that others may have seen is not made again for what cannot have been there before it, by clocks that are little apart', async () => {
+  for (const [apartMs, seen, last] of [
+    [24, true, 'held back'],
+    [25, true, 'later'],
+    [25, false, 'held back'],
+  ] as const) {
+    const first = cacheOn<string>({ strategy: cacheAside(), ttl: '1m' })
+    const { cluster, clock } = first
+    const second = cacheOn<string>({ strategy: cacheAside(), ttl: '1m' }, cluster, clock, 'things', 2)
+    const arrived = Promise.withResolvers<void>()
+    const replicate = cluster.replicate.bind(cluster)
+    cluster.replicate = (changes) => arrived.promise.then(() => replicate(changes))
+    const heldBack = first.cache.set('a', 'held back')
+    cluster.replicate = replicate
+    await clock.advance(apartMs)
+    await second.cache.set('a', 'later')
+    // Now the other owners have it, and readers of a quorum may.
+    cluster.takenElsewhere = seen
+    await clock.advance(1)
+    arrived.resolve()
+    await heldBack
+    assert.equal(await second.cache.get('a'), last, `${apartMs} ms apart, seen: ${seen}`)
+  }
+})
+
 test('one bad value of a call is refused alone', async () => {
   const { cache } = cacheOn<unknown>({ strategy: cacheAside<unknown>(), ttl: '10s' })
   const results = await cache.setMany([
