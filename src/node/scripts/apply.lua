@@ -78,12 +78,13 @@ local function put(key, bytes, ttl, expected, lease, issued)
   if #bytes < HEADER or byte(bytes, 1) ~= MAGIC then
     return '\255a put needs an envelope'
   end
-  local high, low, freshHigh, freshLow, token, untilMs, begun = unpack('>I4I4I2I4xxxxxxI4I4I4', bytes, 5)
+  local b1, b2, b3, b4 = byte(bytes, 33, 36)
+  local begun = ((b1 * 256 + b2) * 256 + b3) * 256 + b4
   local age = (clock() - (issued or begun)) % WRAP
   if age > LATE_MS and age < HALF then
     return '\255LATE issued ' .. age .. ' ms ago, which is more than ' .. LATE_MS
   end
-  if token ~= 0 or untilMs ~= 0 then
+  if sub(bytes, 25, 32) ~= NO_LEASE then
     bytes = sub(bytes, 1, 24) .. NO_LEASE .. sub(bytes, 33)
   end
   local held, kind = entry(key)
@@ -104,18 +105,22 @@ local function put(key, bytes, ttl, expected, lease, issued)
       return version
     end
   end
-  local heldHigh, heldLow, heldFreshHigh, heldFreshLow, heldBegun = unpack('>I4I4I2I4xxxxxxxxxxxxxxI4', held, 5)
-  local ahead = high - heldHigh
-  if ahead == 0 then ahead = low - heldLow end
+  local v1, v2, v3, v4, v5, v6, v7, v8 = byte(bytes, 5, 12)
+  local h1, h2, h3, h4, h5, h6, h7, h8 = byte(held, 5, 12)
+  -- Two numbers of 32 bits each, in arithmetic that is exact below 2^53.
+  local ahead = ((v1 - h1) * 256 + v2 - h2) * 65536 + (v3 - h3) * 256 + v4 - h4
+  if ahead == 0 then ahead = ((v5 - h5) * 256 + v6 - h6) * 65536 + (v7 - h7) * 256 + v8 - h8 end
   if ahead == 0 then
-    if kind == VACANT and high == 0 and low == 0 then
+    if kind == VACANT and sub(held, 5, 12) == NO_VERSION then
       return store(key, bytes, ttl)
     end
+    local freshHigh, freshLow = unpack('>I2I4', bytes, 13)
+    local heldFreshHigh, heldFreshLow, heldBegun = unpack('>I2I4xxxxxxxxxxxxxxI4', held, 13)
     ahead = (begun - heldBegun) % WRAP
     if ahead >= HALF then ahead = -1 end
+    if ahead == 0 then ahead = freshHigh - heldFreshHigh end
+    if ahead == 0 then ahead = freshLow - heldFreshLow end
   end
-  if ahead == 0 then ahead = freshHigh - heldFreshHigh end
-  if ahead == 0 then ahead = freshLow - heldFreshLow end
   if ahead > 0 then
     return store(key, bytes, ttl)
   end
