@@ -109,6 +109,14 @@ export class History {
     columns.markedStale[at] = operation.markedStale === true ? 1 : 0
   }
 
+  /** The versions of the writes of these values are not known after all: their rows were made newer since, without a new value. */
+  forgetVersions(values: ReadonlySet<HistoryValue>): void {
+    const { kind, value, version } = this.#columns
+    for (let at = 0; at < this.#size; at++) {
+      if (kind[at] !== KIND.read && value[at] !== NONE && values.has(this.values.nameOf(value[at]!)!)) version[at] = 0n
+    }
+  }
+
   at(index: number): Operation {
     const columns = this.#columns
     const boundMs = columns.bound[index]!

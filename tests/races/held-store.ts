@@ -13,10 +13,10 @@ export interface StoreWatch {
   /** What it returns is waited for before the store answers. */
   hold(point: HoldPoint, keys: readonly string[]): Promise<void> | undefined
   /**
-   * Told of the version that a key's row, or its removal, has got. Not of a removal that found no row: others may have been making one, and
+   * Told of the version that a row of this value, or a removal, has got. Not of a removal that found no row: others may have been making one, and
    * which came first no version tells.
    */
-  versioned?(key: string, version: bigint, by: 'save' | 'remove'): void
+  versioned?(version: bigint, by: 'save' | 'remove', value: unknown): void
 }
 
 export function heldReader<V>(reader: StoreReader<V>, watch: StoreWatch): StoreReader<V> {
@@ -32,12 +32,16 @@ export function heldReader<V>(reader: StoreReader<V>, watch: StoreWatch): StoreR
 }
 
 export function heldStore<V>(store: Store<V>, watch: StoreWatch): Store<V> {
-  const done = async (by: 'save' | 'remove', items: readonly { readonly key: string }[], statuses: SaveStatus[]): Promise<SaveStatus[]> => {
+  const done = async (
+    by: 'save' | 'remove',
+    items: readonly { readonly key: string; readonly value?: V }[],
+    statuses: SaveStatus[],
+  ): Promise<SaveStatus[]> => {
     const saved: string[] = []
     for (const [at, status] of statuses.entries()) {
       if (status.state !== 'saved') continue
       saved.push(items[at]!.key)
-      if (status.absent !== true) watch.versioned?.(items[at]!.key, status.version, by)
+      if (status.absent !== true) watch.versioned?.(status.version, by, items[at]!.value)
     }
     if (saved.length > 0) await watch.hold('save', saved)
     return statuses

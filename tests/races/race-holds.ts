@@ -8,6 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Random } from '../../src/index.ts'
 import type { HoldPoint, StoreWatch } from './held-store.ts'
 import type { RaceTold } from './race-messages.ts'
+import type { RacedValue } from './raced-tier.ts'
 
 /** One operation under way: what its store calls come to is noted on it. */
 export interface UnderWay {
@@ -28,6 +29,8 @@ export class RaceHolds {
   readonly #context = new AsyncLocalStorage<UnderWay>()
   readonly #open = new Map<number, () => void>()
   #lastTicket = 0
+  /** Values whose rows were made newer than they were written: their versions do not tell when. */
+  readonly raised: number[] = []
   readonly counts = { load: 0, save: 0, givenUp: 0 }
 
   constructor(fraction: number, random: Random, tell: (told: RaceTold) => void) {
@@ -44,10 +47,12 @@ export class RaceHolds {
   watchOf(cache: string): StoreWatch {
     return {
       hold: (point, keys) => this.#hold(cache, point, keys),
-      versioned: (_, version, by) => {
+      versioned: (version, by, value) => {
         const underWay = this.#context.getStore()
+        if (underWay === undefined) return
+        if (underWay.by === by && underWay.version === undefined) underWay.version = version
         // The first is its own; after it a row that is of a lower version than an absence may be made newer, whoever wrote it.
-        if (underWay?.by === by) underWay.version ??= version
+        else if (by === 'save') this.raised.push((value as RacedValue).v)
       },
     }
   }

@@ -45,6 +45,8 @@ export interface RaceCounts {
   /** Operations of clients with a session. */
   readonly served: number
   /** Operations that did not succeed, by the code of their error. */
+  /** Values whose rows were made newer after they had been written, for an absence that would have hidden them. */
+  readonly raised: readonly number[]
   readonly errors: Readonly<Record<string, number>>
 }
 

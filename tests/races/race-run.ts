@@ -9,6 +9,7 @@ import {
   checkHistory,
   checkReplicas,
   type HistoryReport,
+  type HistoryValue,
   type Operation,
   type ReplicasReport,
   readHistory,
@@ -58,7 +59,7 @@ export async function runRace(plan: RacePlan, options: RaceOptions = {}): Promis
     const seconds = (sharedMs() - startMs) / 1_000
     const { last, replicas } = await atRest(ground, plan)
     const caches = Object.fromEntries(
-      RACED_CACHES.map(({ name, rules }) => [name, judged(name, rules, ground.folder, plan, last.get(name)!)]),
+      RACED_CACHES.map(({ name, rules }) => [name, judged(name, rules, ground.folder, plan, last.get(name)!, new Set(counts.raised))]),
     )
     const found = Object.values(caches).flatMap((report) => Object.values(report.counts))
     return { plan, seconds, counts, caches, replicas, violations: found.reduce((sum, each) => sum + each, replicas.diverged) }
@@ -135,7 +136,7 @@ function sumOf(one: RaceCounts, other: RaceCounts): RaceCounts {
   const numbers = Object.entries(one).flatMap(([name, count]) =>
     typeof count === 'number' ? [[name, count + (other[name as 'operations'] as number)] as const] : [],
   )
-  return { ...one, ...(Object.fromEntries(numbers) as unknown as RaceCounts), errors }
+  return { ...one, ...(Object.fromEntries(numbers) as unknown as RaceCounts), raised: [...one.raised, ...other.raised], errors }
 }
 
 /** Every key read once more by nobody who raced, and what lies on the nodes. */
@@ -171,8 +172,10 @@ function judged(
   folder: string,
   plan: RacePlan,
   last: readonly Operation[],
+  raised: ReadonlySet<HistoryValue>,
 ): CacheRaceReport {
   const history = readHistory(Array.from({ length: plan.processes }, (_, process) => historyFile(folder, name, process)))
+  history.forgetVersions(raised)
   for (const operation of last) history.add(operation)
   return { ...checkHistory(history, rules), lateness: latenessOf(history) }
 }

@@ -122,6 +122,7 @@ class RaceWorker {
       loads: metrics.reduce((sum, { store }) => sum + (store?.keysLoaded ?? 0), 0),
       nearHits: metrics.reduce((sum, { nearHits }) => sum + nearHits, 0),
       served: this.#served,
+      raised: this.#holds.raised,
       errors,
     }
   }

@@ -127,7 +127,7 @@ class Gate implements StoreWatch {
     return closed.released.promise
   }
 
-  versioned(_: string, version: bigint): void {
+  versioned(version: bigint): void {
     this.version = version
   }
 

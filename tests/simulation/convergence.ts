@@ -2,12 +2,13 @@
  * What a fleet comes to when nothing fails any more: all owners of a key hold the same, and nothing was taken away to make it so.
  *
  * Owners that missed changes are mended by reads: one client reads every key, first from a quorum, then twice from all owners, as a session
- * does that has forgotten what it wrote. After that each owner's entry is the same to the byte, but for the lease, which is one node's own.
+ * does that has forgotten what it wrote. After that each owner's entry is the same to the byte, but for the lease, which is one node's own, and
+ * for what a load took, by which two loads of one row in one millisecond differ.
  * An owner may hold nothing only where the rule of `read-repair.ts` leaves it so: what another one holds is over by the reader's clock,
  * or older than a copy to an owner without a tombstone may be (an absence that took the place of nothing has no age, and counts as old).
  */
 import type { Cache } from '../../src/caches/cache.ts'
-import { freshUntilOf, graceOf, kindOf, supersedes, versionOf, withLease } from '../../src/codec/envelope.ts'
+import { freshUntilOf, graceOf, kindOf, OFFSET, supersedes, versionOf, withLease } from '../../src/codec/envelope.ts'
 import { MAX_WRITES, type Session } from '../../src/session.ts'
 import { type Rule, valueIdOf, name as valueName } from './checks.ts'
 import { CACHES, type CacheKind, type CacheName } from './operations.ts'
@@ -109,7 +110,7 @@ export class Convergence {
     const isSame = (bytes: Uint8Array | undefined, at: number): boolean =>
       bytes === undefined
         ? mayLack || owners[at]!.record.lostAtMs(wire) >= this.#readMs
-        : Buffer.compare(withLease(bytes, NO_LEASE), withLease(newest, NO_LEASE)) === 0
+        : Buffer.compare(comparable(bytes), comparable(newest)) === 0
     if (!held.every(isSame)) this.#violate('apart', wire, `the owners differ: ${said}`)
     const id = valueIdOf(newest)
     const must = written ?? (oldIsOver && kind.order !== 'writers' && kindOf(newest) === 'value' ? (truth.current(wire).id ?? null) : id)
@@ -121,4 +122,9 @@ export class Convergence {
     const { violations, time } = this.#world
     violations.push({ rule, atMs: time.nowMs, key, what })
   }
+}
+
+/** An entry without what owners may hold different of. */
+function comparable(bytes: Uint8Array): Buffer {
+  return withLease(bytes, NO_LEASE).fill(0, OFFSET.loadCost, OFFSET.loadCost + 2)
 }
