@@ -40,14 +40,21 @@ export function failed(error: RingtailError): SaveStatus {
   return { state: 'failed', error }
 }
 
+/** The row itself is refused, however often it is sent. */
+export function refusedForGood(error: RingtailError): SaveStatus {
+  return { state: 'failed', error, forGood: true }
+}
+
 /** Why a save or removal cannot be asked of this store at all, if so. */
 export function refusal(store: StoreTraits, item: Removal & { readonly expected?: Version | undefined }): RingtailError | undefined {
+  if (item.ifOlder === true && item.expected !== undefined)
+    return ConfigurationError.of(`${store.name}: a save`, 'either expected or ifOlder', 'both')
   for (const version of [item.floor, item.expected ?? 0n]) {
     if (typeof version !== 'bigint' || version < 0n || version > HIGHEST_VERSION)
       return ConfigurationError.of(`${store.name}: floor or expected`, 'a version: a bigint from 0 to 2^63 - 1', version)
   }
   // Without versions nobody can tell whether a row is still the one that was read.
-  if (!store.versioned && item.expected !== undefined)
+  if (!store.versioned && (item.expected !== undefined || item.ifOlder === true))
     return new UnsupportedError(`${store.name}: a conditional save needs rows with versions, but the store has none`)
   return undefined
 }

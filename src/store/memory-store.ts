@@ -8,7 +8,7 @@
 import type { Version } from '../entry.ts'
 import { ConfigurationError, EncodeError, inspectBriefly } from '../errors.ts'
 import { knownOptions } from '../options.ts'
-import { failed, givenUp, refusal, Statuses } from './batch.ts'
+import { givenUp, refusal, refusedForGood, Statuses } from './batch.ts'
 import { booleanOr, textOr } from './checked-options.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
 
@@ -79,27 +79,32 @@ export class MemoryStore<V> implements Store<V> {
     for (const [index, item] of items.entries()) {
       if (!statuses.isOpen(index)) continue
       const error = refusal(this, item)
-      statuses.set(item.key, givenUp(call) ?? (error === undefined ? one(item) : failed(error)))
+      statuses.set(item.key, givenUp(call) ?? (error === undefined ? one(item) : refusedForGood(error)))
     }
     return statuses.all()
   }
 
-  #saveOne({ key, value, floor, expected }: Save<V>): SaveStatus {
+  #saveOne({ key, value, floor, expected, ifOlder }: Save<V>): SaveStatus {
     const current = this.#rows.get(key)?.version
+    if (ifOlder === true && current !== undefined && current >= floor) {
+      return { state: current === floor ? 'saved' : 'conflict', version: current }
+    }
     if (expected !== undefined && expected !== (current ?? 0n)) return { state: 'conflict', version: current ?? 0n }
     let copy: V
     try {
       copy = structuredClone(value)
     } catch (cause) {
-      return failed(new EncodeError(`${this.name}: the value of key ${inspectBriefly(key)} cannot be copied`, { cause }))
+      return refusedForGood(new EncodeError(`${this.name}: the value of key ${inspectBriefly(key)} cannot be copied`, { cause }))
     }
-    const version = this.versioned ? greatest((current ?? this.#highestRemoved) + 1n, floor) : 0n
+    const least = ifOlder === true ? floor : greatest((current ?? this.#highestRemoved) + 1n, floor)
+    const version = this.versioned ? least : 0n
     this.#rows.set(key, { value: copy, version })
     this.#rowsSaved++
     return { state: 'saved', version }
   }
 
-  #removeOne({ key, floor }: Removal): SaveStatus {
+  #removeOne({ key, floor, ifOlder }: Removal): SaveStatus {
+    if (ifOlder === true) return this.#removeOlder(key, floor)
     if (!this.versioned) {
       if (this.#rows.delete(key)) this.#rowsSaved++
       return { state: 'saved', version: 0n }
@@ -109,6 +114,16 @@ export class MemoryStore<V> implements Store<V> {
     if (this.#rows.delete(key)) this.#rowsSaved++
     this.#highestRemoved = greatest(this.#highestRemoved, version)
     return { state: 'saved', version }
+  }
+
+  /** @see `Removal.ifOlder` */
+  #removeOlder(key: string, floor: Version): SaveStatus {
+    const current = this.#rows.get(key)?.version
+    if (current !== undefined && current > floor) return { state: 'conflict', version: current }
+    this.#highestRemoved = greatest(this.#highestRemoved, floor)
+    if (!this.#rows.delete(key)) return { state: 'saved', version: floor, absent: true }
+    this.#rowsSaved++
+    return { state: 'saved', version: floor }
   }
 }
 

@@ -11,7 +11,7 @@
 import type { Version } from '../entry.ts'
 import { inspectBriefly, RingtailError, StoreError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
-import { asStoreError, chunks, failed, givenUp, refusal, Statuses } from './batch.ts'
+import { asStoreError, chunks, failed, givenUp, refusal, refusedForGood, Statuses } from './batch.ts'
 import { booleanOr, textOr, withMethods } from './checked-options.ts'
 import { type Chance, isDataError, isUnknown, type PostgresPool, PostgresStatements, type TextRow } from './postgres-query.ts'
 import { POSTGRES_TABLE_OPTIONS, PostgresTable, type PostgresTableOptions } from './postgres-table.ts'
@@ -43,7 +43,10 @@ class PostgresStore<V> implements Store<V> {
   readonly #table: PostgresTable
   readonly #statements: PostgresStatements
   readonly #maxBatch: number
-  readonly #sql: Record<'load' | 'save' | 'saveExpected' | 'remove', { readonly text: string; readonly name?: string }>
+  readonly #sql: Record<
+    'load' | 'save' | 'saveExpected' | 'saveOlder' | 'remove' | 'removeOlder',
+    { readonly text: string; readonly name?: string }
+  >
   #rowsLoaded = 0
   #rowsSaved = 0
 
@@ -56,7 +59,14 @@ class PostgresStore<V> implements Store<V> {
     this.#maxBatch = wholeNumber(options.maxBatch ?? 1_000, 'postgresStore: maxBatch', 1, 10_000)
     this.#statements = new PostgresStatements(options.pool, this.name, options)
     const table = this.#table
-    this.#sql = { load: table.load(), save: table.save(), saveExpected: table.saveExpected(), remove: table.remove() }
+    this.#sql = {
+      load: table.load(),
+      save: table.save(),
+      saveExpected: table.saveExpected(),
+      saveOlder: table.saveOlder(),
+      remove: table.remove(),
+      removeOlder: table.removeOlder(),
+    }
     if (!booleanOr(true, options.prepare, 'postgresStore: prepare'))
       for (const name of objectKeys(this.#sql)) this.#sql[name] = { text: this.#sql[name].text }
   }
@@ -88,18 +98,23 @@ class PostgresStore<V> implements Store<V> {
       key: save.key,
       floor: save.floor,
       expected: save.expected,
+      ifOlder: save.ifOlder,
       json: this.#table.value.encode(save),
     })
-    return this.#each(saves, encode, call, (part, statuses) => this.#savePart(part, statuses, call))
+    return this.#each(saves, encode, call, async (part, statuses) => {
+      const [older, plain] = byIfOlder(part)
+      if (plain.length > 0) await this.#savePart(plain, statuses, call)
+      if (older.length > 0) await this.#saveOlder(older, statuses, call)
+    })
   }
 
   remove(removals: readonly Removal[], call?: StoreCall): Promise<SaveStatus[]> {
-    return this.#each(
-      removals,
-      (removal) => removal,
-      call,
-      (part, statuses) => this.#removePart(part, statuses, call),
-    )
+    const asIs = (removal: Removal): Removal => removal
+    return this.#each(removals, asIs, call, async (part, statuses) => {
+      const [older, plain] = byIfOlder(part)
+      if (plain.length > 0) await this.#removePart(plain, statuses, call)
+      if (older.length > 0) await this.#removeOlder(older, statuses, call)
+    })
   }
 
   stats(): readonly ShardStats[] {
@@ -129,10 +144,10 @@ class PostgresStore<V> implements Store<V> {
       if (!statuses.isOpen(index)) continue
       try {
         const error = refusal(this, item) ?? this.#table.keyType.refusal(item.key, this.name)
-        if (error !== undefined) statuses.set(item.key, failed(error))
+        if (error !== undefined) statuses.set(item.key, refusedForGood(error))
         else open.push(encode(item))
       } catch (thrown) {
-        statuses.set(item.key, failed(asStoreError(thrown, this.name)))
+        statuses.set(item.key, refusedForGood(asStoreError(thrown, this.name)))
       }
     }
     for (const chunk of chunks(open, this.#maxBatch)) await this.#halving(chunk, statuses, call, run)
@@ -157,7 +172,8 @@ class PostgresStore<V> implements Store<V> {
         return
       }
       const error = asStoreError(thrown, this.name)
-      for (const { key } of part) statuses.set(key, { state: isUnknown(thrown) ? 'unknown' : 'failed', error })
+      const status: SaveStatus = isDataError(thrown) ? refusedForGood(error) : { state: isUnknown(thrown) ? 'unknown' : 'failed', error }
+      for (const { key } of part) statuses.set(key, status)
     }
   }
 
@@ -207,10 +223,50 @@ class PostgresStore<V> implements Store<V> {
     }
   }
 
+  async #saveOlder(part: readonly EncodedSave[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
+    const values = [part.map(({ key }) => key), part.map(({ json }) => json), part.map(({ floor }) => floor)]
+    const left = new Map(part.map((save) => [save.key, save.floor]))
+    for (const [key, version] of await this.#statements.rows(this.#sql.saveOlder, values, call)) {
+      this.#saved(statuses, key!, version!)
+      left.delete(key!)
+    }
+    await this.#explainLeft(left, statuses, call, (version, floor) => ({ state: version === floor ? 'saved' : 'conflict', version }))
+  }
+
+  async #removeOlder(part: readonly Removal[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
+    const left = new Map(part.map(({ key, floor }) => [key, floor]))
+    for (const [key] of await this.#statements.rows(this.#sql.removeOlder, [[...left.keys()], [...left.values()]], call)) {
+      this.#rowsSaved++
+      statuses.set(key!, { state: 'saved', version: left.get(key!)! })
+      left.delete(key!)
+    }
+    await this.#explainLeft(left, statuses, call, (version, floor) =>
+      version === 0n ? { state: 'saved', version: floor, absent: true } : { state: 'conflict', version },
+    )
+  }
+
+  /** Rows that a conditional statement left as they were: of which version are they? @param statusOf 0n: there is none */
+  async #explainLeft(
+    left: ReadonlyMap<string, Version>,
+    statuses: Statuses,
+    call: StoreCall | undefined,
+    statusOf: (version: Version, floor: Version) => SaveStatus,
+  ): Promise<void> {
+    if (left.size === 0) return
+    const found = new Map<string, Version>()
+    for (const [key, version] of await this.#statements.rows(this.#sql.load, [[...left.keys()]], call)) found.set(key!, BigInt(version!))
+    for (const [key, floor] of left) statuses.set(key, statusOf(found.get(key) ?? 0n, floor))
+  }
+
   #saved(statuses: Statuses, key: string, version: string): void {
     statuses.set(key, { state: 'saved', version: this.versioned ? BigInt(version) : 0n })
     this.#rowsSaved++
   }
+}
+
+/** Those that only take the place of something older, and the others. */
+function byIfOlder<T extends Removal>(part: readonly T[]): [older: T[], plain: T[]] {
+  return [part.filter(({ ifOlder }) => ifOlder === true), part.filter(({ ifOlder }) => ifOlder !== true)]
 }
 
 function objectKeys<K extends string>(object: Record<K, unknown>): K[] {

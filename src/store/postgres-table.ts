@@ -41,7 +41,7 @@ export function postgresTable(options: PostgresTableOptions): string {
 
 /**
  * A trigger that gives rows written by other SQL a version as well: higher than the row's last, and at least the database's clock. What the
- * store itself writes keeps its version. To be run as one script.
+ * store itself writes keeps its version, and so does a new row that is given one above 1, the column's default. To be run as one script.
  */
 export function postgresVersionTrigger(options: PostgresTableOptions): string {
   knownOptions(options, 'postgresVersionTrigger', POSTGRES_TABLE_OPTIONS)
@@ -55,7 +55,7 @@ begin
   if tg_op = 'UPDATE' then
     new.${version} := greatest(new.${version}, old.${version} + 1, ${CLOCK});
   else
-    new.${version} := greatest(new.${version}, ${CLOCK});
+    new.${version} := case when new.${version} > 1 then new.${version} else ${CLOCK} end;
   end if;
   return new;
 end $ringtail$;
@@ -118,6 +118,30 @@ returning t.${this.key}::text, t.${this.version}::text`)
 )
 select i.key::text, s.version::text, c.version::text
 from unnest($1::${this.keyType.type}[]) as i(key) left join saved as s on s.key = i.key left join current as c on c.key = i.key`)
+  }
+
+  /** $1 keys, $2 values, $3 floors → those saved: key, version. Rows of their floor's version or a higher one are left as they are. */
+  saveOlder(): Statement {
+    const { table, key, version = '', value } = this
+    const columns = [key, ...value.columns, version]
+    const set = columns.slice(1).map((column) => `${column} = excluded.${column}`)
+    return prepared(`insert into ${table} as t (${columns.join(', ')})
+  select ${['i.key', ...value.expressions, 'i.floor'].join(', ')}
+  from unnest($1::${this.keyType.type}[], $2::json[], $3::bigint[]) as i(key, doc, floor)
+  ${value.join} order by i.key
+  on conflict (${key}) do update set ${set.join(', ')} where t.${version} < excluded.${version}
+  returning t.${key}::text, t.${version}::text`)
+  }
+
+  /** $1 keys, $2 floors → key, version: of those removed, the floor. Rows of a higher version are left as they are. */
+  removeOlder(): Statement {
+    return prepared(`with locked as materialized (
+  select t.${this.key} as key, i.floor as floor from ${this.table} as t
+  join unnest($1::${this.keyType.type}[], $2::bigint[]) as i(key, floor) on i.key = t.${this.key}
+  where ${this.#read('t')} <= i.floor order by t.${this.key} for update of t
+)
+delete from ${this.table} as t using locked where t.${this.key} = locked.key and ${this.#read('t')} <= locked.floor
+returning t.${this.key}::text, locked.floor::text`)
   }
 
   /** $1 keys, $2 floors → key, the removal's version, also for keys without a row. */

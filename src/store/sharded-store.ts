@@ -42,6 +42,7 @@ export function shardedStore<V>(shards: readonly Shard<Store<V>>[], options: Sha
     save: (saves, call) => sharded.change<Save<V>>(saves, call, (store, part, inner) => store.save(part, inner)),
     remove: (removals, call) => sharded.change<Removal>(removals, call, (store, part, inner) => store.remove(part, inner)),
     stats: () => sharded.stats(),
+    shardOf: (key) => sharded.shardOf(key),
   }
 }
 
@@ -140,6 +141,15 @@ class Shards<V, S extends StoreReader<V>> {
     })
     await Promise.all(changes)
     return statuses
+  }
+
+  /** The id of a key's shard; '' where that is not known (yet). */
+  shardOf(key: string): string {
+    try {
+      return this.#ids[this.#sharding.shardOf(key)]!
+    } catch {
+      return ''
+    }
   }
 
   stats(): readonly ShardStats[] {

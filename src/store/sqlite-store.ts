@@ -13,9 +13,9 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Version } from '../entry.ts'
-import { ConfigurationError, inspectBriefly, type RingtailError, StoreError } from '../errors.ts'
+import { ConfigurationError, EncodeError, inspectBriefly, type RingtailError, StoreError } from '../errors.ts'
 import { type Duration, durationMs, knownOptions } from '../options.ts'
-import { asJson, asStoreError, failed, givenUp, refusal, Statuses } from './batch.ts'
+import { asJson, asStoreError, failed, givenUp, refusal, refusedForGood, Statuses } from './batch.ts'
 import { textOr, withMethods } from './checked-options.ts'
 import { quotedName } from './identifier.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
@@ -143,19 +143,26 @@ export class SqliteStore<V> implements Store<V> {
 
   #attempt<T extends Removal>(item: T, one: (item: T) => SaveStatus): SaveStatus {
     const error = refusal(this, item)
-    if (error !== undefined) return failed(error)
-    if (!isText(item.key)) return failed(new StoreError(`${this.name}: a key needs to be well-formed text, but got a lone surrogate`))
+    if (error !== undefined) return refusedForGood(error)
+    if (!isText(item.key))
+      return refusedForGood(new StoreError(`${this.name}: a key needs to be well-formed text, but got a lone surrogate`))
     try {
       return one(item)
     } catch (thrown) {
-      return failed(asStoreError(thrown, this.name))
+      const error = asStoreError(thrown, this.name)
+      return thrown instanceof EncodeError || isConstraint(thrown) ? refusedForGood(error) : failed(error)
     }
   }
 
   #saveOne(save: Save<V>): SaveStatus {
-    const { upsert, insert, update } = this.#statements
-    const { key, floor, expected } = save
+    const { upsert, insert, update, upsertOlder } = this.#statements
+    const { key, floor, expected, ifOlder } = save
     const json = asJson(save)
+    if (ifOlder === true) {
+      if (upsertOlder.get({ key, json, floor }) !== undefined) return { state: 'saved', version: floor }
+      const version = this.#versionOf(key)
+      return { state: version === floor ? 'saved' : 'conflict', version }
+    }
     const row =
       expected === undefined
         ? upsert.get({ key, json, floor })
@@ -164,18 +171,25 @@ export class SqliteStore<V> implements Store<V> {
           : update.get({ key, json, floor, expected })
     if (row !== undefined) return { state: 'saved', version: row.version as Version }
     if (expected === undefined) return { state: 'saved', version: 0n }
-    const current = this.#statements.select.get(key)
-    return { state: 'conflict', version: (current?.version as Version | undefined) ?? 0n }
+    return { state: 'conflict', version: this.#versionOf(key) }
   }
 
-  #removeOne({ key, floor }: Removal): SaveStatus {
+  /** 0n: there is no row. */
+  #versionOf(key: string): Version {
+    return (this.#statements.select.get(key)?.version as Version | undefined) ?? 0n
+  }
+
+  #removeOne({ key, floor, ifOlder }: Removal): SaveStatus {
     const { remove, mark } = this.#statements
+    if (ifOlder === true && this.#versionOf(key) > floor) return { state: 'conflict', version: this.#versionOf(key) }
     const removed = remove.get(key)
     if (mark === undefined) return { state: 'saved', version: 0n }
     const least = removed === undefined ? floor : (removed.version as Version) + 1n
     const version = least > floor ? least : floor
     // An absent row may have been removed at any version up to the mark.
-    const marked = mark.get({ version })!.version as Version
+    const marked = mark.get({ version: ifOlder === true ? floor : version })!.version as Version
+    if (ifOlder === true)
+      return removed === undefined ? { state: 'saved', version: floor, absent: true } : { state: 'saved', version: floor }
     return { state: 'saved', version: removed === undefined ? marked : version }
   }
 
@@ -191,6 +205,11 @@ export class SqliteStore<V> implements Store<V> {
       throw thrown
     }
   }
+}
+
+/** SQLite's result code, of which the lowest byte is the kind. */
+function isConstraint(thrown: unknown): boolean {
+  return ((thrown as { errcode?: number }).errcode ?? 0) % 256 === 19
 }
 
 /** UTF-16 with a lone surrogate has no UTF-8: two such keys would become one. */
@@ -213,6 +232,7 @@ function open(file: string, busyTimeoutMs: number): DatabaseSync {
 interface Statements {
   readonly select: StatementSync
   readonly upsert: StatementSync
+  readonly upsertOlder: StatementSync
   readonly insert: StatementSync
   readonly update: StatementSync
   readonly remove: StatementSync
@@ -230,6 +250,7 @@ function prepare(database: DatabaseSync, sql: SqliteTable): Statements {
   return {
     select: statement(sql.select),
     upsert: statement(sql.upsert),
+    upsertOlder: statement(sql.upsertOlder),
     insert: statement(sql.insert),
     update: statement(sql.update),
     remove: statement(sql.remove),
@@ -242,6 +263,7 @@ class SqliteTable {
   readonly create: string
   readonly select: string
   readonly upsert: string
+  readonly upsertOlder: string
   readonly insert: string
   readonly update: string
   readonly remove: string
@@ -263,6 +285,11 @@ class SqliteTable {
     this.create = `create table if not exists ${table} (${columns}${version === undefined ? '' : `, ${version} integer not null default 1`}) strict`
     this.select = `select ${value} as value, ${read} as version from ${table} where ${key} = ?`
     this.upsert = `${insert} on conflict (${key}) do update set ${set} returning ${read} as version`
+    // Without versions it is never asked.
+    this.upsertOlder =
+      version === undefined
+        ? this.upsert
+        : `insert into ${table} (${key}, ${value}, ${version}) values ($key, $json, $floor) on conflict (${key}) do update set ${value} = $json, ${version} = $floor where ${table}.${version} < $floor returning ${version} as version`
     this.insert = `${insert} on conflict (${key}) do nothing returning ${read} as version`
     this.update = `update ${table} set ${set} where ${key} = $key and ${read} = $expected returning ${read} as version`
     this.remove = `delete from ${table} where ${key} = ? returning ${read} as version`

@@ -31,24 +31,33 @@ export interface Save<V> {
   readonly value: V
   /** The row's new version is at least this: the tier's clock, so that versions of all origins compare. */
   readonly floor: Version
-  /** Saves only if the row's version is exactly this (0n: only if there is no row). */
+  /** Saves only if the row's version is exactly this (0n: only if there is no row). Not with `ifOlder`. */
   readonly expected?: Version | undefined
+  /**
+   * Saves only a row that is not there or of a version below `floor`, and under just `floor`: a write that was ordered before it got here. Of a
+   * row that is of just that version already it is `saved`, for it was; so it may be sent again. Of a newer one it is a `conflict`.
+   */
+  readonly ifOlder?: boolean | undefined
 }
 
 export interface Removal {
   readonly key: string
   readonly floor: Version
+  /** Removes only a row whose version is not above `floor`. A newer one is a `conflict`; where there is none it is `saved`, and `absent`. */
+  readonly ifOlder?: boolean | undefined
 }
 
 /**
  * What became of one save or removal. `absent`: of a removal, that it found no row; a row that another transaction was making meanwhile may
  * be there after it all the same, and of a lower version. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none).
- * `unknown`: the statement was sent and no answer came; it may have been carried out.
+ * `unknown`: the statement was sent and no answer came; it may have been carried out. `failed` `forGood`: the row itself is refused, however
+ * often it is sent.
  */
 export type SaveStatus =
   | { readonly state: 'saved'; readonly version: Version; readonly absent?: true | undefined }
   | { readonly state: 'conflict'; readonly version: Version }
-  | { readonly state: 'failed' | 'unknown'; readonly error: RingtailError }
+  | { readonly state: 'failed'; readonly error: RingtailError; readonly forGood?: true | undefined }
+  | { readonly state: 'unknown'; readonly error: RingtailError }
 
 /** What a read-through cache needs of its store. */
 export interface StoreReader<V> {
@@ -81,6 +90,8 @@ export interface Store<V> extends StoreReader<V> {
   readonly versioned: boolean
   /** One status a save, in order; never rejects. No key twice in one call. */
   save(saves: readonly Save<V>[], call?: StoreCall): Promise<SaveStatus[]>
+  /** Which of several databases a key lies in, for whoever wants one that fails not to hold up the others. Default: all in one. */
+  shardOf?(key: string): string
   /** Like `save`; a key without a row is 'saved' too, with a version that no later row of the key will be below. */
   remove(removals: readonly Removal[], call?: StoreCall): Promise<SaveStatus[]>
 }

@@ -11,7 +11,7 @@ import { describe } from 'node:test'
 import { RingtailError } from '../errors.ts'
 import type { StoreConformance } from './store-subject.ts'
 import { law, refused, saved } from './store-subject.ts'
-import { expectations, removals, versions, withoutVersions } from './store-version-laws.ts'
+import { expectations, ordered, removals, versions, withoutVersions } from './store-version-laws.ts'
 
 export type { StoreConformance, StoreUnderTest } from './store-subject.ts'
 
@@ -23,6 +23,7 @@ export function storeConformance<V>(suite: StoreConformance<V>): void {
     if (suite.versioned) {
       versions(suite)
       expectations(suite)
+      ordered(suite)
       removals(suite)
     } else {
       withoutVersions(suite)

@@ -49,6 +49,56 @@ export function versions<V>(suite: StoreConformance<V>): void {
   })
 }
 
+export function ordered<V>(suite: StoreConformance<V>): void {
+  const low = 1_000n
+  const high = 2n ** 50n
+
+  law(
+    suite,
+    'what was ordered before takes the place of older rows alone, under just its version, also when it is sent again',
+    async (subject) => {
+      const save = async (datum: unknown, floor: Version) =>
+        (await subject.store.save([{ key: 'a', value: subject.wrap(datum), floor, ifOlder: true }]))[0]!
+      assert.deepEqual(await save('first', high), { state: 'saved', version: high })
+      assert.deepEqual(await save('again', high), { state: 'saved', version: high })
+      await subject.holds('a', 'first')
+      assert.deepEqual(await save('late', low), { state: 'conflict', version: high })
+      await subject.holds('a', 'first')
+      assert.deepEqual(await save('next', high + 1n), { state: 'saved', version: high + 1n })
+      assert.deepEqual(await subject.load('a'), { value: subject.wrap('next'), version: high + 1n })
+    },
+  )
+
+  law(suite, 'an ordered removal removes what is not newer, and finds nothing the second time', async (subject) => {
+    const remove = async (floor: Version) => (await subject.store.remove([{ key: 'a', floor, ifOlder: true }]))[0]!
+    const version = saved(await subject.save('a', 1, high))
+    assert.deepEqual(await remove(low), { state: 'conflict', version })
+    await subject.holds('a', 1)
+    assert.deepEqual(await remove(version), { state: 'saved', version })
+    assert.equal(await subject.load('a'), undefined)
+    assert.deepEqual(await remove(version), { state: 'saved', version, absent: true })
+  })
+
+  law(suite, 'a batch judges each ordered write for itself', async (subject) => {
+    const version = saved(await subject.save('a', 1, high))
+    const statuses = await subject.store.save([
+      { key: 'a', value: subject.wrap('late'), floor: low, ifOlder: true },
+      { key: 'b', value: subject.wrap('new'), floor: low, ifOlder: true },
+      { key: 'c', value: subject.wrap('plain'), floor: low },
+      { key: 'd', value: subject.wrap('both'), floor: low, ifOlder: true, expected: 0n },
+    ])
+    assert.deepEqual(statuses.slice(0, 2), [
+      { state: 'conflict', version },
+      { state: 'saved', version: low },
+    ])
+    saved(statuses[2])
+    assert.equal(statuses[3]!.state, 'failed')
+    await subject.holds('b', 'new')
+    await subject.holds('c', 'plain')
+    assert.equal(await subject.load('d'), undefined)
+  })
+}
+
 export function expectations<V>(suite: StoreConformance<V>): void {
   law(suite, 'expected 0 saves only where there is no row', async (subject) => {
     const version = saved(await subject.save('a', 'first', 1n, 0n))
