@@ -89,6 +89,22 @@ export class EncodeError extends RingtailError {
   readonly code = 'ENCODE_FAILED'
 }
 
+/**
+ * A write-behind journal could not take a write or be opened. `full`: it or its disk has no room; nothing happened. `busy`: it is another
+ * process's. `damaged`: what it holds was bent or cut, and nothing of it is read. `broken`: the disk failed it, and whether the write is on it is
+ * not known.
+ */
+export class JournalError extends RingtailError {
+  override readonly name = 'JournalError'
+  readonly code = 'JOURNAL_FAILED'
+  readonly reason: 'full' | 'busy' | 'damaged' | 'broken'
+
+  constructor(message: string, reason: 'full' | 'busy' | 'damaged' | 'broken', options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
 /** The tier, node or store was closed. */
 export class ClosedError extends RingtailError {
   override readonly name = 'ClosedError'

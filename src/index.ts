@@ -6,6 +6,22 @@ export { Cache, type CacheReport, type KeyResult, type ReadOutcome } from './cac
 export type { DeleteOptions, LoaderContext, ManyLoaderContext, PutOptions, ReadOptions, TouchOptions } from './caches/cache-calls.ts'
 export type { CacheOptions, ConsistencyOptions, DeadlineOptions, NearOptions } from './caches/cache-options.ts'
 export type { Namespace } from './caches/namespace.ts'
+export type {
+  Capture,
+  CapturedCache,
+  CapturedRow,
+  CapturedTableOptions,
+  CaptureOptions,
+  CaptureState,
+  CaptureStats,
+} from './capture/capture.ts'
+export {
+  type CapturePreparation,
+  captureStatus,
+  type PrepareOptions,
+  setUpCapture,
+  takeDownCapture,
+} from './capture/preparation.ts'
 export { type Clock, type Random, systemClock, systemRandom, type Timer } from './clock.ts'
 export type { ReadLevel, WriteLevel } from './cluster/cluster.ts'
 export type { CodecOptions } from './codec/codec-options.ts'
@@ -15,13 +31,27 @@ export { msgpack } from './codec/msgpack.ts'
 export { rawBytes } from './codec/raw-bytes.ts'
 export type { Serializer } from './codec/serializer.ts'
 export type { StandardSchema } from './codec/standard-schema.ts'
+export type {
+  CheckOptions,
+  ConsistencyCheck,
+  ConsistencyCounts,
+  ConsistencyReport,
+  Nines,
+  StaleCopy,
+  Staleness,
+  SweepProgress,
+} from './consistency/consistency.ts'
 export { createTier, type Tier, type TierMetrics, type TierOptions } from './create-tier.ts'
 export type { Version } from './entry.ts'
 export * from './errors.ts'
-export type { EventName, Listener, TierEvents } from './events.ts'
+export type { CacheEventName, ChangeEventName, EventName, Listener, TierEvents } from './events.ts'
 export type { Bus, Listener as BusListener } from './invalidation/bus.ts'
+export type { CacheChange } from './invalidation/change-feed.ts'
+export type { SubscribeOptions } from './invalidation/change-interest.ts'
 export { MemoryBus } from './invalidation/memory-bus.ts'
 export { type RedisBusOptions, redisBus } from './invalidation/redis-bus.ts'
+export { type JournalOptions, openJournal } from './journal/disk-journal.ts'
+export type { DeadLetter, Journal, JournalRecord, JournalStats } from './journal/journal.ts'
 export type { HistogramBucket, HistogramSnapshot } from './metrics/histogram.ts'
 export type { CacheMetrics, Outcome, OutcomeCounts } from './metrics/outcomes.ts'
 export { type PrometheusSource, prometheusText } from './metrics/prometheus.ts'
@@ -64,6 +94,7 @@ export { type SqliteStore, type SqliteStoreOptions, sqliteStore } from './store/
 export type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall, StoreReader } from './store/store.ts'
 export { cacheAside } from './strategy/cache-aside.ts'
 export { readThrough } from './strategy/read-through.ts'
-export type { LoadControls, StoreCounts, StrategyChoice } from './strategy/strategy.ts'
+export type { LoadControls, RowChange, StoreCounts, StrategyChoice } from './strategy/strategy.ts'
 export { writeAround } from './strategy/write-around.ts'
+export { type WriteBehindOptions, writeBehind } from './strategy/write-behind.ts'
 export { writeThrough } from './strategy/write-through.ts'

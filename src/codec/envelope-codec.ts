@@ -16,6 +16,7 @@ import {
   freshUntilOf,
   graceOf,
   HEADER_BYTES,
+  isRemoval,
   isSealed,
   kindOf,
   loadCostOf,
@@ -54,7 +55,8 @@ class EnvelopeCodec<V> implements Codec<V> {
 
   encode(kind: EntryKind, value: V | undefined, fields: EntryFields): Uint8Array {
     const { serializer, compression, maxValueBytes } = this.#options
-    const carriesValue = kind === 'value' || kind === 'pending'
+    // A pending removal is a pending entry without a payload, and so without a serializer.
+    const carriesValue = kind === 'value' || (kind === 'pending' && value !== undefined)
     const serialized = carriesValue ? serialize(value as V, serializer, maxValueBytes, this.#what) : NO_PAYLOAD
     const compressed = carriesValue && compression.id !== 0 ? compression.compress(serialized) : undefined
     const header = {
@@ -81,7 +83,7 @@ class EnvelopeCodec<V> implements Codec<V> {
     if (kind === undefined) return UNKNOWN_KIND
     if (!isSealed(bytes)) return BROKEN_SEAL
     const payloadStart = payloadStartOf(bytes)
-    const carriesValue = kind !== 'negative'
+    const carriesValue = kind !== 'negative' && !isRemoval(bytes)
     let tags = NO_META.tags
     if (!this.#isUntaggedMeta(bytes, payloadStart)) {
       const judged = this.#judgeMeta(bytes, payloadStart, carriesValue)

@@ -194,6 +194,11 @@ export function kindOf(bytes: Uint8Array): EntryKind | undefined {
   return KIND_OF_BYTE[bytes[OFFSET.kind]!]
 }
 
+/** Whether an entry says that its row is yet to be removed: pending, and without a value. @param bytes an envelope */
+export function isRemoval(bytes: Uint8Array): boolean {
+  return bytes[OFFSET.kind] === KIND_BYTE.pending && bytes[OFFSET.codec] === 0
+}
+
 /** Low nibble: serializer; high nibble: compression. */
 export function codecOf(bytes: Uint8Array): number {
   return bytes[OFFSET.codec]!
@@ -239,6 +244,24 @@ export function withFreshUntil(bytes: Uint8Array, freshUntilMs: number): Buffer 
   const copy = Buffer.from(bytes)
   copy.writeUIntBE(freshUntilMs, OFFSET.freshUntil, 6)
   return copy
+}
+
+/**
+ * What a pending entry becomes when the store has it: a value that is fresh for as long from now as it would have been from its write, or the
+ * tombstone of a removal; so much later in its key's order as to take the pending one's place.
+ */
+export function settledEnvelope(bytes: Uint8Array, nowMs: number): Buffer {
+  const removal = isRemoval(bytes)
+  const copy = Buffer.from(removal ? bytes.subarray(0, HEADER_BYTES) : bytes)
+  copy.writeUInt32BE((begunOf(bytes) + 1) % 2 ** 32, OFFSET.begun)
+  copy[OFFSET.kind] = removal ? KIND_BYTE.tombstone : KIND_BYTE.value
+  copy.writeUIntBE(removal ? 0 : Math.min(Math.floor(nowMs) + pendingTtlMs(bytes), MAX_FRESH_UNTIL_MS), OFFSET.freshUntil, 6)
+  return copy
+}
+
+/** For how long a pending entry's value is to be fresh once the store has it, ms: what its fresh-until lies after its beginning. */
+export function pendingTtlMs(bytes: Uint8Array): number {
+  return (freshUntilOf(bytes) - begunOf(bytes)) % 2 ** 32
 }
 
 /** Low 32 bits of ms since the epoch. */

@@ -12,6 +12,9 @@ import type { Currency } from '../entry.ts'
 import type { Emit } from '../events.ts'
 import { Absent, type Found, Live } from './found.ts'
 
+/** A write that the store does not have yet is not loaded anew. */
+const PENDING_FRESH_MS = 24 * 86_400_000
+
 export interface EntryJudgeParts<V> {
   readonly cache: string
   readonly codec: Codec<V>
@@ -70,6 +73,8 @@ export class EntryJudge<V> {
     }
     const { kind } = decoded
     if (kind === 'tombstone' || kind === 'vacant') return new Absent('missing', node?.id, undefined, decoded)
+    // The store does not have it yet: it is the truth however old it is, and whatever groups were deleted since.
+    if (kind === 'pending') return new Live(decoded, PENDING_FRESH_MS, node!.id, bytes.length)
     const freshForMs = decoded.freshUntilMs - this.#parts.clock.now()
     if (freshForMs <= 0 && freshForMs + decoded.graceMs <= 0) return new Absent('missing', node?.id, undefined, decoded)
     const current = this.#parts.currency === undefined ? true : this.#parts.currency.isCurrent(decoded, key)

@@ -4,6 +4,7 @@
 import type { Clock, Random } from '../clock.ts'
 import type { Change, PutChange } from '../cluster/cluster.ts'
 import type { Codec } from '../codec/codec.ts'
+import { graceOf, isRemoval, pendingTtlMs, settledEnvelope, versionOf } from '../codec/envelope.ts'
 import type { KeyCodec } from '../codec/key.ts'
 import type { EntryKind, Stamp, Version } from '../entry.ts'
 import { asError, ConfigurationError } from '../errors.ts'
@@ -26,7 +27,7 @@ export interface Put<V> {
   readonly key: string
   /** Undefined: a negative entry. */
   readonly value: V | undefined
-  readonly kind: Extract<EntryKind, 'value' | 'negative'>
+  readonly kind: Extract<EntryKind, 'value' | 'negative' | 'pending'>
   readonly version: Version
   readonly times?: PutTimes | undefined
   /** Default: what the cache's `tags` option says of the value. */
@@ -100,7 +101,7 @@ export class EntryMaker<V> {
     // What takes a tombstone's place keeps watch in its stead.
     const inItsPlace = negative && put.version > 0n && put.over?.version === put.version
     const keptMs = inItsPlace ? Math.max(ttlMs, TOMBSTONE_MS) : ttlMs + graceMs
-    return { op: codec.enveloped ? 'put' : 'set', key, bytes, ttlMs: keptMs }
+    return { op: codec.enveloped ? 'put' : 'set', key, bytes, ttlMs: put.kind === 'pending' ? 0 : keptMs }
   }
 
   tombstone(key: string, version: Version, begunMs: number): Change {
@@ -108,6 +109,28 @@ export class EntryMaker<V> {
     if (!codec.enveloped) return { op: 'drop', key: keys.encode(key) }
     const header = { version, freshUntilMs: 0, graceMs: 0, begun: begunMs }
     return { op: 'put', key: keys.encode(key), bytes: codec.encode('tombstone', undefined, header), ttlMs: TOMBSTONE_MS }
+  }
+
+  /** What says that a row is yet to be removed: kept until it is. */
+  removal(key: string, version: Version, begunMs: number): PutChange {
+    const { codec, keys } = this.#parts
+    const header = { version, freshUntilMs: begunMs, graceMs: 0, begun: begunMs }
+    return { op: 'put', key: keys.encode(key), bytes: codec.encode('pending', undefined, header), ttlMs: 0 }
+  }
+
+  /** What was written is to lie on the nodes as it did, until the store has it. @param bytes of a pending entry */
+  pending(key: string, bytes: Uint8Array): PutChange {
+    return { op: 'put', key: this.#parts.keys.encode(key), bytes, ttlMs: 0, issuedMs: this.#parts.clock.now() }
+  }
+
+  /** The store has it now, so that it may age. @param bytes of a pending entry @param version that the store gave it */
+  settled(key: string, bytes: Uint8Array, version: Version): PutChange {
+    const { clock, codec, keys } = this.#parts
+    const nowMs = clock.now()
+    const settled = settledEnvelope(bytes, nowMs)
+    if (version !== versionOf(bytes)) codec.stamp(settled, version)
+    const ttlMs = isRemoval(bytes) ? TOMBSTONE_MS : Math.max(1, pendingTtlMs(bytes) + graceOf(bytes))
+    return { op: 'put', key: keys.encode(key), bytes: settled, ttlMs, issuedMs: nowMs }
   }
 
   touch(key: string, version: Version, times: PutTimes | undefined): Change {

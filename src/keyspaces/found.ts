@@ -52,15 +52,15 @@ export class Live<V> implements Found<V> {
   }
 
   get negative(): boolean {
-    return this.entry.kind === 'negative'
+    return this.entry.kind === 'negative' || (this.entry.kind === 'pending' && this.entry.value === undefined)
   }
 
   get version(): Version {
-    return this.entry.kind === 'negative' ? 0n : this.entry.version
+    return this.negative ? 0n : this.entry.version
   }
 
   get expected(): Version {
-    return this.version
+    return this.entry.kind === 'negative' ? 0n : this.entry.version
   }
 
   get seen(): Stamp {

@@ -15,6 +15,7 @@ import type { Session } from '../session.ts'
 import { EntryJudge, type EntryJudgeParts } from './entry-judge.ts'
 import { EntryMaker, type EntryMakerParts, type Put, type PutTimes } from './entry-maker.ts'
 import type { Found, FoundState } from './found.ts'
+import { PendingEntries } from './pending-entries.ts'
 
 export type { Found, FoundState, Lease, Put, PutTimes, Replicated }
 
@@ -23,6 +24,14 @@ const TRIES = 3
 
 /** A put whose version is drawn here. */
 export type Write<V> = Omit<Put<V>, 'version'>
+
+/** A tombstone to be left. */
+export interface Removal {
+  readonly key: string
+  readonly version: Version
+  /** Its place among what is of the same version, ms since the epoch: see `Stamp`. Default: now. */
+  readonly begunMs?: number | undefined
+}
 
 type Refusal = Extract<Replicated, { readonly state: 'refused' }>
 
@@ -56,11 +65,14 @@ export class Keyspace<V> {
   readonly #parts: KeyspaceParts<V>
   readonly #maker: EntryMaker<V>
   readonly #judge: EntryJudge<V>
+  /** Entries that the store does not have yet. */
+  readonly pending: PendingEntries<V>
 
   constructor(parts: KeyspaceParts<V>) {
     this.#parts = parts
     this.#maker = new EntryMaker(parts)
     this.#judge = new EntryJudge(parts)
+    this.pending = new PendingEntries(parts, this.#maker)
   }
 
   /** Whether entries carry what leases, touches and versions need: not where values are plain. */
@@ -200,22 +212,31 @@ export class Keyspace<V> {
   /** Puts one entry if the key's version at its primary is exactly `expected` (0n: no live value). @throws EncodeError */
   async compareAndSet(put: Put<V>, expected: Version, call?: KeyspaceCall): Promise<Replicated> {
     if (!this.enveloped) throw this.#unsupported('versions to compare, so there is no update')
-    const prepared = this.prepare(put)
+    return this.comparePrepared(this.prepare(put), expected, call)
+  }
+
+  /** `compareAndSet` of what was prepared. */
+  async comparePrepared(prepared: Prepared, expected: Version, call?: KeyspaceCall): Promise<Replicated> {
     await this.#groupsOf([prepared])
     const change = { ...(prepared.change as PutChange), expected }
     const outcome = await this.#parts.cluster.compareAndSet(change, this.#parts.writes, call)
-    if (outcome.state === 'applied') call?.session?.wrote(change.key, put.version)
+    if (outcome.state === 'applied') call?.session?.wrote(change.key, versionOf(change.bytes))
     return outcome
   }
 
   /** Leaves a tombstone of the given version under each key: what is older is gone and stays so. */
-  removeMany(removals: readonly { readonly key: string; readonly version: Version }[], call?: KeyspaceCall): Promise<Replicated[]> {
+  removeMany(removals: readonly Removal[], call?: KeyspaceCall): Promise<Replicated[]> {
     return eachPrepared(
       removals,
-      ({ key, version }) => this.#tombstone(key, version),
+      ({ key, version, begunMs }) => this.#tombstone(key, version, begunMs),
       (prepared) => this.putPrepared(prepared, call),
       unacknowledged,
     )
+  }
+
+  /** Whether a put that was refused may be the later one all the same, by clocks that differ. @param own its version */
+  isDoubtful(refusal: Refusal, own: Version): boolean {
+    return refusal.byPrimary === true && this.#isDoubtful(refusal, own)
   }
 
   /** Asks for the right to load keys. In the order of `asks`; never rejects but for a misconfigured validation. */
@@ -338,8 +359,8 @@ export class Keyspace<V> {
     if (call?.session !== undefined && change.op === 'put') call.session.wrote(change.key, versionOf(change.bytes))
   }
 
-  #tombstone(key: string, version: Version): Prepared {
-    return { key, change: this.#maker.tombstone(key, version, this.nowMs()), member: undefined }
+  #tombstone(key: string, version: Version, begunMs = this.nowMs()): Prepared {
+    return { key, change: this.#maker.tombstone(key, version, begunMs), member: undefined }
   }
 
   /** False as well where nothing is known: a group may have been deleted since the load began, without a word of it here. */

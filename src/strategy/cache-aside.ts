@@ -8,7 +8,8 @@ import { ConflictError, UnavailableError } from '../errors.ts'
 import type { Replicated, Write } from '../keyspaces/keyspace.ts'
 import { Reading } from './reading.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
-import type { Read, ReadCall, Settled, Strategy, StrategyCall, StrategyChoice, StrategyParts } from './strategy.ts'
+import { RowChanges } from './row-changes.ts'
+import type { Read, ReadCall, RowChange, Settled, Strategy, StrategyCall, StrategyChoice, StrategyParts } from './strategy.ts'
 import { settledOf } from './write-outcome.ts'
 
 /** The strategy of a cache without a store: session data, rendered pages, whatever the application loads itself. */
@@ -72,6 +73,10 @@ class CacheAside<V> implements Strategy<V> {
       await backOff(attempt, this.#parts)
     }
     throw new ConflictError(`update of '${key}': others changed it each time in ${MAX_TRIES} tries`)
+  }
+
+  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
+    return new RowChanges({ strategy: this.#parts, loads: this.#reading.loads, ordered: false }).apply(changes)
   }
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {

@@ -8,7 +8,19 @@ import { UnsupportedError } from '../errors.ts'
 import type { StoreReader } from '../store/store.ts'
 import { checkedReader } from './checked-store.ts'
 import { Reading } from './reading.ts'
-import type { Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall, StrategyChoice, StrategyParts } from './strategy.ts'
+import { RowChanges } from './row-changes.ts'
+import type {
+  Read,
+  ReadCall,
+  RowChange,
+  Settled,
+  StoreCounts,
+  Strategy,
+  StrategyCall,
+  StrategyChoice,
+  StrategyParts,
+  Truth,
+} from './strategy.ts'
 import { settledOf } from './write-outcome.ts'
 
 /** @param reader a store, or anything that can load: `postgresReader({ query: … })` */
@@ -19,11 +31,13 @@ export function readThrough<V>(reader: StoreReader<V>): StrategyChoice<V> {
 
 class ReadThrough<V> implements Strategy<V> {
   readonly name = 'read-through'
+  readonly truth: Truth<V>
   readonly #parts: StrategyParts<V>
   readonly #reading: Reading<V>
 
   constructor(parts: StrategyParts<V>, reader: StoreReader<V>) {
     this.#parts = parts
+    this.truth = { reader, ordered: false }
     this.#reading = new Reading(parts, reader, false)
   }
 
@@ -55,6 +69,10 @@ class ReadThrough<V> implements Strategy<V> {
 
   update(): Promise<V> {
     return Promise.reject(this.#readOnly())
+  }
+
+  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
+    return new RowChanges({ strategy: this.#parts, loads: this.#reading.loads, ordered: false }).apply(changes)
   }
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {

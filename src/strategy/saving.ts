@@ -145,7 +145,7 @@ export class Saving<V> {
     if (written.length > 0) {
       const newer = await this.#settleCopies(written, call)
       for (const { key } of written) this.#loads.forget(key)
-      if (newer.length + absent.length > 0) await this.#outrank([...newer, ...absent], call)
+      if (newer.length + absent.length > 0) await this.outrank([...newer, ...absent], call)
     }
     return settled
   }
@@ -155,7 +155,7 @@ export class Saving<V> {
    * clock that is ahead. On the nodes the removal would hide the row. So where an absence refused a row's copy, and where a removal found no
    * row and may have been followed by one, the store is asked; a row that is there is made newer than the absence, if it is still as it was.
    */
-  async #outrank(keys: readonly string[], call: StrategyCall | undefined): Promise<void> {
+  async outrank(keys: readonly string[], call?: StrategyCall): Promise<void> {
     const { keyspace } = this.#parts
     const found = await keyspace.findMany(keys, call)
     const absences = new Map(keys.map((key, at) => [key, found[at]!.seen.version] as const))
@@ -178,6 +178,7 @@ export class Saving<V> {
       const status = statuses[at]!
       if (status.state !== 'saved') continue
       keyspace.stamp(entry!, status.version)
+      call?.session?.wrote(keyspace.wireKey(key), status.version)
       raised.push({ key, entry, version: status.version })
     }
     if (raised.length > 0) await this.#settleCopies(raised, call)

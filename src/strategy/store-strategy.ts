@@ -4,25 +4,31 @@
 import type { Replicated } from '../keyspaces/keyspace.ts'
 import type { Store } from '../store/store.ts'
 import { Reading } from './reading.ts'
+import { RowChanges } from './row-changes.ts'
 import { Saving, type Written } from './saving.ts'
-import type { Read, ReadCall, Settled, StoreCounts, Strategy, StrategyCall, StrategyParts } from './strategy.ts'
+import type { Read, ReadCall, RowChange, Settled, StoreCounts, Strategy, StrategyCall, StrategyParts, Truth } from './strategy.ts'
 
 export class StoreStrategy<V> implements Strategy<V> {
   readonly name: string
+  readonly truth: Truth<V>
   readonly #parts: StrategyParts<V>
   readonly #ordered: boolean
   readonly #reading: Reading<V>
   readonly #saving: Saving<V>
+  readonly #rowChanges: RowChanges<V>
 
   /** @param copies what happens to the cached copies of a written row */
   constructor(name: string, parts: StrategyParts<V>, store: Store<V>, copies: 'replace' | 'remove') {
     this.name = name
+    this.truth = { reader: store, ordered: store.versioned }
     this.#parts = parts
     this.#ordered = store.versioned
     this.#reading = new Reading(parts, store, store.versioned)
     const settle = (written: readonly Written[], call: StrategyCall | undefined) =>
       copies === 'replace' ? this.#replace(written, call) : this.#remove(written, call)
     this.#saving = new Saving(parts, store, this.#reading.loads, settle)
+    const outrank = (keys: readonly string[]) => this.#saving.outrank(keys)
+    this.#rowChanges = new RowChanges({ strategy: parts, loads: this.#reading.loads, ordered: store.versioned, outrank })
   }
 
   read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
@@ -51,6 +57,10 @@ export class StoreStrategy<V> implements Strategy<V> {
 
   update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V> {
     return this.#saving.update(key, change, call)
+  }
+
+  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
+    return this.#rowChanges.apply(changes)
   }
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {

@@ -5,11 +5,13 @@
  * knows whether there is a store. Calls reject with a `RingtailError` (or with what a caller's own loader threw).
  */
 import type { Clock, Random } from '../clock.ts'
+import type { Version } from '../entry.ts'
 import type { LoadError, RingtailError } from '../errors.ts'
 import type { Emit } from '../events.ts'
+import type { JournalStats } from '../journal/journal.ts'
 import type { Found, Keyspace, KeyspaceCall, PutTimes, Replicated } from '../keyspaces/keyspace.ts'
 import type { Duration } from '../options.ts'
-import type { ShardStats } from '../store/store.ts'
+import type { ShardStats, StoreReader } from '../store/store.ts'
 
 export type { PutTimes, Replicated }
 
@@ -58,16 +60,57 @@ export type Read<V> = Pick<Found<V>, 'state' | 'negative' | 'value' | 'node'> & 
 /** A result a key, in order: an error where the key failed. */
 export type Settled<T> = { readonly value: T } | { readonly error: RingtailError | Error }
 
+/** Acknowledged writes on their way to the store. */
+export interface PendingCounts {
+  readonly writes: number
+  readonly bytes: number
+  /** For how long the one that waits longest has waited, ms. */
+  readonly oldestMs: number
+  readonly flushed: number
+  /** Whose place a later one took before they were saved. */
+  readonly coalesced: number
+  /** That met a newer row, and were forgotten. */
+  readonly overtaken: number
+  /** That the store refused for good. */
+  readonly buried: number
+  readonly journal: JournalStats
+}
+
+/** A change of a row that its database has committed, whoever made it: what a follower of the database hears. */
+export interface RowChange<V> {
+  readonly key: string
+  readonly op: 'insert' | 'update' | 'delete'
+  /** Of the row as it now is; of a deleted row as it last was. undefined: it is not known. */
+  readonly version: Version | undefined
+  /** Whether each change of a row, whoever makes it, gives it a higher version. */
+  readonly rising: boolean
+  /** The row's value as it now is, to be cached unless it is told late. undefined: what is cached is removed. */
+  readonly row?: { readonly value: V } | undefined
+  /** When it was committed by the database's clock, ms since the epoch. */
+  readonly committedMs: number
+}
+
 /** Calls and rows of the store behind a cache. */
 export interface StoreCounts {
+  /** Of write-behind: what the store does not have yet, and what became of the rest. */
+  readonly pending?: PendingCounts | undefined
   /** Calls made to the store's `load`, `save` and `remove`. */
   readonly queries: number
   readonly keysLoaded: number
   readonly shards: readonly ShardStats[]
 }
 
+/** Where the truth behind a cache lies, for who compares the copies with it. */
+export interface Truth<V> {
+  readonly reader: StoreReader<V>
+  /** Whether copies carry the versions of their rows. */
+  readonly ordered: boolean
+}
+
 export interface Strategy<V> {
   readonly name: string
+  /** Undefined where there is no store. */
+  readonly truth?: Truth<V> | undefined
   /** The hot path, hence no promise: one of the two is called exactly once, possibly before `read` returns; neither may throw. @throws ConfigurationError for a key that cannot be one */
   read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void
   /** One result a key, in order; never rejects. */
@@ -80,6 +123,8 @@ export interface Strategy<V> {
   removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]>
   /** Compare-and-set at the truth, retried a bounded number of times. @throws ConflictError when others were quicker each time */
   update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V>
+  /** Brings the cached copies in line with changes that others made to the store. One result a change, in order; each key once. */
+  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]>
   /** Makes cached values fresh for a TTL from now. One result a key: whether there was one. */
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]>
   /** Resolves when the loads under way have filled the cache, within their deadlines. */

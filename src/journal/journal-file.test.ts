@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { JournalError } from '../errors.ts'
+import type { JournalRecord } from './journal.ts'
+import { JOURNAL_FILE, JournalFile, type JournalRecovered } from './journal-file.ts'
+
+const MAX_BYTES = 10_000_000
+
+function folder(t: TestContext): string {
+  const made = mkdtempSync(join(tmpdir(), 'ringtail-journal-'))
+  t.after(() => rmSync(made, { recursive: true, force: true }))
+  return join(made, 'journal')
+}
+
+function record(key: string, version: number, text = `value ${version}`, op: JournalRecord['op'] = 'save'): JournalRecord {
+  return { cache: 'cart', key, version: BigInt(version), op, body: Buffer.from(text) }
+}
+
+const textOf = ({ records }: Pick<JournalRecovered, 'records'>): Record<string, string> =>
+  Object.fromEntries(records.map(({ key, version, body }) => [`${key}@${version}`, String(Buffer.from(body))]))
+
+function reopened(directory: string): JournalRecovered {
+  const { file, recovered } = JournalFile.open(directory, MAX_BYTES)
+  file.close()
+  return recovered
+}
+
+test('what was committed is there when the journal is opened again: of each key the newest, until it is forgotten', (t) => {
+  const directory = folder(t)
+  const { file } = JournalFile.open(directory, MAX_BYTES)
+  file.commit([
+    { do: 'write', record: record('a', 1) },
+    { do: 'write', record: record('b', 2) },
+  ])
+  file.commit([
+    { do: 'write', record: record('a', 3) },
+    { do: 'write', record: record('a', 2) },
+  ])
+  file.commit([
+    { do: 'forget', cache: 'cart', key: 'b', version: 1n },
+    { do: 'write', record: record('c', 4, '', 'remove') },
+  ])
+  file.close()
+  const recovered = reopened(directory)
+  assert.deepEqual(textOf(recovered), { 'b@2': 'value 2', 'a@3': 'value 3', 'c@4': '' })
+  assert.deepEqual(
+    recovered.records.map(({ op }) => op),
+    ['save', 'save', 'remove'],
+  )
+  const again = JournalFile.open(directory, MAX_BYTES).file
+  again.commit([
+    { do: 'forget', cache: 'cart', key: 'a', version: 3n },
+    { do: 'forget', cache: 'cart', key: 'b', version: 2n },
+  ])
+  again.close()
+  assert.deepEqual(textOf(reopened(directory)), { 'c@4': '' })
+})
+
+test('an intent lies beside the decided write until it is confirmed, which takes its place, or cancelled', (t) => {
+  const directory = folder(t)
+  const { file } = JournalFile.open(directory, MAX_BYTES)
+  file.commit([
+    { do: 'write', record: record('a', 1) },
+    { do: 'intent', record: record('a', 2) },
+    { do: 'intent', record: record('b', 3) },
+  ])
+  file.close()
+  const recovered = reopened(directory)
+  assert.deepEqual(textOf(recovered), { 'a@1': 'value 1' })
+  assert.deepEqual(
+    recovered.intents.map(({ key, version }) => `${key}@${version}`),
+    ['a@2', 'b@3'],
+  )
+  const again = JournalFile.open(directory, MAX_BYTES).file
+  again.commit([
+    { do: 'confirm', cache: 'cart', key: 'a', version: 2n },
+    { do: 'cancel', cache: 'cart', key: 'b', version: 3n },
+  ])
+  again.close()
+  const after = reopened(directory)
+  assert.deepEqual([textOf(after), after.intents], [{ 'a@2': 'value 2' }, []])
+})
+
+test('what is buried is a dead letter, with what the store said, until it is tried again or dropped', (t) => {
+  const directory = folder(t)
+  const { file } = JournalFile.open(directory, MAX_BYTES)
+  file.commit([
+    { do: 'write', record: record('a', 1) },
+    { do: 'write', record: record('b', 2) },
+  ])
+  file.commit(
+    ['a', 'b'].map((key, at) => ({ do: 'bury', cache: 'cart', key, version: BigInt(at + 1), reason: `no ${key}`, atMs: 77 }) as const),
+  )
+  file.close()
+  assert.deepEqual(reopened(directory).records, [])
+  const again = JournalFile.open(directory, MAX_BYTES).file
+  const letters = again.listDead(10, 0)
+  assert.deepEqual(
+    letters.map(({ id, key, reason, atMs }) => [id, key, reason, atMs]),
+    [
+      [1, 'a', 'no a', 77],
+      [2, 'b', 'no b', 77],
+    ],
+  )
+  assert.deepEqual(
+    again.listDead(10, 1).map(({ key }) => key),
+    ['b'],
+  )
+  again.commit([
+    { do: 'retry', id: 1 },
+    { do: 'drop', id: 2 },
+    { do: 'drop', id: 99 },
+  ])
+  assert.equal(again.deadLetters, 0)
+  again.close()
+  assert.deepEqual(textOf(reopened(directory)), { 'a@1': 'value 1' })
+})
+
+test('a group happens as a whole or not at all, and one for which there is no room not', (t) => {
+  const directory = folder(t)
+  const { file } = JournalFile.open(directory, 4_096)
+  file.commit([{ do: 'write', record: record('a', 1, 'x'.repeat(2_000)) }])
+  const group = [{ do: 'write', record: record('b', 2) } as const, { do: 'write', record: record('c', 3, 'x'.repeat(3_000)) } as const]
+  assert.throws(
+    () => file.commit(group),
+    (error: JournalError) => error.reason === 'full' && /may hold 4096/.test(error.message),
+  )
+  assert.deepEqual([file.records, file.bytes], [1, 2_000 + 64 + 5])
+  // What makes room is taken though the journal is full.
+  file.commit([{ do: 'forget', cache: 'cart', key: 'a', version: 1n }])
+  file.commit(group)
+  file.close()
+  assert.deepEqual(Object.keys(textOf(reopened(directory))), ['b@2', 'c@3'])
+})
+
+test('the directory is its owner’s alone, and so are its files, whatever the umask and whatever it was before', (t) => {
+  const directory = folder(t)
+  mkdirSync(directory, { mode: 0o755 })
+  writeFileSync(join(directory, JOURNAL_FILE), '', { mode: 0o644 })
+  chmodSync(join(directory, JOURNAL_FILE), 0o644)
+  const { file } = JournalFile.open(directory, MAX_BYTES)
+  file.commit([{ do: 'write', record: record('a', 1) }])
+  assert.equal(statSync(directory).mode & 0o777, 0o700)
+  const files = readdirSync(directory)
+  assert.ok(files.length >= 2)
+  for (const each of files) assert.equal(statSync(join(directory, each)).mode & 0o777, 0o600, each)
+  file.close()
+})
+
+test('a journal is one process’s: another is refused while the first lives, and not after it was killed', (t) => {
+  const directory = folder(t)
+  const { file } = JournalFile.open(directory, MAX_BYTES)
+  const script = `import { JournalFile } from ${JSON.stringify(new URL('./journal-file.ts', import.meta.url).href)}
+    try { JournalFile.open(${JSON.stringify(directory)}, 1000000).file.commit([{ do: 'write', record: { cache: 'c', key: 'k', version: 5n, op: 'save', body: new Uint8Array(3) } }]) }
+    catch (error) { console.log(error.reason); process.exit(3) }
+    process.kill(process.pid, 'SIGKILL')`
+  const other = () =>
+    spawnSync(process.execPath, ['--conditions=ringtail-source', '--input-type=module', '-e', script], { encoding: 'utf8' })
+  const refused = other()
+  assert.deepEqual([refused.status, refused.stdout], [3, 'busy\n'])
+  file.close()
+  assert.equal(other().signal, 'SIGKILL')
+  assert.deepEqual(Object.keys(textOf(reopened(directory))), ['k@5'])
+})
