@@ -1,11 +1,10 @@
 /**
- * Everything rare that a tier tells about itself: one typed map, names in the past tense, no values in payloads.
+ * Everything that a tier tells about itself and its entries: one typed map, names in the past tense, no values in payloads.
  *
- * Hits and misses are not events: they are counted (`metrics/`). Each event is also published on `node:diagnostics_channel` under
- * `ringtail:<name>`, so that tools can listen without holding the tier.
+ * Hits and misses are not events: they are counted (`metrics/`). What is rare is also published on `node:diagnostics_channel` under
+ * `ringtail:<name>`, so that tools can listen without holding the tier. The last three, the changes made by anybody in the fleet, are
+ * not: they are heard of only while somebody listens to them (`invalidation/change-feed.ts`).
  */
-import { channel } from 'node:diagnostics_channel'
-import { ConfigurationError } from './errors.ts'
 
 export interface TierEvents {
   /** A node answered again after it had not. */
@@ -26,11 +25,62 @@ export interface TierEvents {
   'replica:repaired': { readonly node: string; readonly keys: number }
   /** The store did not answer, or refused. */
   'store:failed': { readonly cache: string; readonly operation: 'load' | 'save' | 'remove'; readonly reason: string }
-  /** A listener threw; the others were still called. */
+  /** The journal took no write, so that it went to the store at once: it is full, or its disk failed it. */
+  'journal:refused': { readonly cache: string; readonly reason: string }
+  /** Closing waits for writes that the store does not have yet. At the end: how many are left in the journal. */
+  'journal:draining': { readonly cache: string; readonly left: number }
+  /** The store refused a write for good: it is among the journal's dead letters. */
+  'write:buried': { readonly cache: string; readonly key: string; readonly reason: string }
+  /** A capture follows its database from now on, from this place of its log where it has one. */
+  'capture:started': { readonly capture: string; readonly from: string | undefined }
+  /** Another process follows; this one waits to take its place. */
+  'capture:waiting': { readonly capture: string }
+  /** What was committed longer ago than `laggingAfter` is yet to be told to the caches. */
+  'capture:lagging': { readonly capture: string; readonly lagMs: number }
+  /** A capture could not go on, or could not tell its caches of a change; it tries again. */
+  'capture:failed': { readonly capture: string; readonly reason: string }
+  /** Changes may have been missed, so these caches are emptied. Whoever loads them loads them all. */
+  'capture:lost': { readonly capture: string; readonly reason: string; readonly caches: readonly string[] }
+  /** A consistency check has proven that a copy was served longer than its bound after something newer was known. */
+  'consistency:violated': {
+    readonly cache: string
+    readonly key: string
+    readonly node: string
+    /** Who is served it: readers of the key's first owner, or only those who ask another. */
+    readonly owner: 'primary' | 'replica'
+    readonly staleness: 'overtaken' | 'deleted' | 'hidden' | 'different'
+    /** Of the copy, and of what it should be, in decimal. */
+    readonly version: string
+    readonly newer: string | undefined
+    /** For how long at least it was served while it was wrong, ms. */
+    readonly ageMs: number
+  }
+  /** A listener threw, rejected, or was too slow to be told of all; the others were still called. */
   'listener:failed': { readonly event: string; readonly reason: string }
+
+  /** The entry of a key was written or deleted by anybody in the fleet; where nodes tell of it also loaded, touched, expired or evicted. */
+  'entry:changed': { readonly cache: string; readonly key: string }
+  /** All entries of a group were deleted by anybody in the fleet: by `deleteByTag`, a namespace's `clear`, or the cache's. */
+  'group:deleted': {
+    readonly cache: string
+    readonly kind: 'tag' | 'namespace' | 'all'
+    /** Of the tag or namespace; undefined for `all`. */
+    readonly name: string | undefined
+  }
+  /** Changes may have gone unheard, of any key: what was read before this and kept may be out of date. */
+  'changes:missed': {
+    readonly cache: string
+    readonly reason: string
+    /** How many were heard and dropped because the listener was slower than they came; undefined for what was not heard. */
+    readonly dropped: number | undefined
+  }
 }
 
 export type EventName = keyof TierEvents
+/** Of one cache: those whose payload names it. */
+export type CacheEventName = { [K in EventName]: TierEvents[K] extends { readonly cache: string } ? K : never }[EventName]
+/** Told only while somebody listens. */
+export type ChangeEventName = 'entry:changed' | 'group:deleted' | 'changes:missed'
 
 const EVENTS: Readonly<Record<EventName, true>> = {
   'node:up': true,
@@ -42,43 +92,42 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'write:missed': true,
   'replica:repaired': true,
   'store:failed': true,
+  'journal:refused': true,
+  'journal:draining': true,
+  'write:buried': true,
+  'capture:started': true,
+  'capture:waiting': true,
+  'capture:lagging': true,
+  'capture:failed': true,
+  'capture:lost': true,
+  'consistency:violated': true,
   'listener:failed': true,
+  'entry:changed': true,
+  'group:deleted': true,
+  'changes:missed': true,
 }
+export const EVENT_NAMES = Object.keys(EVENTS) as readonly EventName[]
+const CHANGE_EVENTS: readonly ChangeEventName[] = ['entry:changed', 'group:deleted', 'changes:missed']
+export const CACHE_EVENTS: readonly CacheEventName[] = [
+  'entry:rejected',
+  'entry:refused',
+  'cache:bypassed',
+  'store:failed',
+  'journal:refused',
+  'journal:draining',
+  'write:buried',
+  'consistency:violated',
+  ...CHANGE_EVENTS,
+]
+
+export function isChangeEvent(name: EventName): name is ChangeEventName {
+  return CHANGE_EVENTS.includes(name as ChangeEventName)
+}
+
+/** What it returns is waited for, if it is a promise, before it is called again. */
 export type Listener<K extends EventName> = (payload: TierEvents[K]) => void
 /** How the lower rooms tell: handed to them, never imported. */
 export type Emit = <K extends EventName>(name: K, payload: TierEvents[K]) => void
 
-const silent: Emit = () => {}
 /** For parts used on their own, without a tier. */
-export const noEmit: Emit = silent
-
-export class Emitter {
-  readonly #listeners = new Map<EventName, Set<(payload: never) => void>>()
-
-  /** @returns the way to stop listening @throws ConfigurationError for an event that there is not */
-  on<K extends EventName>(name: K, listener: Listener<K>): () => void {
-    if (!Object.hasOwn(EVENTS, name)) throw ConfigurationError.of('on: event', `one of ${Object.keys(EVENTS).join(', ')}`, name)
-    if (typeof listener !== 'function') throw ConfigurationError.of(`on '${name}': listener`, 'a function', listener)
-    let listeners = this.#listeners.get(name)
-    if (listeners === undefined) {
-      listeners = new Set()
-      this.#listeners.set(name, listeners)
-    }
-    listeners.add(listener as (payload: never) => void)
-    return () => listeners.delete(listener as (payload: never) => void)
-  }
-
-  readonly emit: Emit = (name, payload) => {
-    const published = channel(`ringtail:${name}`)
-    if (published.hasSubscribers) published.publish(payload)
-    const listeners = this.#listeners.get(name)
-    if (listeners === undefined) return
-    for (const listener of listeners) {
-      try {
-        ;(listener as Listener<typeof name>)(payload)
-      } catch (thrown) {
-        if (name !== 'listener:failed') this.emit('listener:failed', { event: name, reason: String(thrown) })
-      }
-    }
-  }
-}
+export const noEmit: Emit = () => {}

@@ -3,7 +3,7 @@
  */
 import { type CallBounds, callBounds } from '../bounded-call.ts'
 import type { ReadLevel } from '../cluster/cluster.ts'
-import { ConfigurationError } from '../errors.ts'
+import { ConfigurationError, UnsupportedError } from '../errors.ts'
 import { type CallOptions, checkedTags, type Duration, durationMs, oneOf } from '../options.ts'
 import { Session } from '../session.ts'
 import type { LoadControls, PutTimes, StrategyCall } from '../strategy/strategy.ts'
@@ -129,4 +129,11 @@ function timesOf(options: PutOptions, what: string): PutTimes | undefined {
   const ttlMs = options.ttl === undefined ? undefined : durationMs(options.ttl, `${what}: ttl`)
   if (ttlMs === 0) throw ConfigurationError.of(`${what}: ttl`, 'a duration of at least 1 ms', options.ttl)
   return { ttlMs, graceMs: options.grace === undefined ? undefined : durationMs(options.grace, `${what}: grace`) }
+}
+
+/** What plain values have no place for is refused rather than left undone. @param what for messages: `cache 'product'` */
+export function refuseEnveloped({ tags, session, times }: Call, what: string): void {
+  if (tags !== undefined) throw new UnsupportedError(`${what}: plain values have no tags`)
+  if (session !== undefined) throw new UnsupportedError(`${what}: plain values have no versions, so a session cannot see to them`)
+  if (times?.graceMs !== undefined && times.graceMs > 0) throw new UnsupportedError(`${what}: plain values have no grace`)
 }

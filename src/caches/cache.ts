@@ -6,13 +6,15 @@
  */
 import { boundedCall, type CallBounds } from '../bounded-call.ts'
 import type { Clock } from '../clock.ts'
-import { ConfigurationError, type RingtailError, UnsupportedError } from '../errors.ts'
+import { ConfigurationError, UnsupportedError } from '../errors.ts'
+import type { CacheEventName, Listener } from '../events.ts'
+import type { CacheChange } from '../invalidation/change-feed.ts'
+import type { SubscribeOptions } from '../invalidation/change-interest.ts'
 import type { Groups } from '../invalidation/groups.ts'
-import type { CacheMetrics, Outcome, Outcomes } from '../metrics/outcomes.ts'
-import type { NearStats } from '../near/near-cache.ts'
+import type { Outcomes } from '../metrics/outcomes.ts'
 import type { NearLayer } from '../near/near-layer.ts'
 import { type CallOptions, checkedTags } from '../options.ts'
-import type { Loader, Replicated, Settled, StoreCounts, Strategy } from '../strategy/strategy.ts'
+import type { Loader, Replicated, RowChange, Settled, Strategy } from '../strategy/strategy.ts'
 import {
   type Call,
   checkedCall,
@@ -26,28 +28,15 @@ import {
   type PutOptions,
   parts,
   type ReadOptions,
+  refuseEnveloped,
   type TouchOptions,
 } from './cache-calls.ts'
+import type { CacheEvents } from './cache-events.ts'
 import { CacheReads, type CacheReadsParts, outcomeOf, settledPart } from './cache-reads.ts'
+import { type CacheReport, type KeyResult, type ReadOutcome, resultOf } from './cache-results.ts'
 import { Namespace } from './namespace.ts'
 
-/** A value with how it was come by. */
-export interface ReadOutcome<V> {
-  readonly value: V | undefined
-  readonly outcome: Exclude<Outcome, 'error'>
-  /** The id of the node that answered; undefined when none did, and for the near cache's answers. */
-  readonly node: string | undefined
-}
-
-/** What became of one key of a batch. */
-export type KeyResult = { readonly ok: true } | { readonly ok: false; readonly error: RingtailError | Error }
-
-/** A cache's counts, and those of its store and its near cache where it has them. */
-export interface CacheReport extends CacheMetrics {
-  readonly strategy: string
-  readonly store: (StoreCounts & { /** Reads answered without asking the store. */ readonly keysAvoided: number }) | undefined
-  readonly near: NearStats | undefined
-}
+export type { CacheReport, KeyResult, ReadOutcome } from './cache-results.ts'
 
 export interface CacheParts<V> extends CacheReadsParts<V> {
   readonly name: string
@@ -56,9 +45,9 @@ export interface CacheParts<V> extends CacheReadsParts<V> {
   readonly groups?: Groups | undefined
   /** Told of the keys that were changed here, where there is no near cache which tells; undefined where nobody needs to be told. */
   readonly announce?: ((keys: readonly string[]) => void) | undefined
+  /** Undefined for a cache without a tier. */
+  readonly events?: CacheEvents | undefined
 }
-
-const OK: KeyResult = Object.freeze({ ok: true })
 
 export class Cache<V> {
   readonly name: string
@@ -70,6 +59,7 @@ export class Cache<V> {
   readonly #near: NearLayer<V> | undefined
   readonly #announce: ((keys: readonly string[]) => void) | undefined
   readonly #reads: CacheReads<V>
+  readonly #events: CacheEvents | undefined
 
   /** Made by `tier.cache(name, options)`. */
   constructor(parts: CacheParts<V>) {
@@ -82,6 +72,7 @@ export class Cache<V> {
     this.#near = parts.near
     this.#announce = parts.near === undefined ? parts.announce : (keys) => parts.near!.changed(keys)
     this.#reads = new CacheReads(parts, this.#what)
+    this.#events = parts.events
   }
 
   /** @returns the value; undefined when there is none, in the cache or behind it. Rejects only if neither can answer. */
@@ -239,6 +230,21 @@ export class Cache<V> {
     )
   }
 
+  /**
+   * Brings what is cached in line with changes of rows that others have committed to the database: for `tier.captureChanges`, or a follower
+   * of your own. May be told the same changes again, and late: nothing newer is undone. The store is not written to, but for the version of
+   * a row that was made again below the version of its removal. @param changes each key once @returns one result a key
+   */
+  async applyChanges(changes: readonly RowChange<V>[]): Promise<Map<string, KeyResult>> {
+    const results = new Map<string, KeyResult>()
+    for (const part of parts(changes)) {
+      const keys = part.map(({ key }) => key)
+      const settled = await this.#changing(keys, () => settledPart(part.length, () => this.#strategy.applyMany(part)))
+      for (const [at, key] of keys.entries()) results.set(key, resultOf(settled[at]!))
+    }
+    return results
+  }
+
   /** Makes the cached value fresh for a TTL from now, where there is one. @returns whether there was; the store is not asked */
   async touch(key: string, options?: TouchOptions): Promise<boolean> {
     return (await this.touchMany([key], options)).has(key)
@@ -282,6 +288,21 @@ export class Cache<V> {
     return new Namespace<V>(this, groups.prefixOf(name), (call) => this.#raise(() => groups.raise([{ kind: 'ns', name }]), call))
   }
 
+  /** The tier's events about this cache, and changes of its entries; called soon after, never within a call. @returns the way to stop */
+  on<K extends CacheEventName>(name: K, listener: Listener<K>): () => void {
+    return this.#heard().on(name, listener)
+  }
+
+  /**
+   * Tells of changes by anybody in the fleet, by key, by tag, or all. From when it resolves (once all nodes are heard, or after 1 s) each
+   * acknowledged change is told, or `changes:missed`: then what was read before may be out of date. One change may be told several times.
+   * @param listener is called soon after, one call at a time; a promise that it returns is waited for. It gets names and no values
+   * @returns the way to stop @throws ConfigurationError for what cannot be keys or tags; UnsupportedError where values are plain
+   */
+  async subscribe(options: SubscribeOptions, listener: (change: CacheChange) => void): Promise<() => void> {
+    return this.#heard().subscribe(options, listener)
+  }
+
   /** Resolves when the loads under way have filled the cache, within their deadlines. For the tier, before it closes. */
   drained(): Promise<void> {
     return this.#strategy.drained()
@@ -317,10 +338,9 @@ export class Cache<V> {
       const settled = await this.#changing(part.map(keyOf), () => settledPart(part.length, () => this.#bounded(() => work(part), call)))
       const ms = this.#clock.monotonic() - startMs
       for (const [at, item] of part.entries()) {
-        const each = settled[at]!
-        const failed = 'error' in each
-        this.#outcomes.recordWrite(kind, !failed, ms)
-        results.set(keyOf(item), failed ? { ok: false, error: each.error } : OK)
+        const result = resultOf(settled[at]!)
+        this.#outcomes.recordWrite(kind, result.ok, ms)
+        results.set(keyOf(item), result)
       }
     }
     return results
@@ -348,16 +368,14 @@ export class Cache<V> {
     }
   }
 
+  #heard(): CacheEvents {
+    if (this.#events !== undefined) return this.#events
+    throw new UnsupportedError(`${this.#what}: needs a tier to tell of events`)
+  }
+
   #grouped(what: string): Groups {
     if (this.#groups !== undefined) return this.#groups
     throw new UnsupportedError(`${this.#what}: plain values have no ${what}`)
-  }
-
-  /** What plain values have no place for is refused rather than left undone. */
-  #refuseEnveloped({ tags, session, times }: Call): void {
-    if (tags !== undefined) throw new UnsupportedError(`${this.#what}: plain values have no tags`)
-    if (session !== undefined) throw new UnsupportedError(`${this.#what}: plain values have no versions, so a session cannot see to them`)
-    if (times?.graceMs !== undefined && times.graceMs > 0) throw new UnsupportedError(`${this.#what}: plain values have no grace`)
   }
 
   #bounded<T>(work: () => Promise<T>, bounds: CallBounds | undefined): Promise<T> {
@@ -370,7 +388,7 @@ export class Cache<V> {
 
   #callOf(options: (PutOptions & ReadOptions) | undefined, takes: Parameters<typeof checkedCall>[2]): Call | undefined {
     const call = checkedCall(options, this.#what, takes)
-    if (call !== undefined && this.#isPlain) this.#refuseEnveloped(call)
+    if (call !== undefined && this.#isPlain) refuseEnveloped(call, this.#what)
     return call
   }
 }

@@ -120,6 +120,7 @@ export class BusInvalidations implements Invalidations {
         },
       })
       this.#hearing = hearing && !this.#closed
+      if (this.#hearing) this.#followers.covered()
     } catch {
       if (this.#closed) return
       const boundMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(this.#failures++, 10))

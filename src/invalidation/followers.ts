@@ -57,9 +57,17 @@ export class Followers {
   }
 
   lost(reason: string, node: CacheNode | undefined): void {
+    for (const follower of this.#all()) this.#tell(() => follower.lost(reason, node))
+  }
+
+  covered(): void {
+    for (const follower of this.#all()) this.#tell(() => follower.covered?.())
+  }
+
+  #all(): Set<Follower> {
     const all = new Set<Follower>()
     for (const followers of this.#byPrefix.values()) for (const follower of followers) all.add(follower)
-    for (const follower of all) this.#tell(() => follower.lost(reason, node))
+    return all
   }
 
   #tell(telling: () => void): void {

@@ -11,7 +11,7 @@ import { versionMs } from '../version-clock.ts'
 import { type Group, type GroupRecords, recordPut } from './group-records.ts'
 import type { Invalidations } from './invalidation.ts'
 import type { KnownGroups } from './known-groups.ts'
-import { type OwnersRecord, ownersRecords } from './owners-records.ts'
+import { acknowledging, type OwnersRecord, ownersRecords, sufficient } from './owners-records.ts'
 
 export interface GroupLookupsParts {
   readonly cluster: Pick<Cluster, 'ownersOf' | 'replicas' | 'replicate'>
@@ -128,7 +128,10 @@ export class GroupLookups {
     // No later than the latest delete that was dated: what began since would seem not to have, and later deletes could not know of it.
     const latestMs = Math.max(nowMs() - 1, anyAsOfNow ? ((await this.latestAt(records.raisedKey)) ?? 0) : 0)
     const created = asks.map(({ createdMs }) => Math.min(createdMs, latestMs))
-    const puts = asks.map(({ key }, at) => recordPut(key, created[at]!, nowMs()))
+    // Made as of now it deletes what there is; made for the first entry it deletes nothing.
+    const puts = asks.map(({ key, createdMs }, at) =>
+      recordPut(key, { ms: created[at]!, deleted: createdMs === Number.POSITIVE_INFINITY }, nowMs()),
+    )
     // One owner will do: should it be lost with the record, that is created anew, as of later.
     const outcomes = await cluster.replicate(puts, 'one')
     const acknowledged: string[] = []
@@ -157,14 +160,11 @@ export class GroupLookups {
     ask.answer.resolve(ms)
   }
 
-  /** How many owners acknowledge a change. */
   #acknowledging(): number {
-    const { writes, cluster } = this.#parts
-    return writes === 'one' ? 1 : writes === 'all' ? cluster.replicas : Math.floor(cluster.replicas / 2) + 1
+    return acknowledging(this.#parts.writes, this.#parts.cluster.replicas)
   }
 
-  /** How many owners must have answered for one of them to have whatever was acknowledged. */
   #sufficient(): number {
-    return this.#parts.cluster.replicas - this.#acknowledging() + 1
+    return sufficient(this.#parts.writes, this.#parts.cluster.replicas)
   }
 }

@@ -3,7 +3,8 @@
  *
  * A record says when its group was last deleted. It is a tombstone: an envelope of 38 bytes whose version's milliseconds are that moment, so
  * that nodes keep the latest by the rule they have for entries. It never expires: fresh-until stands at the end of time. One more record
- * beside them, which nobody follows, holds the latest moment that was given to any group.
+ * beside them, which nobody follows, holds the latest moment that was given to any group. A record that a writer made for the first entry
+ * of a group is told from that of a delete by the last bit of its version.
  *
  *     rt:!group:<cache>:all            the cache
  *     rt:!group:<cache>:ns:<name>      a namespace           names are escaped as keys are (`codec/key.ts`)
@@ -66,16 +67,29 @@ export class GroupRecords {
   }
 }
 
-/** The put of a record. @param atMs of the delete, ms since the epoch @param nowMs of the put */
-export function recordPut(key: string, atMs: number, nowMs: number): PutChange {
+/** When a group was last deleted. */
+export interface GroupRecord {
+  /** ms since the epoch. */
+  readonly ms: number
+  /** Whether it ever was: false for the record of a group that was only opened, by the writer of its first entry. */
+  readonly deleted: boolean
+}
+
+/** Of two at the same moment the delete is the newer one. */
+const DELETED_BIT = 1n
+
+/** The put of a record. @param nowMs of the put, ms since the epoch */
+export function recordPut(key: string, { ms: atMs, deleted }: GroupRecord, nowMs: number): PutChange {
   // All but the version follows from it, so that the same delete is the same record whoever puts it.
   const header = { kind: 'tombstone', codec: 0, freshUntilMs: MAX_FRESH_UNTIL_MS, graceMs: 0, loadCostMs: 0, begun: atMs } as const
-  const bytes = encodeEnvelope({ ...header, version: versionAt(atMs) }, NOTHING, NOTHING)
+  const bytes = encodeEnvelope({ ...header, version: versionAt(atMs) | (deleted ? DELETED_BIT : 0n) }, NOTHING, NOTHING)
   return { op: 'put', key, bytes, ttlMs: 0, issuedMs: nowMs }
 }
 
-/** When the group was last deleted, ms since the epoch; undefined for bytes that are no record. */
-export function recordMs(bytes: Uint8Array | undefined): number | undefined {
+/** @returns undefined for bytes that are no record */
+export function recordOf(bytes: Uint8Array | undefined): GroupRecord | undefined {
   if (bytes === undefined || bytes.length !== HEADER_BYTES || !isEnvelope(bytes)) return undefined
-  return bytes[OFFSET.kind] === KIND_BYTE.tombstone ? versionMs(versionOf(bytes)) : undefined
+  if (bytes[OFFSET.kind] !== KIND_BYTE.tombstone) return undefined
+  const version = versionOf(bytes)
+  return { ms: versionMs(version), deleted: (version & DELETED_BIT) !== 0n }
 }

@@ -165,11 +165,12 @@ export class Groups implements Currency {
     const nowMs = clock.now()
     const followed = lastMs - nowMs > FARTHEST_AHEAD_MS ? 0 : lastMs + 1
     const atMs = Math.max(nowMs + SKEW_MS, this.nowMs(), followed)
+    const deleted = { ms: atMs, deleted: true }
     // Whoever can have heard of the groups' deletes begins later than this date, so the date has to lie there first.
-    const [dated] = await cluster.replicate([recordPut(raisedKey, atMs, nowMs)], writes)
+    const [dated] = await cluster.replicate([recordPut(raisedKey, deleted, nowMs)], writes)
     if (dated!.state === 'unacknowledged') return dated!
     const outcomes = await cluster.replicate(
-      keys.map((key) => recordPut(key, atMs, nowMs)),
+      keys.map((key) => recordPut(key, deleted, nowMs)),
       writes,
     )
     this.#heard(atMs)

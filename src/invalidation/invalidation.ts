@@ -15,6 +15,8 @@ export interface Follower {
    * @param node whose changes they are: what does not lie on it may be kept; undefined: anybody's
    */
   lost(reason: string, node: CacheNode | undefined): void
+  /** More is heard from now on than before, so that `covers` may have become true. Nothing that was covered was missed. */
+  covered?(): void
 }
 
 export interface Invalidations {

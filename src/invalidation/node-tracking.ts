@@ -88,9 +88,11 @@ export class NodeTracking {
     }
     const before = this.#watch
     this.#watch = next
-    if (before === undefined) return
-    void end(before)
-    this.#parts.followers.lost(`node ${node.id}: more is watched now`, node)
+    if (before !== undefined) {
+      void end(before)
+      this.#parts.followers.lost(`node ${node.id}: more is watched now`, node)
+    }
+    this.#parts.followers.covered()
   }
 
   #watcherOf(watch: Watch): Watcher {
