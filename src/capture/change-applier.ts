@@ -1,0 +1,185 @@
+/**
+ * The changes that were heard and are yet to be told: a bounded line, told in batches and in order, each until the nodes have it.
+ *
+ * What cannot be told is tried again for as long as the follower has its place; meanwhile the line grows to its bound, and whoever fills it
+ * is asked to pause. How far all is told moves on only when it is.
+ */
+import type { Clock, Random } from '../clock.ts'
+import { asError } from '../errors.ts'
+import type { Histogram } from '../metrics/histogram.ts'
+import type { CapturedCache } from './capture.ts'
+import type { CapturedChange } from './captured-table.ts'
+import { ChangeBatch } from './change-batch.ts'
+
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 2_000
+/** Bytes of the log that may wait, whatever the number of changes. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024
+
+type Item =
+  | { readonly kind: 'change'; readonly change: CapturedChange; readonly bytes: number; readonly committedMs: number }
+  | { readonly kind: 'clear'; readonly cache: CapturedCache; readonly committedMs: number }
+  /** All before it was said. `committedMs`: of a transaction, when it was committed by the clock here. */
+  | { readonly kind: 'mark'; readonly lsn: bigint; readonly committedMs: number | undefined }
+
+export interface ChangeApplierParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly maxWaiting: number
+  /** All up to here is told. */
+  readonly told: (lsn: bigint) => void
+  readonly failed: (error: Error) => void
+  /** Whoever fills the line is to pause, or may go on. */
+  readonly hold: (full: boolean) => void
+  /** Outlives this line: see `CaptureStats`. */
+  readonly counts: { changes: number; readonly latency: Histogram }
+}
+
+export class ChangeApplier {
+  readonly #parts: ChangeApplierParts
+  #line: Item[] = []
+  #next = 0
+  #waitingChanges = 0
+  #waitingBytes = 0
+  #held = false
+  #stopped = false
+  #telling: Promise<void> | undefined
+  #awake: (() => void) | undefined
+
+  constructor(parts: ChangeApplierParts) {
+    this.#parts = parts
+  }
+
+  get waiting(): number {
+    return this.#waitingChanges
+  }
+
+  /** When the oldest change that waits was committed, by the clock here; undefined when none does. */
+  get oldestMs(): number | undefined {
+    for (let at = this.#next; at < this.#line.length; at++) {
+      const { committedMs } = this.#line[at]!
+      if (committedMs !== undefined) return committedMs
+    }
+    return undefined
+  }
+
+  change(change: CapturedChange, bytes: number, committedMs: number): void {
+    this.#waitingChanges++
+    this.#waitingBytes += bytes
+    this.#push({ kind: 'change', change, bytes, committedMs })
+  }
+
+  clear(cache: CapturedCache, committedMs: number): void {
+    this.#push({ kind: 'clear', cache, committedMs })
+  }
+
+  mark(lsn: bigint, committedMs: number | undefined): void {
+    const last = this.#line.at(-1)
+    if (this.#next < this.#line.length && last?.kind === 'mark' && committedMs === undefined && last.committedMs === undefined) {
+      this.#line[this.#line.length - 1] = { kind: 'mark', lsn, committedMs }
+      return
+    }
+    this.#push({ kind: 'mark', lsn, committedMs })
+  }
+
+  /** What waits is let go of. Resolves when nothing is being told any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#line = []
+    this.#next = 0
+    this.#awake?.()
+    await this.#telling
+  }
+
+  #push(item: Item): void {
+    if (this.#stopped) return
+    this.#line.push(item)
+    const { maxWaiting } = this.#parts
+    if (!this.#held && (this.#waitingChanges >= maxWaiting || this.#waitingBytes >= MAX_WAITING_BYTES)) this.#hold(true)
+    this.#wake()
+  }
+
+  #wake(): void {
+    // Not at once: what comes in the same turn goes into the same batch.
+    this.#telling ??= Promise.resolve()
+      .then(() => this.#tellAll())
+      .finally(() => {
+        this.#telling = undefined
+        if (!this.#stopped && this.#next < this.#line.length) this.#wake()
+      })
+  }
+
+  async #tellAll(): Promise<void> {
+    while (!this.#stopped && this.#next < this.#line.length) {
+      const { batch, cleared, end } = this.#gather(this.#next)
+      const tell = cleared === undefined ? () => batch.tell() : () => cleared.clear()
+      if (!(await this.#untilTold(tell))) return
+      this.#settle(end)
+    }
+  }
+
+  /** What can be told in one go, from the line's head on. */
+  #gather(from: number): { batch: ChangeBatch; cleared: CapturedCache | undefined; end: number } {
+    const batch = new ChangeBatch()
+    let empty = true
+    let at = from
+    for (; at < this.#line.length && !batch.isFull; at++) {
+      const item = this.#line[at]!
+      if (item.kind === 'clear') return empty ? { batch, cleared: item.cache, end: at + 1 } : { batch, cleared: undefined, end: at }
+      if (item.kind === 'change') {
+        if (!batch.take(item.change)) break
+        empty = false
+      }
+    }
+    return { batch, cleared: undefined, end: at }
+  }
+
+  async #untilTold(tell: () => Promise<void>): Promise<boolean> {
+    const { clock, random } = this.#parts
+    for (let pauseMs = FIRST_PAUSE_MS; !this.#stopped; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      try {
+        await tell()
+        return true
+      } catch (thrown) {
+        this.#parts.failed(asError(thrown))
+      }
+      if (this.#stopped) break
+      await new Promise<void>((resolve) => {
+        this.#awake = resolve
+        clock.after(pauseMs * (0.5 + random() / 2), resolve)
+      })
+    }
+    return false
+  }
+
+  #settle(end: number): void {
+    const { clock, counts, told } = this.#parts
+    if (this.#stopped) return
+    const nowMs = clock.now()
+    let reached: bigint | undefined
+    for (; this.#next < end; this.#next++) {
+      const item = this.#line[this.#next]!
+      if (item.kind === 'change') {
+        this.#waitingChanges--
+        this.#waitingBytes -= item.bytes
+        counts.changes++
+      } else if (item.kind === 'mark') {
+        reached = item.lsn
+        if (item.committedMs !== undefined) counts.latency.record(Math.max(0, nowMs - item.committedMs))
+      }
+    }
+    // Cut rarely: a line is cut by moving all of it.
+    if (this.#next > 1_024 || this.#next === this.#line.length) {
+      this.#line.splice(0, this.#next)
+      this.#next = 0
+    }
+    if (reached !== undefined) told(reached)
+    const { maxWaiting } = this.#parts
+    if (this.#held && this.#waitingChanges <= maxWaiting / 2 && this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#hold(false)
+  }
+
+  #hold(full: boolean): void {
+    this.#held = full
+    this.#parts.hold(full)
+  }
+}

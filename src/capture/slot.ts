@@ -1,0 +1,81 @@
+/**
+ * The place that a follower has in the database's log: a replication slot, which keeps what is yet to be told.
+ *
+ * A slot that is gone, or whose log was let go of, is made anew, and what was missed is made up for by emptying the caches. In this order:
+ * a slot under another name, then the caches, then the slot's own name as a copy of the first. So whoever finds a slot of the right name
+ * knows that nothing since its beginning is missing, at whatever step another was killed.
+ */
+import { ConfigurationError } from '../errors.ts'
+import { askRows, type PgClient, sqlStateOf } from './pg-client.ts'
+
+/** `taken`: another follows, or is making it. */
+export type SlotState = 'ready' | 'taken' | 'missing' | 'lost'
+
+/** The first of two numbers of an advisory lock: 'ring'. The second is the slot's name's. */
+const LOCK = 0x72696e67
+export const IN_USE = '55006'
+
+/** @throws ConfigurationError for a slot of another database or kind */
+export async function slotState(admin: PgClient, slot: string): Promise<SlotState> {
+  const [row] = await askRows(
+    admin,
+    `select active::text, wal_status, plugin, (database = current_database())::text, to_jsonb(s) ->> 'invalidation_reason'
+     from pg_replication_slots s where slot_name = $1`,
+    [slot],
+  )
+  if (row === undefined) return 'missing'
+  const [active, walStatus, plugin, isOurs, invalidated] = row
+  if (plugin !== 'pgoutput' || isOurs !== 'true')
+    throw new ConfigurationError(
+      `capture: slot '${slot}': needs to be one of pgoutput on this database, but got: another's; give it another name`,
+    )
+  if (active === 'true') return 'taken'
+  return walStatus === 'lost' || invalidated !== null ? 'lost' : 'ready'
+}
+
+/** Runs `work` if nobody else does for this slot. @returns undefined if somebody does */
+export async function alone<T>(admin: PgClient, slot: string, work: () => Promise<T>): Promise<T | undefined> {
+  const [row] = await askRows(admin, 'select pg_try_advisory_lock($1, hashtext($2))::text', [LOCK, slot])
+  if (row![0] !== 'true') return undefined
+  try {
+    return await work()
+  } finally {
+    await askRows(admin, 'select pg_advisory_unlock($1, hashtext($2))', [LOCK, slot]).catch(() => {})
+  }
+}
+
+/** Makes the slot anew; to be called alone. @param empty makes up for what was missed @returns false when another follows by it after all */
+export async function remakeSlot(admin: PgClient, slot: string, empty: () => Promise<void>): Promise<boolean> {
+  const fresh = freshName(slot)
+  try {
+    await dropSlot(admin, slot)
+  } catch (thrown) {
+    if (sqlStateOf(thrown) === IN_USE) return false
+    throw thrown
+  }
+  await dropSlot(admin, fresh)
+  await createSlot(admin, fresh)
+  try {
+    await empty()
+    await askRows(admin, 'select pg_copy_logical_replication_slot($1, $2)', [fresh, slot])
+  } finally {
+    // Left behind it would keep the log for nobody.
+    await dropSlot(admin, fresh)
+  }
+  return true
+}
+
+export async function createSlot(admin: PgClient, slot: string): Promise<void> {
+  await askRows(admin, "select pg_create_logical_replication_slot($1, 'pgoutput')", [slot])
+}
+
+/** @returns whether there was one */
+export async function dropSlot(admin: PgClient, slot: string): Promise<boolean> {
+  const dropped = await askRows(admin, 'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [slot])
+  return dropped.length > 0
+}
+
+/** The name of a slot in the making. */
+export function freshName(slot: string): string {
+  return `${slot}_fresh`
+}
