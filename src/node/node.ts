@@ -200,7 +200,7 @@ export interface CacheNode {
   /** Watches every key that begins with one of `prefixes`. @returns the way to stop */
   watch(prefixes: readonly string[], watcher: Watcher): Promise<() => Promise<void>>
   readonly control: Control
-  /** Every key that begins with `prefix`, in batches, each at least once if it is there from start to end; a key may come twice. */
+  /** Every key that begins with `prefix`, in batches, each at least once if it is there from start to end; a key may come twice, and a batch may be empty. */
   scan(prefix: string, options?: { readonly batch?: number; readonly signal?: AbortSignal }): AsyncIterable<readonly string[]>
   stats(call?: NodeCall): Promise<NodeStats>
   ping(call?: NodeCall): Promise<Pong>

@@ -213,7 +213,8 @@ class RedisNode implements CacheNode {
       const reply = await this.#command('SCAN', [cursor, 'MATCH', `${escapeGlob(prefix)}*`, 'COUNT', count], SCAN_CALL)
       const [next, keys] = reply as [Buffer, Buffer[]]
       cursor = String(next)
-      if (keys.length > 0) yield keys.map((key) => key.toString())
+      // None of a step's keys may begin with the prefix; it is the caller's to say when the next is asked for.
+      yield keys.map((key) => key.toString())
     } while (cursor !== '0')
   }
 
