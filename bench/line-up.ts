@@ -5,7 +5,9 @@
  */
 import type { Peer } from './harness/contestant.ts'
 import type { Entry, Workload } from './harness/workload.ts'
+import { cartUpdates } from './workloads/cart-updates.ts'
 import { hits } from './workloads/hits.ts'
+import { journal } from './workloads/journal.ts'
 import { misses } from './workloads/misses.ts'
 import { nearHits } from './workloads/near-hits.ts'
 import { writes } from './workloads/writes.ts'
@@ -20,6 +22,9 @@ export const PEERS: Readonly<Record<string, () => Promise<Peer>>> = {
   'node-redis': async () => (await import('./peers/node-redis.ts')).nodeRedis,
   bentocache: async () => (await import('./peers/bentocache.ts')).bentoCache,
   'bentocache-memory': async () => (await import('./peers/bentocache.ts')).bentoCacheMemory,
+  'ringtail-journal': async () => (await import('./peers/journal.ts')).ringtailJournal,
+  'ringtail-write-behind': async () => (await import('./peers/carts.ts')).ringtailWriteBehind,
+  postgres: async () => (await import('./peers/carts.ts')).postgres,
   'cache-manager': async () => (await import('./peers/cache-manager.ts')).cacheManager,
 }
 
@@ -46,6 +51,11 @@ const LOADING: Entry = {
   bars: {},
 }
 
+const JOURNAL: Entry = { entrants: ['ringtail-journal'], ours: ['ringtail-journal'], reference: 'ringtail-journal', bars: {} }
+const JOURNAL_ENTRIES_A_SECOND = 20_000
+
+const CARTS: Entry = { entrants: ['ringtail-write-behind', 'postgres'], ours: ['ringtail-write-behind'], reference: 'postgres', bars: {} }
+
 export const WORKLOADS: readonly Workload[] = [
   hits(256, overRedis({ ioredis: 3 })),
   hits(64, overRedis()),
@@ -54,4 +64,7 @@ export const WORKLOADS: readonly Workload[] = [
   nearHits(IN_MEMORY),
   misses(64, LOADING),
   misses(1, LOADING),
+  journal(256, JOURNAL, JOURNAL_ENTRIES_A_SECOND),
+  cartUpdates(64, CARTS),
+  cartUpdates(1, CARTS),
 ]

@@ -5,6 +5,7 @@
  * ratios hold on other machines, the figures do not. Who takes part in what stands in `line-up.ts`.
  */
 import { type RedisServer, startRedisServer } from 'ringtail/testing'
+import { startPostgres } from '../tests/support/postgres.ts'
 import { type BenchOptions, parseOptions, UsageError, usage } from './harness/arguments.ts'
 import type { Measure } from './harness/closed-loop.ts'
 import type { Ground } from './harness/contestant.ts'
@@ -18,6 +19,8 @@ import { WORKLOADS } from './line-up.ts'
 const PLAN: RoundsPlan = { rounds: 7, warmUpMs: 1_000, runMs: 750 }
 const QUICK_PLAN: RoundsPlan = { rounds: 1, warmUpMs: 0, runMs: 40 }
 const SERVERS = 3
+/** As a database is that matters: a commit waits for the disk. */
+const DURABLE = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }
 const TTL_MS = 3_600_000
 const MAX_MEMORY = 256 * 1024 * 1024
 
@@ -49,11 +52,15 @@ async function measured(options: BenchOptions, command: string): Promise<Report>
   const plan = options.quick ? QUICK_PLAN : PLAN
   const servers: RedisServer[] = []
   const contestants: ContestantProcess[] = []
+  const stops: (() => Promise<void>)[] = []
   try {
     for (let i = 0; i < SERVERS; i++) servers.push(await startRedisServer({ maxMemory: MAX_MEMORY }))
     const chosen = WORKLOADS.filter(({ name }) => options.workloads.includes(name))
+    const needsDatabase = chosen.some(({ needsDatabase }) => needsDatabase === true)
+    const database = needsDatabase ? await startPostgres({ settings: DURABLE }) : undefined
+    if (database !== undefined) stops.push(() => database.stop())
     for (const name of new Set(chosen.flatMap(({ entrants }) => entrants))) contestants.push(new ContestantProcess(name))
-    const opened = await openAll(contestants, { urls: servers.map(({ url }) => url), ttlMs: TTL_MS })
+    const opened = await openAll(contestants, { urls: servers.map(({ url }) => url), database: database?.url() ?? '', ttlMs: TTL_MS })
     const versions = versionsIn(opened, servers[0]!)
     const host = machine()
     say(heading({ command, machine: host, versions }))
@@ -72,7 +79,7 @@ async function measured(options: BenchOptions, command: string): Promise<Report>
     return { command, quick: options.quick, rounds: plan.rounds, machine: host, versions, setUps, results, rows, doubts }
   } finally {
     await Promise.allSettled(contestants.map((each) => each.close()))
-    await Promise.allSettled(servers.map((server) => server.stop()))
+    await Promise.allSettled([...servers.map((server) => server.stop()), ...stops.map((stop) => stop())])
   }
 }
 

@@ -11,12 +11,16 @@ export interface Contestant {
   set(key: string, product: Product): Promise<unknown>
   /** What is cached, or what `load` brings, cached for `ttlMs`; of those that have it. */
   getOrSet?(key: string, load: () => Promise<Product>, ttlMs: number): Promise<Product | undefined>
+  /** What is there, changed by `change`, unless somebody else was quicker: then what he made of it. */
+  update?(key: string, change: (product: Product) => Product): Promise<unknown>
   close(): Promise<unknown>
 }
 
 /** The servers a benchmark runs on. The first is shared by all; the others are for those that spread over several. */
 export interface Ground {
   readonly urls: readonly string[]
+  /** Of a PostgreSQL that waits for its disk; '' where no workload needs one. */
+  readonly database: string
   /** How long what is set lives, ms: longer than any run. */
   readonly ttlMs: number
 }

@@ -25,16 +25,17 @@ export interface Result extends Summary {
 
 /** Ringtail beside one peer. */
 export interface Row {
-  /** `hits-256/ioredis`; with another set-up of Ringtail than the ordinary one `hits-256/ioredis (ringtail-on-three)`. */
+  /** `hits-256/ioredis`; `journal-256` where the figure itself is judged; with another set-up of Ringtail than the ordinary one `hits-256/ioredis (ringtail-on-three)`. */
   readonly name: string
-  /** How many times the peer's figure ours is. */
+  /** How many times the peer's figure ours is; or our figure. */
   readonly value: number
   /** What `value` has to be at least; null: nothing is expected. */
   readonly bar: number | null
   /** Whether missing the bar fails the run. */
   readonly gated: boolean
   readonly ours: number
-  readonly peer: number
+  /** null: the figure itself is judged. */
+  readonly peer: number | null
   readonly unit: string
   /** The lowest and highest ratio of a single round. */
   readonly spread: readonly [number, number]
@@ -73,7 +74,22 @@ export function rowsOf(workload: Workload, results: readonly Result[], judged: b
   return ours.flatMap((name, at) => {
     const mine = find(name)
     if (mine === undefined) return []
-    return results
+    const itself: Row[] =
+      workload.least === undefined || at > 0
+        ? []
+        : [
+            {
+              name: workload.name,
+              value: mine.median,
+              bar: workload.least,
+              gated: judged,
+              ours: mine.median,
+              peer: null,
+              unit: workload.unit,
+              spread: [mine.min, mine.max],
+            },
+          ]
+    const besides = results
       .filter((result) => result.workload === workload.name && !ours.includes(result.contestant))
       .map((theirs): Row => {
         const ratio = ratioOf(mine.rounds, theirs.rounds)
@@ -89,6 +105,7 @@ export function rowsOf(workload: Workload, results: readonly Result[], judged: b
           spread: [ratio.min, ratio.max],
         }
       })
+    return [...itself, ...besides]
   })
 }
 
@@ -130,7 +147,8 @@ export function verdictsOf(rows: readonly Row[]): string {
     .filter(({ bar }) => bar !== null)
     .map((row) => {
       const verdict = row.gated ? (missedBars([row]).length === 0 ? 'met' : 'MISSED') : 'not judged'
-      return `${row.name}: ${ratio(row.value)} (rounds ${row.spread.map(ratio).join(' – ')}), needs ${row.bar}: ${verdict}`
+      const text = row.peer === null ? whole : ratio
+      return `${row.name}: ${text(row.value)} (rounds ${row.spread.map(text).join(' – ')}), needs ${row.bar}: ${verdict}`
     })
     .join('\n')
 }

@@ -20,6 +20,10 @@ export interface Workload {
   readonly reference: string
   /** By peer: how many times its figure Ringtail's has to be. */
   readonly bars: Readonly<Record<string, number>>
+  /** What Ringtail's own figure has to be at least, in `unit`. */
+  readonly least?: number
+  /** Whether it runs beside a PostgreSQL. */
+  readonly needsDatabase?: boolean
   callerOf(contestant: Contestant, catalogue: Catalogue): Caller
   /** After each run, unmeasured. Rejects when the contestant did not do what it acknowledged. */
   check?(contestant: Contestant, catalogue: Catalogue): Promise<void>
