@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { ConfigurationError, createTier, type NodeReport, type Tier } from 'ringtail'
+import { ConfigurationError, createTier, type Journal, type NodeReport, type Tier } from 'ringtail'
 import { prepareWorkload, type Workload } from './data/workload.ts'
 import { GUEST, loadShop } from './database/load.ts'
 import { settlePending } from './database/orders.ts'
@@ -14,6 +14,7 @@ import { startPostgresServers } from './database/postgres-servers.ts'
 import { readBack } from './database/read-back.ts'
 import { createSchema, createTables, dropSchema } from './database/schema.ts'
 import { connectShards, disconnectShards, type Shard, tryDatabases } from './database/shards.ts'
+import { openTemporaryJournal } from './journal/temporary-journal.ts'
 import { unlessInterrupted } from './lifecycle/interruption.ts'
 import type { UndoStack } from './lifecycle/undo.ts'
 import { startProbe } from './measure/improvement.ts'
@@ -23,7 +24,7 @@ import { tryNodes } from './nodes/try-nodes.ts'
 import { type ShopOptions, withoutPassword } from './options.ts'
 import { buildReport, type Report } from './report/report.ts'
 import { Avoided } from './services/avoided.ts'
-import { CACHE_NAMES, openCaches } from './services/caches.ts'
+import { CACHE_NAMES, openCaches, type ShopCaches } from './services/caches.ts'
 import { createCartService } from './services/cart-service.ts'
 import { Carts } from './services/carts.ts'
 import { listen, Troubles } from './services/http.ts'
@@ -50,12 +51,14 @@ interface Premises {
   readonly shards: readonly Shard[]
   readonly databaseUrls: readonly string[]
   readonly tier: Tier
+  readonly journal: Journal
   readonly started: StartedNodes
   readonly nodesAre: string
   readonly databaseIs: string
 }
 
 interface OpenShop extends Premises {
+  readonly carts: ShopCaches['carts']
   readonly urls: { readonly product: string; readonly cart: string; readonly order: string }
   readonly pages: ProductPages
   readonly profiles: Profiles
@@ -70,6 +73,8 @@ export async function runShop(options: ShopOptions, teller: Teller, undo: UndoSt
   const shoppers = options.rate === undefined ? SHOPPERS : SHOPPERS_AT_A_RATE
   const day = await keepOpen(shop, options, shoppers, teller, undo, signal)
   const leftPending = await settlePending(shop.shards)
+  // The last carts come to the database before anything is closed.
+  await shop.carts.drained()
   return buildReport({
     ...shop,
     ...day,
@@ -93,10 +98,11 @@ async function allNodes(tier: Tier): Promise<NodeReport[]> {
 /** Data, databases and nodes at the same time, for none needs another; then the rows go in. */
 async function prepare(options: ShopOptions, teller: Teller, undo: UndoStack, signal: AbortSignal): Promise<Premises> {
   const starting = new AbortController()
+  const opening = openDatabases(options, undo, starting.signal)
   const starts = [
     prepareWorkload(options, (step) => teller.step(step)),
-    teller.during('databases', openDatabases(options, undo, starting.signal)),
-    teller.during('cache nodes', openTier(options, undo)),
+    teller.during('databases', opening),
+    teller.during('cache nodes', openTier(options, undo, opening)),
   ] as const
   try {
     const [workload, databases, tier] = await unlessInterrupted(Promise.all(starts), signal)
@@ -140,15 +146,22 @@ async function openDatabases(
   }
 }
 
-async function openTier(options: ShopOptions, undo: UndoStack): Promise<Pick<Premises, 'tier' | 'started' | 'nodesAre'>> {
+/** @param databases are closed after the tier, which brings the last carts there */
+async function openTier(
+  options: ShopOptions,
+  undo: UndoStack,
+  databases: Promise<unknown>,
+): Promise<Pick<Premises, 'tier' | 'journal' | 'started' | 'nodesAre'>> {
   if (options.nodes.length > 0) await tryNodes(options.nodes)
   const started = await startNodes(options.nodes, undo)
+  await databases.catch(() => {})
+  const journal = await openTemporaryJournal(undo)
   const tier = await createTier({ nodes: started.nodes, replicas: options.replicas }).catch((error) => {
     throw error instanceof ConfigurationError ? new UsageError(error.message) : error
   })
   undo.add({ what: 'the tier', stop: () => tier.close() })
   if (options.nodes.length > 0) await useGivenNodes(tier, started, undo)
-  return { tier, started, nodesAre: started.description }
+  return { tier, journal, started, nodesAre: started.description }
 }
 
 /** Nodes that live longer than the shop must hold nothing of an earlier one, nor of this one when it is over. */
@@ -169,9 +182,11 @@ async function useGivenNodes(tier: Tier, { nodes }: StartedNodes, undo: UndoStac
 }
 
 async function open(premises: Premises, undo: UndoStack): Promise<OpenShop> {
-  const { shards, tier } = premises
-  const caches = openCaches(tier, shards)
+  const { shards, tier, journal } = premises
+  const caches = openCaches(tier, shards, journal)
   const troubles = new Troubles()
+  tier.on('journal:refused', ({ cache, reason }) => troubles.add(`${cache}: written through: ${reason}`))
+  tier.on('write:buried', ({ cache, reason }) => troubles.add(`${cache}: refused for good: ${reason}`))
   tier.on('store:failed', ({ cache, operation, reason }) => troubles.add(`${cache}: ${operation}: ${reason}`))
   tier.on('cache:bypassed', ({ cache, operation, reason }) => troubles.add(`${cache}: ${operation} without the cache: ${reason}`))
   tier.on('entry:rejected', ({ cache, reason }) => troubles.add(`${cache}: entry rejected: ${reason}`))
@@ -189,7 +204,7 @@ async function open(premises: Premises, undo: UndoStack): Promise<OpenShop> {
     cart: await serve(createCartService(carts, troubles)),
     order: await serve(createOrderService(new OrderDesk(caches, shards, avoided), profiles, troubles)),
   }
-  return { ...premises, urls, pages, profiles, avoided, troubles }
+  return { ...premises, carts: caches.carts, urls, pages, profiles, avoided, troubles }
 }
 
 /** The shoppers come, until the time is over, someone interrupts, or they fail. */

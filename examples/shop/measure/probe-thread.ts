@@ -2,6 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { createTier, memoryNode, redisNode } from 'ringtail'
 import { connectShards, disconnectShards } from '../database/shards.ts'
+import { openTemporaryJournal } from '../journal/temporary-journal.ts'
+import { UndoStack } from '../lifecycle/undo.ts'
 import { NODES } from '../nodes/cache-nodes.ts'
 import { openCaches } from '../services/caches.ts'
 import type { FromProbe, ProbeRoom, ToProbe } from './improvement.ts'
@@ -18,7 +20,8 @@ const nodes =
 const tier = await createTier({ nodes, replicas })
 const shards = connectShards(databaseUrls)
 let recent: { product: string | undefined; user: string | undefined } = { product: undefined, user: undefined }
-const caches = openCaches(tier, shards)
+const undo = new UndoStack()
+const caches = openCaches(tier, shards, await openTemporaryJournal(undo))
 const probe = new Probe(operationsOf({ caches, shards, productIds, recent: () => recent, sharesNodes: nodeUrls !== undefined }))
 
 parentPort!.on('message', (message: ToProbe) => {
@@ -30,5 +33,6 @@ parentPort!.postMessage({ kind: 'ready' } satisfies FromProbe)
 await probe.run()
 parentPort!.postMessage({ kind: 'results', results: probe.results() } satisfies FromProbe)
 await tier.close()
+await undo.run()
 await disconnectShards(shards)
 parentPort!.close()

@@ -6,12 +6,13 @@
  * | shop-page | product, price, reviews | read-through, joined by SQL | dear to make, hardly ever changed |
  * | shop-stock | stock of a product | write-through, refreshed after each order | orders change it by SQL of their own; the row's version keeps the newest |
  * | shop-profile | user profiles | write-around | read at each visit, seldom changed, then often not read again soon |
- * | shop-cart | carts | write-through, `update` | changed by compare-and-set, read back at once |
+ * | shop-cart | carts | write-behind, `update` | changed all the time, by compare-and-set: the journal's disk is waited for, not the database |
  * | shop-order | placed orders | cache-aside | loaded by the service's own code, never changed again |
  */
 import {
   type Cache,
   cacheAside,
+  type Journal,
   postgresReader,
   postgresStore,
   readThrough,
@@ -19,6 +20,7 @@ import {
   shardedStore,
   type Tier,
   writeAround,
+  writeBehind,
   writeThrough,
 } from 'ringtail'
 import type { Profile } from '../database/load.ts'
@@ -38,7 +40,11 @@ export interface ShopCaches {
 
 export const CACHE_NAMES = ['shop-page', 'shop-stock', 'shop-profile', 'shop-cart', 'shop-order'] as const
 
-export function openCaches(tier: Tier, shards: readonly Shard[]): ShopCaches {
+/** How long closing waits for carts to come to the database. */
+const DRAIN = '5s'
+
+/** @param journal where changed carts lie until the database has them */
+export function openCaches(tier: Tier, shards: readonly Shard[], journal: Journal): ShopCaches {
   const partitioned = { shardOf: (id: string) => shardOf(id, shards.length) }
   const readers = shards.map(({ id, pool }) => ({
     id,
@@ -53,7 +59,7 @@ export function openCaches(tier: Tier, shards: readonly Shard[]): ShopCaches {
     pages: tier.cache('shop-page', { strategy: readThrough(shardedReader(readers, partitioned)), ttl: '10m', grace: '1h' }),
     stock: tier.cache('shop-stock', { strategy: writeThrough(tables<StockLevel>(STOCK_TABLE)), ttl: '10m', grace: '1m' }),
     profiles: tier.cache('shop-profile', { strategy: writeAround(tables<Profile>(USERS_TABLE)), ttl: '30m', grace: '1h' }),
-    carts: tier.cache('shop-cart', { strategy: writeThrough(tables<Cart>(CARTS_TABLE)), ttl: '1h' }),
+    carts: tier.cache('shop-cart', { strategy: writeBehind(tables<Cart>(CARTS_TABLE), { journal, drain: DRAIN }), ttl: '1h' }),
     orders: tier.cache('shop-order', { strategy: cacheAside(), ttl: '1h' }),
   }
 }

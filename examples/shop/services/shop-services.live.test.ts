@@ -7,6 +7,7 @@ import { loadShop } from '../database/load.ts'
 import { startPostgresServers } from '../database/postgres-servers.ts'
 import { createSchema, createTables } from '../database/schema.ts'
 import { connectShards, disconnectShards, type Shard } from '../database/shards.ts'
+import { openTemporaryJournal } from '../journal/temporary-journal.ts'
 import { UndoStack } from '../lifecycle/undo.ts'
 import { operationsOf } from '../measure/operations.ts'
 import { Avoided } from './avoided.ts'
@@ -34,9 +35,10 @@ before(async () => {
   }
   const workload = { products, initialStock: new Int32Array(products.length).fill(STOCK), customers: [{ id: 'C1', country: 'France' }] }
   await loadShop(shards, workload as unknown as Workload, 1, () => {})
+  const journal = await openTemporaryJournal(undo)
   tier = await createTier({ nodes: ['a', 'b', 'c'].map((id) => memoryNode({ id })) })
   undo.add({ what: 'tier', stop: () => tier.close() })
-  caches = openCaches(tier, shards)
+  caches = openCaches(tier, shards, journal)
 })
 after(async () => assert.deepEqual(await undo.run(), []))
 
