@@ -21,7 +21,12 @@ export async function build(): Promise<string> {
   const complaint = declare()
   if (complaint !== '') return complaint
   const bundle = await rolldown({
-    input: { index: join(source, 'index.ts'), 'testing/index': join(source, 'testing', 'index.ts') },
+    input: {
+      index: join(source, 'index.ts'),
+      'testing/index': join(source, 'testing', 'index.ts'),
+      'journal-worker': join(source, 'journal', 'journal-worker.ts'),
+      'ringtail-capture': join(source, 'capture', 'ringtail-capture.ts'),
+    },
     platform: 'node',
     // Packages and Node's own modules are found by whoever imports the library.
     external: /^[^./]/,

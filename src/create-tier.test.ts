@@ -143,6 +143,7 @@ test('with every node closed, reads are answered by the store and writes reach i
   assert.equal(await cache.get('a'), 1)
   await cache.set('a', 2)
   assert.equal((await store.load(['a'])).rows.get('a')!.value, 2)
+  await settled()
   assert.deepEqual(told, ['read', 'write'])
   assert.equal(cache.metrics().bypassed, 2)
 })
@@ -178,13 +179,18 @@ test('events are heard until the listener is taken off, and on the diagnostics c
   tier.on('cache:bypassed', () => {
     throw new Error('a listener of the application')
   })
+  const failures: unknown[] = []
+  tier.on('listener:failed', (payload) => failures.push(payload))
   for (const node of nodes) await node.close()
   await cache.get('a')
+  await settled()
   off()
   await cache.get('b')
+  await settled()
   unsubscribe('ringtail:cache:bypassed', listen)
   assert.equal(heard.length, 1)
   assert.equal(onChannel.length, 1)
+  assert.deepEqual(failures, [{ event: 'cache:bypassed', reason: 'Error: a listener of the application' }])
 })
 
 for (const [name, options, message] of [

@@ -5,22 +5,32 @@
  * a keyspace and a strategy of its own on top, which are small.
  */
 import { Cache, type CacheReport } from './caches/cache.ts'
+import { CacheEvents } from './caches/cache-events.ts'
 import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
+import type { Capture, CaptureOptions } from './capture/capture.ts'
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
 import { RingCluster } from './cluster/ring-cluster.ts'
 import { createCodec } from './codec/envelope-codec.ts'
 import { cacheName, namespacedKey, plainKey } from './codec/key.ts'
 import { plainCodec } from './codec/plain-codec.ts'
+import { checkedCheckOptions } from './consistency/check-options.ts'
+import type { CheckOptions, ConsistencyCheck, ConsistencyCounts } from './consistency/consistency.ts'
+import type { LookerParts } from './consistency/looker.ts'
+import { RunningCheck } from './consistency/running-check.ts'
+import { checkEvent, Emitter } from './emitter.ts'
 import type { VersionClock } from './entry.ts'
-import { ClosedError, ConfigurationError } from './errors.ts'
-import { Emitter, type EventName, type Listener } from './events.ts'
+import { ClosedError, ConfigurationError, UnsupportedError } from './errors.ts'
+import { type EventName, isChangeEvent, type Listener } from './events.ts'
 import { FleetClock } from './fleet-clock.ts'
 import type { Bus } from './invalidation/bus.ts'
 import { BusInvalidations } from './invalidation/bus-invalidations.ts'
+import { ChangeFeed, type ChangeFeedParts } from './invalidation/change-feed.ts'
+import { ChangeFeeds } from './invalidation/change-feeds.ts'
 import { Groups } from './invalidation/groups.ts'
 import type { Invalidations } from './invalidation/invalidation.ts'
 import { Tracking } from './invalidation/tracking.ts'
 import { Keyspace } from './keyspaces/keyspace.ts'
+import { Deliveries } from './listener-queue.ts'
 import { Outcomes } from './metrics/outcomes.ts'
 import { announceKeys } from './near/announce-keys.ts'
 import { NearCache } from './near/near-cache.ts'
@@ -53,6 +63,8 @@ export interface TierOptions {
 
 export interface TierMetrics {
   readonly caches: Readonly<Record<string, CacheReport>>
+  /** Of the consistency checks made in this process, by cache; the last of each. */
+  readonly consistency: Readonly<Record<string, ConsistencyCounts>>
 }
 
 const NAMES = ['nodes', 'replicas', 'ring', 'zone', 'bus', 'clock', 'random']
@@ -100,8 +112,14 @@ export class Tier {
   /** Whether changes are heard of from whoever makes them, not from the nodes. */
   readonly #hasBus: boolean
   readonly #versions: VersionClock
-  readonly #events = new Emitter()
+  readonly #deliveries: Deliveries
+  readonly #events: Emitter
+  readonly #feeds = new ChangeFeeds()
   readonly #caches = new Map<string, Cache<unknown>>()
+  readonly #captures = new Set<Capture>()
+  /** What a consistency check of each cache needs; of plain values there is none. */
+  readonly #lookers = new Map<string, LookerParts<unknown>>()
+  readonly #checks = new Map<string, RunningCheck<unknown>>()
   readonly #down = new Set<string>()
   #closed = false
 
@@ -113,6 +131,8 @@ export class Tier {
     this.#ring = placement.build(this.#nodes, replicas)
     this.#zone = options.zone
     this.#ownClock = options.clock ?? systemClock
+    this.#deliveries = new Deliveries(this.#ownClock)
+    this.#events = new Emitter(this.#deliveries)
     this.#clock = new FleetClock(this.#ownClock, this.#nodes, { emit: this.#events.emit })
     this.#random = options.random ?? systemRandom
     const heard = { clock: this.#clock, random: this.#random, emit: this.#events.emit }
@@ -120,8 +140,8 @@ export class Tier {
       options.bus === undefined ? new Tracking({ ...heard, nodes: this.#nodes }) : new BusInvalidations({ ...heard, bus: options.bus })
     this.#hasBus = options.bus !== undefined
     this.#versions = versionClock(this.#clock, this.#random)
-    this.#events.on('node:down', ({ node }) => this.#down.add(node))
-    this.#events.on('node:up', ({ node }) => this.#down.delete(node))
+    this.#events.onAtOnce('node:down', ({ node }) => void this.#down.add(node))
+    this.#events.onAtOnce('node:up', ({ node }) => void this.#down.delete(node))
   }
 
   async connect(): Promise<void> {
@@ -153,9 +173,25 @@ export class Tier {
     return cache
   }
 
-  /** @returns the way to stop listening */
+  /**
+   * Follows a PostgreSQL database, and tells caches of this tier of every row that anybody has changed there. A process of each fleet is
+   * enough; of several one follows, and the others wait to take its place. Closed with the tier.
+   * @throws ConfigurationError for options that cannot work, and for a database that was not prepared: see `ringtail-capture up`
+   */
+  async captureChanges(options: CaptureOptions): Promise<Capture> {
+    if (this.#closed) throw new ClosedError('the tier is closed')
+    const emit = rareTelling(this.#clock, this.#events.emit)
+    // Loaded by those who capture, for everybody else would pay for it too.
+    const { startCapture } = await import('./capture/start-capture.ts')
+    const capture = await startCapture(options, { clock: this.#clock, random: this.#random, emit })
+    this.#captures.add(capture)
+    return capture
+  }
+
+  /** The listener is called soon after the event, never within a read or a write. @returns the way to stop listening */
   on<K extends EventName>(name: K, listener: Listener<K>): () => void {
-    return this.#events.on(name, listener)
+    checkEvent(name, listener)
+    return isChangeEvent(name) ? this.#feeds.on(name, listener as Listener<typeof name>) : this.#events.on(name, listener)
   }
 
   /**
@@ -169,7 +205,36 @@ export class Tier {
   /** The counts so far, by cache. */
   metrics(): TierMetrics {
     const caches = Object.fromEntries(Array.from(this.#caches, ([name, cache]) => [name, cache.metrics()]))
-    return { caches }
+    return { caches, consistency: Object.fromEntries(Array.from(this.#checks, ([name, check]) => [name, check.counts()])) }
+  }
+
+  /**
+   * Starts a check, beside all that this process does, of whether copies of this cache are served which are older than they may be. It asks
+   * every owner and the store, at a bounded rate, and tells `consistency:violated` of what it finds. One a cache at a time; closing the tier
+   * stops it. Every process may run one, and one in the fleet is enough.
+   * @throws ConfigurationError for a cache that is not this tier's, or one that is being checked @throws UnsupportedError for plain values
+   */
+  checkConsistency(cache: Pick<Cache<never>, 'name'> | string, options: CheckOptions = {}): ConsistencyCheck {
+    if (this.#closed) throw new ClosedError('the tier is closed')
+    const name = typeof cache === 'string' ? cache : cache?.name
+    if (!this.#caches.has(name)) throw ConfigurationError.of('checkConsistency: cache', 'a cache of this tier, or its name', cache)
+    const what = `checkConsistency of '${name}'`
+    const looker = this.#lookers.get(name)
+    if (looker === undefined) throw new UnsupportedError(`${what}: plain values have no versions to compare`)
+    if (this.#checks.get(name)?.isStopped === false) throw ConfigurationError.of(what, 'one check at a time', 'a second one')
+    const checked = checkedCheckOptions(options, what)
+    if (checked.against === 'store' && looker.truth === undefined)
+      throw ConfigurationError.of(`${what}: against`, 'a cache with a store', 'store')
+    const check = new RunningCheck({
+      ...looker,
+      cache: name,
+      invalidations: this.#invalidations,
+      random: this.#random,
+      emit: this.#events.emit,
+      options: checked,
+    })
+    this.#checks.set(name, check)
+    return check
   }
 
   /** What each node holds and has answered; asks the nodes. */
@@ -180,7 +245,10 @@ export class Tier {
   /** Lets what is under way finish, within its deadlines, and closes every connection. */
   async close(): Promise<void> {
     this.#closed = true
+    await Promise.all(Array.from(this.#captures, (capture) => capture.close()))
     this.#clock.stop()
+    this.#feeds.close()
+    await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
     await this.#invalidations.close()
     await Promise.all(this.#nodes.map((node) => node.close()))
@@ -204,11 +272,12 @@ export class Tier {
     const keys = options.plain ? plainKey(name) : namespacedKey(name)
     const heard = { cluster, invalidations: this.#invalidations, writes: options.writes }
     const groups = options.plain ? undefined : new Groups({ ...heard, cache: name, clock: this.#clock, separator: options.namespaces })
+    const codec = options.plain ? plainCodec(options.codec, what) : createCodec(options.codec, what)
     const keyspace = new Keyspace<V>({
       ...parts,
       cache: name,
       cluster,
-      codec: options.plain ? plainCodec(options.codec, what) : createCodec(options.codec, what),
+      codec,
       keys,
       currency: groups,
       tagsOf: options.tagsOf,
@@ -234,6 +303,10 @@ export class Tier {
         emit('cache:bypassed', { cache: name, operation, reason })
       },
     })
+    if (groups !== undefined) {
+      const looker: LookerParts<V> = { cluster, keys, codec, currency: groups, clock: this.#clock, truth: strategy.truth }
+      this.#lookers.set(name, looker as LookerParts<unknown>)
+    }
     const aheadMs = Math.max(options.sliding ? options.ttlMs / 2 : 0, earlyMs(options))
     const near =
       options.near === undefined || groups === undefined
@@ -241,6 +314,7 @@ export class Tier {
         : new NearLayer<V>({ ...heard, keys, currency: groups, aheadMs, near: new NearCache({ ...options.near, clock: this.#clock }) })
     const announce = options.plain ? undefined : (changed: readonly string[]) => announceKeys(changed, { ...heard, keys })
     const { plain } = options
+    const feed = plain ? undefined : this.#feedOf(name, { ...heard, keys, separator: options.namespaces })
     return new Cache<V>({
       name,
       strategy,
@@ -250,7 +324,14 @@ export class Tier {
       groups,
       near,
       announce: this.#hasBus ? announce : undefined,
+      events: new CacheEvents({ cache: name, emitter: this.#events, feed }),
     })
+  }
+
+  #feedOf(cache: string, parts: Omit<ChangeFeedParts, 'cache' | 'clock' | 'emit' | 'deliveries'>): ChangeFeed {
+    const feed = new ChangeFeed({ ...parts, cache, clock: this.#clock, emit: this.#events.emit, deliveries: this.#deliveries })
+    this.#feeds.add(feed)
+    return feed
   }
 
   #ringOf(options: Pick<CheckedCacheOptions<unknown>, 'replicas' | 'nodes' | 'ring'>, what: string): Ring<CacheNode> {

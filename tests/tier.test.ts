@@ -11,6 +11,7 @@ import {
   type Tier,
   writeThrough,
 } from '../src/index.ts'
+import { until } from '../src/testing/live-redis.ts'
 import { type RedisServer, startRedisServer } from '../src/testing/redis-server.ts'
 
 /** A tier on five real servers: what only shows with processes that can be killed, stopped and filled. */
@@ -167,6 +168,7 @@ test('when every node is down reads are answered by the store, writes reach it, 
     assert.equal(await cache.get('x', { deadline: '1s' }), 1)
     await cache.set('x', 2)
     assert.equal((await store.load(['x'])).rows.get('x')!.value, 2)
+    await until(() => bypassed.length >= 2)
     assert.deepEqual(bypassed, ['read', 'write'])
     assert.equal(cache.metrics().bypassed, 2)
     assert.ok((await tier.nodes()).every((node) => !node.up))
@@ -219,6 +221,7 @@ test('foreign bytes, a list and a truncated entry under a key are misses that th
     const rejected: string[] = []
     tier.on('entry:rejected', ({ reason }) => rejected.push(reason))
     assert.equal(await cache.get('cut'), 'right')
+    await until(() => rejected.length > 0)
     assert.match(rejected[0]!, /^corrupt/)
   })
 })

@@ -20,6 +20,17 @@ export interface PrometheusSource {
     >
   >
   readonly nodes?: readonly NodeGauges[] | undefined
+  readonly consistency?: Readonly<Record<string, CheckCounts>> | undefined
+}
+
+interface CheckCounts {
+  readonly checkedCopies: number
+  readonly checkedPrimaries: number
+  readonly staleCopies: number
+  readonly stalePrimaries: number
+  readonly findings: number
+  readonly unjudged: number
+  readonly sweeps: number
 }
 
 interface ShardCounts {
@@ -156,7 +167,35 @@ export function prometheusText(source: PrometheusSource): string {
       'Entries evicted since the node started.',
       gauge((node) => node.evicted),
     ),
+    ...consistencyFamilies(Object.entries(source.consistency ?? {})),
   ].join('')
+}
+
+function consistencyFamilies(checks: readonly (readonly [cache: string, counts: CheckCounts])[]): string[] {
+  const byOwner = (all: (counts: CheckCounts) => number, primaries: (counts: CheckCounts) => number): Sample[] =>
+    checks.flatMap(([cache, counts]) => [
+      [{ cache, owner: 'primary' }, primaries(counts)],
+      [{ cache, owner: 'replica' }, all(counts) - primaries(counts)],
+    ])
+  const each = (of: (counts: CheckCounts) => number): Sample[] => checks.map(([cache, counts]) => [{ cache }, of(counts)] as const)
+  const checked = byOwner(
+    ({ checkedCopies }) => checkedCopies,
+    ({ checkedPrimaries }) => checkedPrimaries,
+  )
+  const stale = byOwner(
+    ({ staleCopies }) => staleCopies,
+    ({ stalePrimaries }) => stalePrimaries,
+  )
+  const findings = each((counts) => counts.findings)
+  const unjudged = each((counts) => counts.unjudged)
+  const sweeps = each((counts) => counts.sweeps)
+  return [
+    family('ringtail_consistency_copies_total', 'counter', 'Copies judged by the consistency check.', checked),
+    family('ringtail_consistency_stale_total', 'counter', 'Of them, those served longer than the bound after something newer.', stale),
+    family('ringtail_consistency_findings_total', 'counter', 'Distinct stale copies found.', findings),
+    family('ringtail_consistency_unjudged_total', 'counter', 'Copies that could not be judged.', unjudged),
+    family('ringtail_consistency_sweeps_total', 'counter', 'Whole sweeps over all keys.', sweeps),
+  ]
 }
 
 function outcomeSamples(counts: Readonly<OutcomeCounts>, labels: Labels): Sample[] {
