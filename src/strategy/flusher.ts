@@ -9,10 +9,11 @@
  */
 import type { Timer } from '../clock.ts'
 import type { Version } from '../entry.ts'
-import { asError, DeadlineError, RingtailError, StoreError } from '../errors.ts'
+import { type RingtailError, StoreError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Removal, Save, SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { PendingWrite, PendingWrites } from './pending-writes.ts'
+import { storeStatuses } from './store-calls.ts'
 import type { StrategyParts } from './strategy.ts'
 
 export interface FlusherParts<V> {
@@ -220,22 +221,7 @@ export class Flusher<V> {
     if (items.length === 0) return []
     const { strategy, store } = this.#parts
     this.queries++
-    const late = new AbortController()
-    const deadline = Promise.withResolvers<never>()
-    const timer = strategy.clock.after(CALL_MS, () => {
-      const error = new DeadlineError(`cache '${strategy.cache}': ${store.name} did not answer within ${CALL_MS} ms`)
-      late.abort(error)
-      deadline.reject(error)
-    })
-    try {
-      return await Promise.race([work({ signal: late.signal }), deadline.promise])
-    } catch (thrown) {
-      const error =
-        thrown instanceof RingtailError ? thrown : new StoreError(`${store.name}: ${asError(thrown).message}`, { cause: thrown })
-      return items.map(() => ({ state: 'unknown', error }))
-    } finally {
-      timer.cancel()
-    }
+    return storeStatuses(strategy, store, CALL_MS, items.length, work)
   }
 
   /** @returns those to be tried again */

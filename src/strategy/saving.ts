@@ -7,11 +7,12 @@
  */
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
-import { asError, ConflictError, DeadlineError, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
+import { ConflictError, UnsupportedError } from '../errors.ts'
 import type { Prepared } from '../keyspaces/keyspace.ts'
 import type { SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { Loads } from './loads.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
+import { boundedStoreCall, storeStatuses } from './store-calls.ts'
 import type { Settled, StrategyCall, StrategyParts } from './strategy.ts'
 
 /** One row as it now is in the store. */
@@ -184,31 +185,12 @@ export class Saving<V> {
     if (raised.length > 0) await this.#settleCopies(raised, call)
   }
 
-  /** The store's contract is not to reject; one that does all the same has not said what happened. */
-  async #statuses(count: number, work: (call: StoreCall) => Promise<SaveStatus[]>): Promise<SaveStatus[]> {
-    try {
-      return await this.#bounded(work)
-    } catch (thrown) {
-      const error =
-        thrown instanceof RingtailError ? thrown : new StoreError(`${this.#store.name}: ${asError(thrown).message}`, { cause: thrown })
-      return Array.from({ length: count }, () => ({ state: 'unknown', error }))
-    }
+  #statuses(count: number, work: (call: StoreCall) => Promise<SaveStatus[]>): Promise<SaveStatus[]> {
+    return storeStatuses(this.#parts, this.#store, this.#parts.loadDeadlineMs, count, work)
   }
 
-  async #bounded<T>(work: (call: StoreCall) => Promise<T>): Promise<T> {
-    const { clock, loadDeadlineMs, cache } = this.#parts
-    const late = new AbortController()
-    const deadline = Promise.withResolvers<never>()
-    const timer = clock.after(loadDeadlineMs, () => {
-      const error = new DeadlineError(`cache '${cache}': ${this.#store.name} did not answer within ${loadDeadlineMs} ms`)
-      late.abort(error)
-      deadline.reject(error)
-    })
-    try {
-      return await Promise.race([work({ signal: late.signal }), deadline.promise])
-    } finally {
-      timer.cancel()
-    }
+  #bounded<T>(work: (call: StoreCall) => Promise<T>): Promise<T> {
+    return boundedStoreCall(this.#parts, this.#store, this.#parts.loadDeadlineMs, work)
   }
 
   /**

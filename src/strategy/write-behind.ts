@@ -11,24 +11,17 @@
  */
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
-import {
-  ConfigurationError,
-  ConflictError,
-  DeadlineError,
-  JournalError,
-  RingtailError,
-  UnacknowledgedError,
-  UnavailableError,
-} from '../errors.ts'
+import { ConfigurationError, ConflictError, JournalError, RingtailError, UnacknowledgedError, UnavailableError } from '../errors.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
 import type { Found, Prepared } from '../keyspaces/keyspace.ts'
 import { type Duration, durationMs, knownOptions, wholeNumber } from '../options.ts'
-import type { Loaded, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { checkedStore } from './checked-store.ts'
 import { Flusher } from './flusher.ts'
 import { type PendingWrite, PendingWrites } from './pending-writes.ts'
 import { Reading } from './reading.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
+import { boundedStoreCall } from './store-calls.ts'
 import { StoreStrategy } from './store-strategy.ts'
 import type {
   Read,
@@ -282,7 +275,9 @@ class WriteBehind<V> implements Strategy<V> {
     const { keyspace } = this.#parts
     keyspace.observe(found.seen.version)
     if (found.state === 'fresh' || found.state === 'stale') return found.value
-    const { rows, failed } = await this.#load(key)
+    const { rows, failed } = await boundedStoreCall(this.#parts, this.#store, this.#parts.loadDeadlineMs, (bound) =>
+      this.#store.load([key], bound),
+    )
     const error = failed?.get(key)
     if (error !== undefined) throw error
     const row = rows.get(key)
@@ -290,22 +285,6 @@ class WriteBehind<V> implements Strategy<V> {
     if (row === undefined || row.version < found.seen.version) return undefined
     keyspace.observe(row.version)
     return row.value
-  }
-
-  async #load(key: string): Promise<Loaded<V>> {
-    const { clock, loadDeadlineMs, cache } = this.#parts
-    const late = new AbortController()
-    const deadline = Promise.withResolvers<never>()
-    const timer = clock.after(loadDeadlineMs, () => {
-      const error = new DeadlineError(`cache '${cache}': ${this.#store.name} did not answer within ${loadDeadlineMs} ms`)
-      late.abort(error)
-      deadline.reject(error)
-    })
-    try {
-      return await Promise.race([this.#store.load([key], { signal: late.signal }), deadline.promise])
-    } finally {
-      timer.cancel()
-    }
   }
 
   #prepared(key: string, value: V, version: Version, call: StrategyCall | undefined): Prepared {
