@@ -28,35 +28,10 @@ export async function followLog(run: CaptureRun): Promise<void> {
     await admin.connect()
     const captured = await CapturedTables.find(admin, tables)
     await captured.checkPublication(admin, publication)
-    if (await placeTaken(run, admin)) await new LogFollower(run, admin, captured).follow()
+    await new LogFollower(run, admin, captured).follow()
   } finally {
     await admin.end().catch(() => {})
   }
-}
-
-/** Resolves when the slot is there and free. @returns false when the run is over */
-async function placeTaken(run: CaptureRun, admin: PgClient): Promise<boolean> {
-  const { slot } = run.options
-  while (!run.closed) {
-    const ready = await alone(admin, slot, async () => {
-      const state = await slotState(admin, slot)
-      if (state === 'taken') {
-        // Who follows by it has judged it.
-        run.distrusted = undefined
-        return false
-      }
-      if (state !== 'ready') run.distrusted ??= state === 'missing' ? `slot '${slot}' was not there` : `slot '${slot}' had lost its log`
-      const reason = run.distrusted
-      if (reason === undefined) return true
-      const remade = await remakeSlot(admin, slot, () => run.empty(reason))
-      run.distrusted = undefined
-      return remade
-    })
-    if (ready === true) return true
-    run.waiting()
-    await run.pause(run.jittered(WAIT_MS))
-  }
-  return false
 }
 
 class LogFollower {
@@ -104,22 +79,55 @@ class LogFollower {
 
   /** @throws what ended it, but for the run's own end */
   async follow(): Promise<void> {
-    const run = this.#run
-    run.progress.restart()
-    run.applier = this.#applier
     try {
-      await this.#start()
-      await this.#watch()
+      if (await this.#takePlace()) await this.#watch()
     } finally {
-      run.applier = undefined
+      this.#run.applier = undefined
       await this.#stream.stop()
       await this.#applier.stop()
     }
   }
 
+  /** Resolves when the log comes by the slot, which is made anew where it cannot be trusted. @returns false when the run is over */
+  async #takePlace(): Promise<boolean> {
+    const run = this.#run
+    while (!run.closed) {
+      if (await alone(this.#admin, run.options.slot, () => this.#takeFreePlace())) return true
+      run.waiting()
+      await run.pause(run.jittered(WAIT_MS))
+    }
+    return false
+  }
+
+  /**
+   * To be called alone, and until the log comes: a slot that was made anew and is not yet followed by would look to another, who knows only
+   * that the one before it could not be trusted, like that one. @returns false when another has the place
+   */
+  async #takeFreePlace(): Promise<boolean> {
+    const run = this.#run
+    const { slot } = run.options
+    const state = await slotState(this.#admin, slot)
+    if (state === 'taken') {
+      // Who follows by it has judged it.
+      run.distrusted = undefined
+      return false
+    }
+    if (state !== 'ready') run.distrusted ??= state === 'missing' ? `slot '${slot}' was not there` : `slot '${slot}' had lost its log`
+    const reason = run.distrusted
+    if (reason !== undefined) {
+      const remade = await remakeSlot(this.#admin, slot, () => run.empty(reason))
+      run.distrusted = undefined
+      if (!remade) return false
+    }
+    await this.#start()
+    return true
+  }
+
   async #start(): Promise<void> {
     const run = this.#run
     const { slot } = run.options
+    run.progress.restart()
+    run.applier = this.#applier
     // Before the stream brings anything that is to be dated.
     await this.#probe()
     const identity = await this.#stream.connect()

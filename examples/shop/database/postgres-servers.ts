@@ -6,11 +6,12 @@
  * PostgreSQL's own durability (`fsync` and `synchronous_commit` on) and listen on a loopback port only, with a password made up for the run.
  * They are detached, so that a Ctrl-C is for the shop, which stops them in its own order; and if the shop is killed outright, a
  * shell that waits on a pipe from it ends them and removes their folder. Nowhere is SIGKILL the first word: a server that is killed
- * outright leaves its System V shared memory in the system, which asked by SIGQUIT it takes with it.
+ * outright leaves its System V shared memory in the system, which asked by SIGQUIT it takes with it. Where it did not go in time, and is
+ * killed after all, what its lock file says of that memory is used to let go of it.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { access, appendFile, chmod, chown, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
@@ -38,6 +39,8 @@ const ANSWER_WITHIN_MS = 20_000
 const LET_GO_WITHIN_MS = 2_000
 /** PostgreSQL keeps it in its folder for as long as it runs. */
 const LOCK_FILE = 'postmaster.pid'
+/** Longer than the 5 s after which PostgreSQL itself kills those of its processes that did not follow a SIGQUIT. */
+const QUIT_WITHIN_MS = 8_000
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -186,7 +189,7 @@ async function startServer(
       log = `${log}${chunk}`.slice(-4_000)
     })
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
-    undo.add({ what: `PostgreSQL on port ${port}`, stop: () => stopServer(child, gone), now: () => killServer(child, folder) })
+    undo.add({ what: `PostgreSQL on port ${port}`, stop: () => stopServer(child, gone, folder), now: () => killServer(child, folder) })
     mourner.watch(child)
     const url = `postgres://shop:${password}@127.0.0.1:${port}/postgres`
     const started = await Promise.race([answering(url), gone.then(() => false)])
@@ -197,10 +200,10 @@ async function startServer(
 }
 
 /** SIGQUIT is PostgreSQL's immediate shutdown: the data is removed next, so there is nothing to write down first. */
-async function stopServer(child: ChildProcess, gone: Promise<void>): Promise<void> {
+async function stopServer(child: ChildProcess, gone: Promise<void>, folder: string): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   child.kill('SIGQUIT')
-  const impatience = setTimeout(() => child.kill('SIGKILL'), 5_000)
+  const impatience = setTimeout(() => killOutright(child, folder), QUIT_WITHIN_MS)
   await gone
   clearTimeout(impatience)
 }
@@ -211,7 +214,19 @@ function killServer(child: ChildProcess, folder: string): void {
   const until = performance.now() + LET_GO_WITHIN_MS
   const nothing = new Int32Array(new SharedArrayBuffer(4))
   while (existsSync(join(folder, LOCK_FILE)) && performance.now() < until) Atomics.wait(nothing, 0, 0, 10)
+  killOutright(child, folder)
+}
+
+/** The seventh line of the lock file is the key and the number of the server's shared memory. */
+function killOutright(child: ChildProcess, folder: string): void {
+  let segment: string | undefined
+  try {
+    segment = readFileSync(join(folder, LOCK_FILE), 'utf8').split('\n')[6]?.trim().split(/\s+/)[1]
+  } catch {
+    // It is gone, and has let go of all.
+  }
   child.kill('SIGKILL')
+  if (segment !== undefined) spawnSync('ipcrm', ['-m', segment])
 }
 
 /** A removal that meets another's takes what is gone under its hands for the end of it, in silence: hence until it is so. */
@@ -258,7 +273,7 @@ interface Mourner {
   watch(child: ChildProcess): void
 }
 
-/** Asks, waits two seconds at most for the lock files to go, then insists; tried twice, for the last of a server may still be writing. */
+/** Asks, waits two seconds at most for the lock files to go, then insists, and lets go of the killed ones' shared memory; tried twice, for the last of a server may still be writing. */
 const MOURNING = `
 pids=
 while read -r pid; do pids="$pids $pid"; done
@@ -267,7 +282,11 @@ for tenth in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   ls "$1"/*/${LOCK_FILE} || break
   sleep 0.1
 done
+for lock in "$1"/*/${LOCK_FILE}; do
+  segments="$segments $(sed -n '7s/^ *[0-9]* *//p' "$lock")"
+done
 for pid in $pids; do kill -9 "$pid"; done
+for segment in $segments; do ipcrm -m "$segment"; done
 rm -rf -- "$1" || { sleep 0.5; rm -rf -- "$1"; }
 `
 
