@@ -33,6 +33,7 @@ import { createOrderService } from './services/order-service.ts'
 import { ProductPages } from './services/product-pages.ts'
 import { createProductService } from './services/product-service.ts'
 import { Profiles } from './services/profiles.ts'
+import { captureStock, type StockCapture } from './services/stock-capture.ts'
 import { type Shoppers, startShoppers } from './shoppers/shoppers.ts'
 import { UsageError } from './usage-error.ts'
 import { count } from './view/format.ts'
@@ -59,6 +60,7 @@ interface Premises {
 
 interface OpenShop extends Premises {
   readonly carts: ShopCaches['carts']
+  readonly captures: readonly StockCapture[]
   readonly urls: { readonly product: string; readonly cart: string; readonly order: string }
   readonly pages: ProductPages
   readonly profiles: Profiles
@@ -69,7 +71,7 @@ interface OpenShop extends Premises {
 /** @param signal ends the day early: during start-up it rejects with the signal's reason, later the report comes sooner */
 export async function runShop(options: ShopOptions, teller: Teller, undo: UndoStack, signal: AbortSignal): Promise<Report> {
   const premises = await prepare(options, teller, undo, signal)
-  const shop = await unlessInterrupted(open(premises, undo), signal)
+  const shop = await unlessInterrupted(open(premises, options, teller, undo), signal)
   const shoppers = options.rate === undefined ? SHOPPERS : SHOPPERS_AT_A_RATE
   const day = await keepOpen(shop, options, shoppers, teller, undo, signal)
   const leftPending = await settlePending(shop.shards)
@@ -181,8 +183,8 @@ async function useGivenNodes(tier: Tier, { nodes }: StartedNodes, undo: UndoStac
   undo.add({ what: 'entries on the nodes', stop: () => clearEntries(nodes, CACHE_NAMES) })
 }
 
-async function open(premises: Premises, undo: UndoStack): Promise<OpenShop> {
-  const { shards, tier, journal } = premises
+async function open(premises: Premises, options: ShopOptions, teller: Teller, undo: UndoStack): Promise<OpenShop> {
+  const { shards, databaseUrls, tier, journal } = premises
   const caches = openCaches(tier, shards, journal)
   const troubles = new Troubles()
   tier.on('journal:refused', ({ cache, reason }) => troubles.add(`${cache}: written through: ${reason}`))
@@ -190,7 +192,13 @@ async function open(premises: Premises, undo: UndoStack): Promise<OpenShop> {
   tier.on('store:failed', ({ cache, operation, reason }) => troubles.add(`${cache}: ${operation}: ${reason}`))
   tier.on('cache:bypassed', ({ cache, operation, reason }) => troubles.add(`${cache}: ${operation} without the cache: ${reason}`))
   tier.on('entry:rejected', ({ cache, reason }) => troubles.add(`${cache}: entry rejected: ${reason}`))
+  tier.on('capture:failed', ({ capture, reason }) => troubles.add(`${capture}: ${reason}`))
+  tier.on('capture:lost', ({ capture, reason }) => troubles.add(`${capture}: caches emptied: ${reason}`))
+  tier.on('capture:lagging', ({ capture, lagMs }) => troubles.add(`${capture}: ${lagMs} ms behind the database`))
   tier.on('node:down', ({ node, reason }) => troubles.add(`${node} is down: ${reason}`))
+  const given = options.databases.length > 0
+  const capturing = captureStock({ tier, stock: caches.stock, shards, databaseUrls, given, say: (line) => teller.line(line) }, undo)
+  const captures = await teller.during('changes of stock followed', capturing)
   const avoided = new Avoided()
   const pages = new ProductPages(caches, shards, avoided)
   const carts = new Carts(caches, shards, avoided)
@@ -204,7 +212,7 @@ async function open(premises: Premises, undo: UndoStack): Promise<OpenShop> {
     cart: await serve(createCartService(carts, troubles)),
     order: await serve(createOrderService(new OrderDesk(caches, shards, avoided), profiles, troubles)),
   }
-  return { ...premises, carts: caches.carts, urls, pages, profiles, avoided, troubles }
+  return { ...premises, carts: caches.carts, captures, urls, pages, profiles, avoided, troubles }
 }
 
 /** The shoppers come, until the time is over, someone interrupts, or they fail. */

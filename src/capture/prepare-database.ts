@@ -12,7 +12,7 @@ import { postgresVersionTrigger } from '../store/postgres-table.ts'
 import { CAPTURE_NAME, checkedDatabase, slotName } from './capture-options.ts'
 import { checkedColumn, noOutboxTable, noOutboxTriggers, OUTBOX, outboxTable, outboxTriggers } from './outbox.ts'
 import { askRows, type DatabaseConfig, type PgClient, pgClient, sqlStateOf } from './pg-client.ts'
-import { createSlot, dropSlot, freshName, slotState } from './slot.ts'
+import { createSlot, dropSlot, freshName, IN_USE, slotState } from './slot.ts'
 
 export interface PrepareOptions {
   readonly database: DatabaseConfig
@@ -45,6 +45,9 @@ export interface CapturePreparation {
 }
 
 const NAMES = ['database', 'tables', 'slot', 'publication', 'outbox', 'key', 'version', 'versionTrigger', 'fullIdentity']
+
+const LEAVE_TRIES = 20
+const LEAVE_PAUSE_S = 0.1
 
 interface TableShape {
   readonly quoted: string
@@ -83,7 +86,7 @@ export async function takeDownCapture(options: PrepareOptions): Promise<string[]
       return said
     }
     for (const name of [slot, freshName(slot)]) {
-      if (await dropSlot(client, name).catch((thrown) => refused(thrown, name))) said.push(`slot ${name} dropped`)
+      if (await dropLeftSlot(client, name)) said.push(`slot ${name} dropped`)
     }
     const [there] = await askRows(client, 'select 1::text from pg_publication where pubname = $1', [publication])
     if (there !== undefined) {
@@ -283,7 +286,16 @@ async function tablesWithTriggers(client: PgClient): Promise<string[]> {
   return rows.map(([name]) => name!)
 }
 
-function refused(thrown: unknown, slot: string): never {
-  if (sqlStateOf(thrown) !== '55006') throw thrown
-  throw new StoreError(`capture: slot '${slot}': needs its followers to be stopped first: one is following`, { cause: thrown })
+/** The database takes a moment to notice that a follower has left. @returns whether there was one @throws StoreError while one follows */
+async function dropLeftSlot(client: PgClient, slot: string): Promise<boolean> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await dropSlot(client, slot)
+    } catch (thrown) {
+      if (sqlStateOf(thrown) !== IN_USE) throw thrown
+      if (tried === LEAVE_TRIES)
+        throw new StoreError(`capture: slot '${slot}': needs its followers to be stopped first: one is following`, { cause: thrown })
+      await askRows(client, `select pg_sleep(${LEAVE_PAUSE_S})`)
+    }
+  }
 }

@@ -47,8 +47,10 @@ const SETTINGS = {
   unix_socket_directories: '',
   max_connections: '60',
   shared_buffers: '64MB',
-  wal_level: 'minimal',
-  max_wal_senders: '0',
+  // Changes of stock are followed by the log; the second slot is for one in the making.
+  wal_level: 'logical',
+  max_wal_senders: '4',
+  max_replication_slots: '4',
   max_wal_size: '512MB',
   checkpoint_timeout: '15min',
   autovacuum_naptime: '15s',

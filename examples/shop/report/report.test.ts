@@ -50,6 +50,13 @@ function parts(): ReportParts {
     avoided: 14,
     shards: [{ id: 's' }] as unknown as ReportParts['shards'],
     queries: [50],
+    captures: [
+      {
+        shard: 's',
+        mode: 'replication',
+        capture: { stats: () => ({ changes: 4, losses: 0, latency: { count: 3, p50: 2, p99: 8.12345 } }) },
+      } as unknown as ReportParts['captures'][number],
+    ],
     readBack: { rows: [99], orders: { stored: 30, duplicated: 0, refused: 10, pending: 0 }, stock: { lowest: 0, unbalanced: 0 } },
     leftPending: 0,
     improvement: [{ operation: 'product read', databaseMs: 2, cacheMs: 0.5, times: 4, samples: 10, failed: 0 }],
@@ -73,6 +80,7 @@ test('the report has what it promises, under these names', () => {
   assert.deepEqual(report.improvement, [{ operation: 'product read', databaseMs: 2, cacheMs: 0.5, times: 4, samples: 10, failed: 0 }])
   assert.equal(report.availability, 0.998)
   assert.deepEqual([report.orders.accepted, report.orders.stored, report.orders.acceptedRate], [30, 30, 0.75])
+  assert.deepEqual(report.captures, [{ shard: 's', mode: 'replication', changes: 4, losses: 0, p50Ms: 2, p99Ms: 8.123 }])
   assert.deepEqual(report.troubles, ['GET /products/x: 500'])
   assert.deepEqual(JSON.parse(JSON.stringify(report)), report)
 })
@@ -82,6 +90,7 @@ test('the report in words tells the same, and shouts when the books do not balan
   assert.match(text, /1,000 requests \(500\/s\)/)
   assert.match(text, /87\.50 % of 800 product pages/)
   assert.match(text, /product read +2\.00 ms → +0\.50 ms +4\.0 times/)
+  assert.match(text, /4 changes of it came by the log of 1 shard, p99 8\.12 ms after/)
   assert.match(text, /for every product it is what accepted orders left of it/)
   assert.ok(text.split('\n').every((line) => line.length <= 120))
   const wrong = { ...parts(), readBack: { ...parts().readBack, stock: { lowest: 0, unbalanced: 3 } } }

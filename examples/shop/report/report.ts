@@ -9,6 +9,7 @@ import type { Shard } from '../database/shards.ts'
 import type { Improvement } from '../measure/probe.ts'
 import type { ShopOptions } from '../options.ts'
 import type { Troubles } from '../services/http.ts'
+import type { StockCapture } from '../services/stock-capture.ts'
 import { LatencyHistogram } from '../shoppers/latency-histogram.ts'
 import type { Tally } from '../shoppers/messages.ts'
 
@@ -52,6 +53,18 @@ export interface Report {
     answeredOtherwise: number
     leftPending: number
   }
+  /**
+   * Changes of stock that the databases told of, whoever made them. Mode: by the log, or an outbox. Losses: how often what was cached was
+   * emptied, for changes may have been missed. p50Ms, p99Ms: from a commit to when the cache's nodes had it; null: there was none.
+   */
+  readonly captures: readonly {
+    shard: string
+    mode: StockCapture['mode']
+    changes: number
+    losses: number
+    p50Ms: number | null
+    p99Ms: number | null
+  }[]
   /** Lowest stock of any product; unbalanced: products whose stock is not what accepted orders left of it. */
   readonly stock: { lowest: number; unbalanced: number }
   readonly data: {
@@ -82,6 +95,7 @@ export interface ReportParts {
   readonly avoided: number
   readonly shards: readonly Shard[]
   readonly queries: readonly number[]
+  readonly captures: readonly StockCapture[]
   readonly readBack: ReadBack
   readonly leftPending: number
   readonly improvement: readonly Improvement[]
@@ -130,6 +144,7 @@ export function buildReport(parts: ReportParts): Report {
       answeredOtherwise,
       leftPending: parts.leftPending,
     },
+    captures: parts.captures.map(captured),
     stock: readBack.stock,
     data: {
       catalogue: workload.origin.catalogue,
@@ -146,6 +161,12 @@ export function buildReport(parts: ReportParts): Report {
     options: { replicas: parts.options.replicas, rate: parts.options.rate ?? null, seed: parts.options.seed, shoppers: parts.shoppers },
     troubles: [...parts.troubles.last, ...tally.failures],
   }
+}
+
+function captured({ shard, mode, capture }: StockCapture): Report['captures'][number] {
+  const { changes, losses, latency } = capture.stats()
+  const ms = (value: number) => (latency.count === 0 ? null : round(value, 3))
+  return { shard, mode, changes, losses, p50Ms: ms(latency.p50), p99Ms: ms(latency.p99) }
 }
 
 function percentiles(counts: Float64Array): Percentiles {

@@ -4,7 +4,7 @@
  * | cache | holds | strategy | why |
  * |---|---|---|---|
  * | shop-page | product, price, reviews | read-through, joined by SQL | dear to make, hardly ever changed |
- * | shop-stock | stock of a product | write-through, refreshed after each order | orders change it by SQL of their own; the row's version keeps the newest |
+ * | shop-stock | stock of a product | write-through, refreshed after each order and by CDC | orders change it by SQL of their own, others by theirs; the row's version keeps the newest |
  * | shop-profile | user profiles | write-around | read at each visit, seldom changed, then often not read again soon |
  * | shop-cart | carts | write-behind, `update` | changed all the time, by compare-and-set: the journal's disk is waited for, not the database |
  * | shop-order | placed orders | cache-aside | loaded by the service's own code, never changed again |

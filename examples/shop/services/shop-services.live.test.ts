@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createTier, memoryNode, type Tier } from 'ringtail'
+import { until } from '../../../src/testing/live-redis.ts'
 import { generateProducts } from '../data/generator.ts'
 import type { Workload } from '../data/workload.ts'
 import { loadShop } from '../database/load.ts'
@@ -17,6 +18,7 @@ import { OrderDesk } from './order-desk.ts'
 import { ProductPages } from './product-pages.ts'
 import { Profiles } from './profiles.ts'
 import { Refusal } from './refusal.ts'
+import { captureStock } from './stock-capture.ts'
 
 const undo = new UndoStack()
 const products = generateProducts(40, 1)
@@ -24,13 +26,14 @@ const STOCK = 50
 let shards: Shard[]
 let tier: Tier
 let caches: ShopCaches
+let databaseUrls: string[]
 
 before(async () => {
-  const urls = await startPostgresServers(2, undo, new AbortController().signal)
-  shards = connectShards(urls)
+  databaseUrls = await startPostgresServers(2, undo, new AbortController().signal)
+  shards = connectShards(databaseUrls)
   undo.add({ what: 'connections', stop: () => disconnectShards(shards) })
   for (const [index, shard] of shards.entries()) {
-    await createSchema(shard, urls[index]!)
+    await createSchema(shard, databaseUrls[index]!)
     await createTables(shard)
   }
   const workload = { products, initialStock: new Int32Array(products.length).fill(STOCK), customers: [{ id: 'C1', country: 'France' }] }
@@ -86,6 +89,35 @@ test('once orders are answered, each page shows the stock that they left, and sh
     assert.equal(product?.stock, straight?.stock)
     assert.equal(product?.stock, STOCK - 30)
   }
+})
+
+test('stock that is changed in SQL by anybody is shown, and no statement is needed for it', async (t) => {
+  const leaving = new UndoStack()
+  t.after(async () => assert.deepEqual(await leaving.run(), []))
+  const captures = await captureStock({ tier, stock: caches.stock, shards, databaseUrls, given: false, say: assert.fail }, leaving)
+  assert.deepEqual(
+    captures.map(({ shard, mode }) => [shard, mode]),
+    [
+      ['shard-0', 'replication'],
+      ['shard-1', 'replication'],
+    ],
+  )
+  const pages = new ProductPages(caches, shards)
+  const ids = products.slice(32, 40).map(({ id }) => id)
+  for (const id of ids) await pages.read(id)
+  await filled()
+  const queries = shards.map((shard) => shard.queries())
+  const startMs = performance.now()
+  for (const { aside } of shards)
+    await aside.query('update ringtail_shop.stock set quantity = quantity + 7 where product_id = any($1)', [ids])
+  const shown = async () => (await Promise.all(ids.map((id) => pages.read(id)))).map(({ product, outcome }) => [product?.stock, outcome])
+  await until(async () => (await shown()).every(([stock]) => stock === STOCK + 7))
+  t.diagnostic(`${ids.length} changes were shown ${Math.round(performance.now() - startMs)} ms after they were made`)
+  assert.deepEqual(await shown(), Array(ids.length).fill([STOCK + 7, 'hit']))
+  assert.deepEqual(
+    shards.map((shard) => shard.queries()),
+    queries,
+  )
 })
 
 test('an order empties its cart, is found under its id, and is answered the same when it is sent again', async () => {

@@ -26,7 +26,7 @@ export function summarize(report: Report, width = 110): string {
     ...report.improvement.map(({ operation, databaseMs, cacheMs, times, samples, failed }) => {
       return `  ${operation.padEnd(INDENT)} ${milliseconds(databaseMs).padStart(9)} → ${milliseconds(cacheMs).padStart(9)}   ${times.toFixed(1)} times   (${count(samples)} pairs${failed > 0 ? `, ${count(failed)} failed` : ''})`
     }),
-    ...paragraph('', 'A cart update is written through: to the database first, then to its nodes. What it gains is the read that follows.'),
+    ...paragraph('', 'A cart update is acknowledged by the journal on disk and by its nodes, and comes to the database behind.'),
     '',
     ...paragraph('Nodes', report.nodesAre),
     ...report.nodes.map(({ id, share, entries, usedBytes, maxBytes }) => {
@@ -62,7 +62,7 @@ function cacheLines({ hits, latencyMs, database }: Report, paragraph: Paragraph)
   ]
 }
 
-function orderLines({ orders, stock }: Report, paragraph: Paragraph): string[] {
+function orderLines({ orders, stock, captures }: Report, paragraph: Paragraph): string[] {
   const balance =
     stock.unbalanced === 0
       ? 'for every product it is what accepted orders left of it'
@@ -73,7 +73,17 @@ function orderLines({ orders, stock }: Report, paragraph: Paragraph): string[] {
       `${count(orders.accepted)} accepted (${percent(orders.acceptedRate)}), ${count(orders.refused)} refused for lack of stock. In the database: ${count(orders.stored)} accepted, ${count(orders.duplicated)} of them twice. ${count(orders.sentAgain)} were sent twice; ${orders.answeredOtherwise === 0 ? 'each was answered as the first time' : `${count(orders.answeredOtherwise)} were answered otherwise`}.`,
     ),
     ...paragraph('Stock', `lowest ${count(stock.lowest)}; ${balance}.`),
+    ...paragraph('', captureSentence(captures)),
   ]
+}
+
+function captureSentence(captures: Report['captures']): string {
+  if (captures.length === 0) return 'No shard tells of changes by others.'
+  const changes = captures.reduce((sum, each) => sum + each.changes, 0)
+  const slowest = captures.reduce<number | null>((most, { p99Ms }) => (p99Ms === null ? most : Math.max(most ?? 0, p99Ms)), null)
+  const ways = [...new Set(captures.map(({ mode }) => (mode === 'outbox' ? 'an outbox' : 'the log')))].join(' and ')
+  const shards = captures.length === 1 ? '1 shard' : `${captures.length} shards`
+  return `${count(changes)} changes of it came by ${ways} of ${shards}${slowest === null ? '' : `, p99 ${milliseconds(slowest)} after their commit`}.`
 }
 
 /** Text beside its name, broken between words. */
