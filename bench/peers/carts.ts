@@ -15,9 +15,9 @@ import type { Product } from '../harness/products.ts'
 
 const CONNECTIONS = 10
 
-async function openTable({ database }: Ground, table: string): Promise<pg.Pool> {
+async function openTable({ database }: Ground, table: string, removals?: string): Promise<pg.Pool> {
   const pool = new pg.Pool({ connectionString: database, max: CONNECTIONS })
-  await pool.query(postgresTable({ table }))
+  await pool.query(postgresTable({ table, removals }))
   return pool
 }
 
@@ -26,11 +26,13 @@ export const ringtailWriteBehind: Peer = {
   packages: ['ringtail', 'pg'],
   page: 'docs/write-behind.md',
   async open(ground) {
-    const pool = await openTable(ground, 'carts_behind')
+    const pool = await openTable(ground, 'carts_behind', 'carts_behind_removals')
     const directory = mkdtempSync(join(tmpdir(), 'ringtail-bench-carts-'))
     const journal = await openJournal({ directory })
     const tier = await createTier({ nodes: [redisNode(ground.urls[0]!)], replicas: 1 })
-    const strategy = writeBehind<Product>(postgresStore<Product>({ pool, table: 'carts_behind' }), { journal })
+    const strategy = writeBehind<Product>(postgresStore<Product>({ pool, table: 'carts_behind', removals: 'carts_behind_removals' }), {
+      journal,
+    })
     const carts = tier.cache<Product>('carts', { strategy, ttl: ground.ttlMs })
     return {
       get: (key) => carts.get(key),

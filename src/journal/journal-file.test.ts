@@ -3,10 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import type { JournalError } from '../errors.ts'
 import type { JournalRecord } from './journal.ts'
-import { JOURNAL_FILE, JournalFile, type JournalRecovered } from './journal-file.ts'
+import { JOURNAL_FILE } from './journal-directory.ts'
+import { JournalFile, type JournalRecovered } from './journal-file.ts'
 
 const MAX_BYTES = 10_000_000
 
@@ -60,29 +62,19 @@ test('what was committed is there when the journal is opened again: of each key 
   assert.deepEqual(textOf(reopened(directory)), { 'c@4': '' })
 })
 
-test('an intent lies beside the decided write until it is confirmed, which takes its place, or cancelled', (t) => {
+test('to forget takes out this version or an older one, to bury this one alone; a newer write stays', (t) => {
   const directory = folder(t)
   const { file } = JournalFile.open(directory, MAX_BYTES)
+  file.commit(['a', 'b', 'c', 'd'].map((key) => ({ do: 'write', record: record(key, 5) }) as const))
+  const name = (key: string, version: bigint) => ({ cache: 'cart', key, version })
   file.commit([
-    { do: 'write', record: record('a', 1) },
-    { do: 'intent', record: record('a', 2) },
-    { do: 'intent', record: record('b', 3) },
+    { do: 'forget', ...name('a', 4n) },
+    { do: 'forget', ...name('b', 6n) },
+    { do: 'bury', ...name('c', 4n), reason: 'no', atMs: 1 },
+    { do: 'bury', ...name('d', 6n), reason: 'no', atMs: 1 },
   ])
   file.close()
-  const recovered = reopened(directory)
-  assert.deepEqual(textOf(recovered), { 'a@1': 'value 1' })
-  assert.deepEqual(
-    recovered.intents.map(({ key, version }) => `${key}@${version}`),
-    ['a@2', 'b@3'],
-  )
-  const again = JournalFile.open(directory, MAX_BYTES).file
-  again.commit([
-    { do: 'confirm', cache: 'cart', key: 'a', version: 2n },
-    { do: 'cancel', cache: 'cart', key: 'b', version: 3n },
-  ])
-  again.close()
-  const after = reopened(directory)
-  assert.deepEqual([textOf(after), after.intents], [{ 'a@2': 'value 2' }, []])
+  assert.deepEqual(Object.keys(textOf(reopened(directory))), ['a@5', 'c@5', 'd@5'])
 })
 
 test('what is buried is a dead letter, with what the store said, until it is tried again or dropped', (t) => {
@@ -137,18 +129,70 @@ test('a group happens as a whole or not at all, and one for which there is no ro
   assert.deepEqual(Object.keys(textOf(reopened(directory))), ['b@2', 'c@3'])
 })
 
-test('the directory is its owner’s alone, and so are its files, whatever the umask and whatever it was before', (t) => {
+test('the directory and its files are their owner’s alone; a directory that was there keeps its mode', (t) => {
+  const made = folder(t)
+  const given = folder(t)
+  mkdirSync(given)
+  chmodSync(given, 0o755)
+  writeFileSync(join(given, JOURNAL_FILE), '')
+  chmodSync(join(given, JOURNAL_FILE), 0o644)
+  for (const [directory, mode] of [
+    [made, 0o700],
+    [given, 0o755],
+  ] as const) {
+    const { file } = JournalFile.open(directory, MAX_BYTES)
+    file.commit([{ do: 'write', record: record('a', 1) }])
+    assert.equal(statSync(directory).mode & 0o777, mode)
+    const files = readdirSync(directory)
+    assert.ok(files.length >= 3)
+    for (const each of files) assert.equal(statSync(join(directory, each)).mode & 0o777, 0o600, each)
+    file.close()
+  }
+})
+
+test('dead letters count, a write among them is never lost for lack of room, and what is bent of them is found', (t) => {
   const directory = folder(t)
-  mkdirSync(directory, { mode: 0o755 })
-  writeFileSync(join(directory, JOURNAL_FILE), '', { mode: 0o644 })
-  chmodSync(join(directory, JOURNAL_FILE), 0o644)
-  const { file } = JournalFile.open(directory, MAX_BYTES)
-  file.commit([{ do: 'write', record: record('a', 1) }])
-  assert.equal(statSync(directory).mode & 0o777, 0o700)
-  const files = readdirSync(directory)
-  assert.ok(files.length >= 2)
-  for (const each of files) assert.equal(statSync(join(directory, each)).mode & 0o777, 0o600, each)
+  const { file } = JournalFile.open(directory, 4_096)
+  file.commit([{ do: 'write', record: record('a', 1, 'x'.repeat(4_000)) }])
+  file.commit([{ do: 'bury', cache: 'cart', key: 'a', version: 1n, reason: 'no such user'.repeat(1_000), atMs: 77 }])
+  assert.deepEqual([file.records, file.deadLetters, file.bytes], [0, 1, 4_096])
+  const [letter] = file.listDead(1, 0)
+  assert.equal(letter!.reason, 'no such user'.repeat(3).slice(0, 4_096 - 4_000 - 64 - 5))
+  assert.throws(
+    () => file.commit([{ do: 'write', record: record('b', 2) }]),
+    (error: JournalError) => error.reason === 'full',
+  )
+  file.commit([{ do: 'retry', id: letter!.id }])
+  file.commit([{ do: 'bury', cache: 'cart', key: 'a', version: 1n, reason: 'no', atMs: 77 }])
   file.close()
+  const bend = (what: string) => {
+    const database = new DatabaseSync(join(directory, JOURNAL_FILE))
+    database.exec(`update dead set ${what}`)
+    database.close()
+  }
+  for (const [bent, mended] of [
+    ['at = 78', 'at = 77'],
+    ["reason = 'na'", "reason = 'no'"],
+  ] as const) {
+    bend(bent)
+    assert.throws(() => reopened(directory), /the dead letter of "a" of cache 'cart' is bent/)
+    bend(mended)
+  }
+  assert.deepEqual(reopened(directory).records, [])
+})
+
+test('keys come back as they were, also those that are no text', (t) => {
+  const directory = folder(t)
+  const keys = ['a\0b', '', 'x\ud800y', 'x\ud801y', 'ü']
+  const { file } = JournalFile.open(directory, MAX_BYTES)
+  file.commit(keys.map((key, nth) => ({ do: 'write', record: record(key, nth + 1) }) as const))
+  file.commit([{ do: 'bury', cache: 'cart', key: 'x\ud801y', version: 4n, reason: 'no', atMs: 1 }])
+  assert.equal(file.listDead(1, 0)[0]!.key, 'x\ud801y')
+  file.close()
+  assert.deepEqual(
+    reopened(directory).records.map(({ key }) => key),
+    keys.filter((key) => key !== 'x\ud801y'),
+  )
 })
 
 test('a journal is one process’s: another is refused while the first lives, and not after it was killed', (t) => {

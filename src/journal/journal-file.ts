@@ -2,44 +2,40 @@
  * A journal on disk: one SQLite file, written in groups, each of which is on the disk as a whole before it is acknowledged, or not at all.
  *
  * SQLite's write-ahead log gives the atomic group and, with `synchronous = full`, the wait for the disk; a torn tail is left out when the
- * file is opened again, for its frames carry checksums. SQLite does not check what lies in its pages, so each record carries a checksum of
- * its own, and the whole one of all records: a record that was bent or is missing is found when the file is opened, and then nothing is read
- * from it. The file belongs to one process at a time, by its lock, which ends with the process.
+ * file is opened again, for its frames carry checksums, and a log that was bent is told from a torn one before that (`journal-log.ts`). SQLite
+ * does not check what lies in its pages, so each record carries a checksum of its own, and the whole one of all records: a record that was
+ * bent or is missing is found when the file is opened, and then nothing is read from it.
  *
- * All of it blocks, so it runs in a worker (`journal-worker.ts`). At most `maxBytes` of records are kept; a group above that is refused.
+ * All of it blocks, so it runs in a worker (`journal-worker.ts`). Records and dead letters take at most `maxBytes`; a write above that is refused.
  */
-import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { crc32 } from 'node:zlib'
-import { ConfigurationError, JournalError } from '../errors.ts'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import type { DatabaseSync } from 'node:sqlite'
+import type { Version } from '../entry.ts'
+import { JournalError } from '../errors.ts'
 import type { DeadLetter, JournalRecord, JournalStep } from './journal.ts'
+import { takeDirectory } from './journal-directory.ts'
+import { damageOfLog } from './journal-log.ts'
+import {
+  bytesOf,
+  type DeadRow,
+  deadSumOf,
+  FORMAT,
+  keyIn,
+  metaSum,
+  nameOf,
+  OP,
+  prepare,
+  type Row,
+  recordOf,
+  type Statements,
+  sumOf,
+  TABLES,
+} from './journal-tables.ts'
 
-/** Of the layout below. */
-const FORMAT = 1
-const DECIDED = 0
-const INTENT = 1
-const OP = { save: 1, remove: 2 } as const
-/** What a record costs beside its cache, key and body. */
-const RECORD_BYTES = 64
+/** Of a dead letter's reason, UTF-16 units. */
+const MAX_REASON = 500
 /** Pages of the log after which it is written back into the file: 16 MB. */
 const CHECKPOINT_PAGES = 4_000
-
-export const JOURNAL_FILE = 'writes.journal'
-
-const TABLES = `
-create table records (
-  id integer primary key, cache text not null, key text not null, state integer not null, version integer not null,
-  op integer not null, body blob not null, sum integer not null
-) strict;
-create table dead (
-  id integer primary key autoincrement, cache text not null, key text not null, version integer not null, op integer not null,
-  body blob not null, reason text not null, at integer not null, sum integer not null
-) strict;
-create table meta (
-  id integer primary key check (id = 1), format integer not null, records integer not null, dead integer not null,
-  digest integer not null, sum integer not null
-) strict;`
 
 /** What is known of a record without reading it. */
 interface Held {
@@ -50,58 +46,63 @@ interface Held {
   readonly bytes: number
 }
 
-interface Row {
-  readonly id: bigint
-  readonly cache: string
-  readonly key: string
-  readonly state: number | bigint
-  readonly version: bigint
-  readonly op: number | bigint
-  readonly body: Uint8Array
-  readonly sum: number | bigint
+/** What a group that fails is undone to. */
+interface Before {
+  readonly held: Map<string, Held | undefined>
+  readonly bytes: number
+  readonly dead: number
+  readonly digest: number
 }
 
 export interface JournalRecovered {
   readonly records: readonly JournalRecord[]
-  readonly intents: readonly JournalRecord[]
 }
 
 export class JournalFile {
   readonly path: string
   readonly maxBytes: number
   readonly #database: DatabaseSync
+  readonly #lock: DatabaseSync
   readonly #sql: Statements
   #held = new Map<string, Held>()
   #bytes = 0
   #dead = 0
   #digest = 0
+  /** Whether the log has this process's groups alone, of which none failed. */
+  #logIsOurs = false
 
-  private constructor(path: string, database: DatabaseSync, maxBytes: number) {
+  private constructor(path: string, database: DatabaseSync, lock: DatabaseSync, maxBytes: number) {
     this.path = path
     this.#database = database
+    this.#lock = lock
     this.maxBytes = maxBytes
     this.#sql = prepare(database)
   }
 
   /**
    * Opens the journal in a directory, which is made if it is not there, and checks all of it.
+   * @param checkpointPages of the log, after which it is written back
    * @throws JournalError when it is another process's, is damaged, or cannot be opened; it says what to do
    */
-  static open(directory: string, maxBytes: number): { readonly file: JournalFile; readonly recovered: JournalRecovered } {
-    const path = prepareFiles(directory)
+  static open(
+    directory: string,
+    maxBytes: number,
+    checkpointPages = CHECKPOINT_PAGES,
+  ): { readonly file: JournalFile; readonly recovered: JournalRecovered } {
+    const { path, lock } = takeDirectory(directory)
     const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
     let database: DatabaseSync | undefined
     try {
+      checkLog(path)
       database = new DatabaseSync(path, { timeout: 0 })
-      database.exec(`pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full;
-        pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}; pragma trusted_schema = off`)
-      // The lock is taken by the first write, and then kept.
-      database.exec('begin immediate; commit')
+      database.exec(`pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full; pragma cache_spill = off;
+        pragma wal_autocheckpoint = ${checkpointPages}; pragma trusted_schema = off`)
       check(database, path)
-      const file = new JournalFile(path, database, maxBytes)
+      const file = new JournalFile(path, database, lock, maxBytes)
       return { file, recovered: file.#recover() }
     } catch (thrown) {
       database?.close()
+      lock.close()
       throw thrown instanceof JournalError ? thrown : explained(thrown as Error, path)
     }
   }
@@ -114,6 +115,7 @@ export class JournalFile {
     return this.#dead
   }
 
+  /** Of records and dead letters. */
   get bytes(): number {
     return this.#bytes
   }
@@ -123,30 +125,32 @@ export class JournalFile {
    * @throws JournalError with `reason` 'full' when it or its disk has no room, and then nothing of the group happened; any other: 'broken'
    */
   commit(steps: readonly JournalStep[]): void {
-    const before = { held: new Map<string, Held | undefined>(), bytes: this.#bytes, dead: this.#dead, digest: this.#digest }
+    const before: Before = { held: new Map(), bytes: this.#bytes, dead: this.#dead, digest: this.#digest }
     try {
+      this.#beginLogAnew()
       this.#database.exec('begin immediate')
       for (const step of steps) this.#step(step, before.held)
       if (this.#bytes > this.maxBytes && this.#bytes > before.bytes) {
         throw new JournalError(`journal ${this.path}: needs room for ${this.#bytes} bytes, but may hold ${this.maxBytes}`, 'full')
       }
-      this.#writeMeta()
-      this.#database.exec('commit')
-    } catch (thrown) {
-      if (this.#database.isTransaction) this.#database.exec('rollback')
-      for (const [name, held] of before.held) {
-        if (held === undefined) this.#held.delete(name)
-        else this.#held.set(name, held)
+      if (before.held.size === 0 && before.dead === this.#dead) {
+        // What is so already is on the disk; and each group that is written has a page of records or dead letters.
+        this.#database.exec('rollback')
+        return
       }
-      this.#bytes = before.bytes
-      this.#dead = before.dead
-      this.#digest = before.digest
+      this.#writeMeta()
+      // Nothing is in the log before this; should it fail, something may be.
+      this.#logIsOurs = false
+      this.#database.exec('commit')
+      this.#logIsOurs = true
+    } catch (thrown) {
+      this.#undo(before)
       throw thrown instanceof JournalError ? thrown : explained(thrown as Error, this.path)
     }
   }
 
   listDead(limit: number, after: number): DeadLetter[] {
-    return (this.#sql.listDead.all(after, limit) as unknown as (Row & { reason: string; at: bigint })[]).map((row) => ({
+    return (this.#sql.listDead.all(after, limit) as unknown as DeadRow[]).map((row) => ({
       ...recordOf(row),
       id: Number(row.id),
       reason: row.reason,
@@ -156,29 +160,38 @@ export class JournalFile {
 
   close(): void {
     if (this.#database.isOpen) this.#database.close()
+    if (this.#lock.isOpen) this.#lock.close()
+  }
+
+  /** What an earlier process or a failed group has left in the log is not to be taken for groups of today; and where the disk is full it gives its room. */
+  #beginLogAnew(): void {
+    if (this.#logIsOurs) return
+    const { busy } = this.#database.prepare('pragma wal_checkpoint(truncate)').get() as { busy: number }
+    if (busy !== 0) throw new JournalError(`journal ${this.path}: its log cannot be written back`, 'full')
+    this.#logIsOurs = true
+  }
+
+  #undo({ held, bytes, dead, digest }: Before): void {
+    if (this.#database.isTransaction) this.#database.exec('rollback')
+    for (const [name, each] of held) {
+      if (each === undefined) this.#held.delete(name)
+      else this.#held.set(name, each)
+    }
+    this.#bytes = bytes
+    this.#dead = dead
+    this.#digest = digest
   }
 
   #step(step: JournalStep, before: Map<string, Held | undefined>): void {
     switch (step.do) {
       case 'write':
-        this.#put(step.record, DECIDED, before)
-        return
-      case 'intent':
-        this.#put(step.record, INTENT, before)
-        return
-      case 'confirm': {
-        const row = this.#take(step.cache, step.key, INTENT, step.version, before)
-        if (row !== undefined) this.#put(recordOf(row), DECIDED, before)
-        return
-      }
-      case 'cancel':
-        this.#take(step.cache, step.key, INTENT, step.version, before)
+        this.#put(step.record, before)
         return
       case 'forget':
-        this.#take(step.cache, step.key, DECIDED, step.version, before)
+        this.#take(step.cache, step.key, (version) => version <= step.version, before)
         return
       case 'bury': {
-        const row = this.#take(step.cache, step.key, DECIDED, step.version, before)
+        const row = this.#take(step.cache, step.key, (version) => version === step.version, before)
         if (row !== undefined) this.#bury(row, step.reason, step.atMs)
         return
       }
@@ -188,27 +201,27 @@ export class JournalFile {
     }
   }
 
-  #put(record: JournalRecord, state: number, before: Map<string, Held | undefined>): void {
+  #put(record: JournalRecord, before: Map<string, Held | undefined>): void {
     const { cache, key, version, body } = record
-    const name = nameOf(cache, key, state)
+    const name = nameOf(cache, key)
     const held = this.#held.get(name)
     if (held !== undefined && held.version >= version) return
     const op = OP[record.op]
-    const sum = sumOf(cache, key, state, version, op, body)
+    const sum = sumOf(cache, key, version, op, body)
     if (held !== undefined) this.#sql.take.get(held.id)
-    const id = BigInt(this.#sql.put.run(cache, key, state, version, op, body, sum).lastInsertRowid)
-    const bytes = RECORD_BYTES + cache.length + key.length + body.length
+    const id = BigInt(this.#sql.put.run(cache, keyIn(key), version, op, body, sum).lastInsertRowid)
+    const bytes = bytesOf(record)
     if (!before.has(name)) before.set(name, held)
     this.#held.set(name, { id, version, sum, bytes })
     this.#bytes += bytes - (held?.bytes ?? 0)
     this.#digest ^= sum ^ (held?.sum ?? 0)
   }
 
-  /** Takes a record of just this version out. */
-  #take(cache: string, key: string, state: number, version: bigint, before: Map<string, Held | undefined>): Row | undefined {
-    const name = nameOf(cache, key, state)
+  /** Takes the key's record out, if it is meant. */
+  #take(cache: string, key: string, isMeant: (version: Version) => boolean, before: Map<string, Held | undefined>): Row | undefined {
+    const name = nameOf(cache, key)
     const held = this.#held.get(name)
-    if (held === undefined || held.version !== version) return undefined
+    if (held === undefined || !isMeant(held.version)) return undefined
     const row = this.#sql.take.get(held.id) as unknown as Row
     if (!before.has(name)) before.set(name, held)
     this.#held.delete(name)
@@ -217,19 +230,26 @@ export class JournalFile {
     return row
   }
 
-  #bury({ cache, key, version, op, body }: Row, reason: string, atMs: number): void {
-    const sum = sumOf(cache, key, DECIDED, version, Number(op), body) ^ crc32(reason)
-    this.#sql.bury.run(cache, key, version, op, body, reason, atMs, sum)
+  /** Takes no more room than there is: a write that is refused for good is not lost for that, and its reason may be cut. */
+  #bury(row: Row, said: string, atMs: number): void {
+    const record = recordOf(row)
+    const room = Math.max(0, this.maxBytes - this.#bytes - bytesOf(record))
+    const reason = said.slice(0, Math.min(MAX_REASON, room)).toWellFormed()
+    const sum = deadSumOf(record, reason, BigInt(atMs))
+    this.#sql.bury.run(row.cache, row.key, row.version, row.op, row.body, reason, atMs, sum)
     this.#dead++
+    this.#bytes += bytesOf(record) + reason.length
     this.#digest ^= sum
   }
 
   #exhume(id: number, again: boolean, before: Map<string, Held | undefined>): void {
-    const row = this.#sql.exhume.get(id) as unknown as Row | undefined
+    const row = this.#sql.exhume.get(id) as unknown as DeadRow | undefined
     if (row === undefined) return
+    const record = recordOf(row)
     this.#dead--
+    this.#bytes -= bytesOf(record) + row.reason.length
     this.#digest ^= Number(row.sum)
-    if (again) this.#put(recordOf(row), DECIDED, before)
+    if (again) this.#put(record, before)
   }
 
   #writeMeta(): void {
@@ -240,23 +260,27 @@ export class JournalFile {
   /** Reads every record, and compares what there is with what there should be. */
   #recover(): JournalRecovered {
     const records: JournalRecord[] = []
-    const intents: JournalRecord[] = []
     let digest = 0
     for (const row of this.#sql.all.iterate() as unknown as Iterable<Row>) {
-      const sum = sumOf(row.cache, row.key, Number(row.state), row.version, Number(row.op), row.body)
-      if (sum !== Number(row.sum)) throw damaged(this.path, `the record of ${JSON.stringify(row.key)} of cache '${row.cache}' is bent`)
-      const bytes = RECORD_BYTES + row.cache.length + row.key.length + row.body.length
-      const name = nameOf(row.cache, row.key, Number(row.state))
-      if (this.#held.has(name)) throw damaged(this.path, `it holds ${JSON.stringify(row.key)} of cache '${row.cache}' twice`)
-      this.#held.set(name, { id: row.id, version: row.version, sum, bytes })
+      const record = recordOf(row)
+      const { cache, key, version, body } = record
+      const sum = sumOf(cache, key, version, OP[record.op], body)
+      if (sum !== Number(row.sum)) throw damaged(this.path, `the record of ${JSON.stringify(key)} of cache '${cache}' is bent`)
+      const bytes = bytesOf(record)
+      const name = nameOf(cache, key)
+      if (this.#held.has(name)) throw damaged(this.path, `it holds ${JSON.stringify(key)} of cache '${cache}' twice`)
+      this.#held.set(name, { id: row.id, version, sum, bytes })
       this.#bytes += bytes
       digest ^= sum
-      ;(Number(row.state) === INTENT ? intents : records).push(recordOf(row))
+      records.push(record)
     }
-    for (const row of this.#sql.listDead.iterate(0, -1) as unknown as Iterable<Row & { reason: string }>) {
-      const sum = sumOf(row.cache, row.key, DECIDED, row.version, Number(row.op), row.body) ^ crc32(row.reason)
-      if (sum !== Number(row.sum)) throw damaged(this.path, `the dead letter of ${JSON.stringify(row.key)} of cache '${row.cache}' is bent`)
+    for (const row of this.#sql.listDead.iterate(0, -1) as unknown as Iterable<DeadRow>) {
+      const record = recordOf(row)
+      const sum = deadSumOf(record, row.reason, row.at)
+      if (sum !== Number(row.sum))
+        throw damaged(this.path, `the dead letter of ${JSON.stringify(record.key)} of cache '${record.cache}' is bent`)
       this.#dead++
+      this.#bytes += bytesOf(record) + row.reason.length
       digest ^= sum
     }
     this.#digest = digest
@@ -269,56 +293,18 @@ export class JournalFile {
         `it should hold ${told[0]} writes and ${told[1]} dead letters, and holds ${this.#held.size} and ${this.#dead}, or others`,
       )
     }
-    return { records, intents }
+    return { records }
   }
 }
 
-interface Statements {
-  readonly put: StatementSync
-  readonly take: StatementSync
-  readonly bury: StatementSync
-  readonly exhume: StatementSync
-  readonly listDead: StatementSync
-  readonly all: StatementSync
-  readonly meta: StatementSync
-  readonly readMeta: StatementSync
-}
-
-function prepare(database: DatabaseSync): Statements {
-  const statement = (text: string): StatementSync => {
-    const prepared = database.prepare(text)
-    prepared.setReadBigInts(true)
-    return prepared
-  }
-  return {
-    put: statement('insert into records (cache, key, state, version, op, body, sum) values (?, ?, ?, ?, ?, ?, ?)'),
-    take: statement('delete from records where id = ? returning id, cache, key, state, version, op, body, sum'),
-    bury: statement('insert into dead (cache, key, version, op, body, reason, at, sum) values (?, ?, ?, ?, ?, ?, ?, ?)'),
-    exhume: statement('delete from dead where id = ? returning id, cache, key, 0 as state, version, op, body, sum'),
-    listDead: statement('select id, cache, key, 0 as state, version, op, body, reason, at, sum from dead where id > ? order by id limit ?'),
-    all: statement('select id, cache, key, state, version, op, body, sum from records order by version'),
-    meta: statement(`insert into meta (id, format, records, dead, digest, sum) values (1, ?, ?, ?, ?, ?)
-      on conflict (id) do update set records = excluded.records, dead = excluded.dead, digest = excluded.digest, sum = excluded.sum`),
-    readMeta: statement('select records, dead, digest, sum from meta'),
-  }
-}
-
-/** The directory is its owner's alone, and so is the file, with those that SQLite lays beside it. */
-function prepareFiles(directory: string): string {
-  const path = join(directory, JOURNAL_FILE)
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    if (!statSync(directory).isDirectory()) throw ConfigurationError.of('journal: directory', 'a directory', directory)
-    chmodSync(directory, 0o700)
-    const descriptor = openSync(path, 'a', 0o600)
-    fchmodSync(descriptor, 0o600)
-    closeSync(descriptor)
-    for (const beside of [`${path}-wal`, `${path}-shm`]) if (existsSync(beside)) chmodSync(beside, 0o600)
-  } catch (cause) {
-    if (cause instanceof ConfigurationError) throw cause
-    throw new JournalError(`journal ${path}: cannot be made or opened: ${(cause as Error).message}`, 'broken', { cause })
-  }
-  return path
+function checkLog(path: string): void {
+  const log = `${path}-wal`
+  if (!existsSync(log)) return
+  const bytes = readFileSync(log)
+  // The file has a page before there is a log; SQLite would take the log of an empty one away.
+  if (bytes.length > 0 && statSync(path).size === 0) throw damaged(path, 'it is empty, and its log is not')
+  const damage = damageOfLog(bytes)
+  if (damage !== undefined) throw damaged(path, damage)
 }
 
 function check(database: DatabaseSync, path: string): void {
@@ -334,22 +320,6 @@ function check(database: DatabaseSync, path: string): void {
   }
   const format = (database.prepare('select format from meta').get() as { format: number } | undefined)?.format
   if (format !== FORMAT) throw damaged(path, `its format is ${format}, and this release reads ${FORMAT}`)
-}
-
-function recordOf({ cache, key, version, op, body }: Row): JournalRecord {
-  return { cache, key, version, op: Number(op) === OP.remove ? 'remove' : 'save', body }
-}
-
-function nameOf(cache: string, key: string, state: number): string {
-  return `${state}${cache}\0${key}`
-}
-
-function sumOf(cache: string, key: string, state: number, version: bigint, op: number, body: Uint8Array): number {
-  return crc32(body, crc32(`${cache}\0${key}\0${state}\0${version}\0${op}\0`)) | 0
-}
-
-function metaSum(records: number, dead: number, digest: number): number {
-  return crc32(`${records} ${dead} ${digest}`) | 0
 }
 
 function damaged(path: string, what: string): JournalError {

@@ -35,12 +35,12 @@ export type FromWorker =
   | {
       readonly is: 'open'
       readonly records: readonly JournalRecord[]
-      readonly intents: readonly JournalRecord[]
       readonly counts: JournalCounts
     }
   | ({ readonly is: 'failed' } & Failure)
   | { readonly is: 'done'; readonly id: number; readonly counts: JournalCounts }
   | ({ readonly is: 'undone'; readonly id: number; readonly counts: JournalCounts } & Failure)
+  | ({ readonly is: 'unlisted'; readonly id: number } & Failure)
   | { readonly is: 'listed'; readonly id: number; readonly letters: readonly DeadLetter[] }
   | { readonly is: 'closed' }
 

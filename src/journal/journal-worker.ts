@@ -28,7 +28,11 @@ function run({ directory, maxBytes }: WorkerSetting): void {
       tell({ is: 'closed' })
       port.close()
     } else if (message.do === 'list') {
-      tell({ is: 'listed', id: message.id, letters: file.listDead(message.limit, message.after) })
+      try {
+        tell({ is: 'listed', id: message.id, letters: file.listDead(message.limit, message.after) })
+      } catch (thrown) {
+        tell({ is: 'unlisted', id: message.id, ...failureOf(thrown) })
+      }
     } else {
       try {
         file.commit(unpacked(message))

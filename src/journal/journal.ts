@@ -27,13 +27,12 @@ export interface DeadLetter extends JournalRecord {
 }
 
 /**
- * What is done to a journal, one step: all of a group happen or none. `write` takes the place of an older write of the key. An `intent` is a
- * write that is not decided yet, and lies beside the key's decided one until it is confirmed or cancelled. What names a version does nothing
- * where the key's is another by then.
+ * What is done to a journal, one step: all of a group happen or none. `write` takes the place of an older write of the key, and does nothing
+ * beside a newer one. `forget` takes the key's write of this version or an older one out, `bury` that of just this version.
  */
 export type JournalStep =
-  | { readonly do: 'write' | 'intent'; readonly record: JournalRecord }
-  | { readonly do: 'confirm' | 'cancel' | 'forget'; readonly cache: string; readonly key: string; readonly version: Version }
+  | { readonly do: 'write'; readonly record: JournalRecord }
+  | { readonly do: 'forget'; readonly cache: string; readonly key: string; readonly version: Version }
   | {
       readonly do: 'bury'
       readonly cache: string
@@ -45,9 +44,10 @@ export type JournalStep =
   | { readonly do: 'retry' | 'drop'; readonly id: number }
 
 export interface JournalCounts {
-  /** Writes, decided or not. */
+  /** Writes that the store does not have. */
   readonly records: number
   readonly deadLetters: number
+  /** Of both. */
   readonly bytes: number
 }
 
@@ -73,19 +73,18 @@ export type RecordName = Pick<JournalRecord, 'cache' | 'key' | 'version'>
 /** Calls reject with a JournalError, an OverloadError where too much waits for the disk, or a ClosedError. */
 export interface Journal {
   /**
-   * The cache's writes that the store does not have, in the order of their versions, and those that were not decided. Once for each cache.
+   * The cache's writes that the store does not have, in the order of their versions. Once for each cache.
    * @throws ConfigurationError when another uses the journal for a cache of this name
    */
-  use(cache: string, user: JournalUser): { readonly records: readonly JournalRecord[]; readonly intents: readonly JournalRecord[] }
-  /** A write that is decided. */
+  use(cache: string, user: JournalUser): { readonly records: readonly JournalRecord[] }
+  /** Takes the place of an older write of the key. Where the journal holds a newer one it is not needed: that resolves as well. */
   write(record: JournalRecord): Promise<void>
-  /** A write that is yet to be decided: `confirm` or `cancel` follows. */
-  intend(record: JournalRecord): Promise<void>
-  confirm(name: RecordName): Promise<void>
-  cancel(name: RecordName): Promise<void>
-  /** The store has it, or something newer. */
+  /**
+   * The store has the key under this version, or something newer: the write of this version goes, and an older one; a newer one stays.
+   * It is never refused for lack of room, and neither are `bury` and `drop`: they wait for it.
+   */
   forget(name: RecordName): Promise<void>
-  /** The store refuses it for good. @param atMs since the epoch */
+  /** The store refuses this version for good: it becomes a dead letter. Nothing happens where the key's write is another. @param atMs since the epoch */
   bury(name: RecordName, reason: string, atMs: number): Promise<void>
   /** Writes that the store has refused for good, the oldest first, at most 1,000. @param after the id of the last one known */
   deadLetters(after?: number): Promise<readonly DeadLetter[]>

@@ -44,6 +44,8 @@ export interface Prepared {
 }
 
 export interface KeyspaceCall extends ClusterCall {
+  /** Of a write. Default: the cache's own. */
+  readonly writes?: WriteLevel | undefined
   /** Remembers what is written. */
   readonly session?: Session | undefined
 }
@@ -72,7 +74,7 @@ export class Keyspace<V> {
     this.#parts = parts
     this.#maker = new EntryMaker(parts)
     this.#judge = new EntryJudge(parts)
-    this.pending = new PendingEntries(parts, this.#maker)
+    this.pending = new PendingEntries({ ...parts, nowMs: () => this.nowMs() }, this.#maker)
   }
 
   /** Whether entries carry what leases, touches and versions need: not where values are plain. */
@@ -151,7 +153,7 @@ export class Keyspace<V> {
   async putPrepared(prepared: readonly Prepared[], call?: KeyspaceCall): Promise<Replicated[]> {
     await this.#groupsOf(prepared)
     const changes = prepared.map(({ change }) => change)
-    return this.#parts.cluster.replicate(changes, this.#parts.writes, call)
+    return this.#parts.cluster.replicate(changes, call?.writes ?? this.#parts.writes, call)
   }
 
   /** In the order of `puts`; what cannot be encoded is `unacknowledged` alone, with the error that says why. */

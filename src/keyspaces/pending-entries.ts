@@ -7,7 +7,8 @@
 
 import type { Change, Cluster, ClusterCall, Replicated, WriteLevel } from '../cluster/cluster.ts'
 import type { Codec } from '../codec/codec.ts'
-import { versionOf } from '../codec/envelope.ts'
+import { begunOf, isEnvelope, isRemoval, kindOf, versionOf } from '../codec/envelope.ts'
+import type { KeyCodec } from '../codec/key.ts'
 import type { Version } from '../entry.ts'
 import type { EntryMaker } from './entry-maker.ts'
 
@@ -20,7 +21,18 @@ export interface PendingBytes {
 interface PendingEntriesParts<V> {
   readonly cluster: Cluster
   readonly codec: Codec<V>
+  readonly keys: KeyCodec
   readonly writes: WriteLevel
+  readonly nowMs: () => number
+}
+
+/** One that was found on the nodes. */
+export interface PendingFound {
+  readonly bytes: Uint8Array
+  readonly version: Version
+  readonly op: 'save' | 'remove'
+  /** Low 32 bits of ms since the epoch. */
+  readonly begun: number
 }
 
 export class PendingEntries<V> {
@@ -51,6 +63,28 @@ export class PendingEntries<V> {
   settle(pending: readonly (PendingBytes & { readonly version: Version })[], call?: ClusterCall): Promise<Replicated[]> {
     const changes = pending.map(({ key, bytes, version }) => this.#maker.settled(key, bytes, version))
     return this.#parts.cluster.replicate(changes, 'all', call)
+  }
+
+  /** They are not to be in the store any more: a tombstone takes the place of each, unless something newer has. As `settle`. */
+  drop(pending: readonly PendingBytes[], call?: ClusterCall): Promise<Replicated[]> {
+    const nowMs = this.#parts.nowMs()
+    const changes = pending.map(({ key, bytes }) => {
+      // Of one version what began later counts.
+      const aheadMs = (begunOf(bytes) - (nowMs % 2 ** 32)) | 0
+      return this.#maker.tombstone(key, versionOf(bytes), nowMs + Math.max(0, aheadMs + 1))
+    })
+    return this.#parts.cluster.replicate(changes, 'all', call)
+  }
+
+  /** What lies under a key, of all its owners the newest. @returns undefined where that is no pending entry, or nobody answered */
+  async at(key: string): Promise<PendingFound | undefined> {
+    const wire = this.#parts.keys.encode(key)
+    const [fetched] = await this.#parts.cluster.fetchMany([wire], { read: 'all' })
+    const bytes = fetched?.bytes
+    if (bytes === undefined || !isEnvelope(bytes) || kindOf(bytes) !== 'pending') return undefined
+    // Kept for long: not a view of a reply.
+    const copy = Uint8Array.prototype.slice.call(bytes)
+    return { bytes: copy, version: versionOf(copy), op: isRemoval(copy) ? 'remove' : 'save', begun: begunOf(copy) }
   }
 
   versionOf(bytes: Uint8Array): Version {

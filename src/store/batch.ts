@@ -3,6 +3,7 @@
  */
 import type { Version } from '../entry.ts'
 import { ConfigurationError, EncodeError, inspectBriefly, RingtailError, StoreError, UnsupportedError } from '../errors.ts'
+import { type Duration, durationMs } from '../options.ts'
 import type { Removal, Save, SaveStatus, Store, StoreCall } from './store.ts'
 
 /** Versions fit a database's `bigint`. */
@@ -57,6 +58,21 @@ export function refusal(store: StoreTraits, item: Removal & { readonly expected?
   if (!store.versioned && (item.expected !== undefined || item.ifOlder === true))
     return new UnsupportedError(`${store.name}: a conditional save needs rows with versions, but the store has none`)
   return undefined
+}
+
+/** How long removals are relied upon to be remembered, ms. @throws ConfigurationError below a minute */
+export function keptMsOf(removalsFor: Duration | undefined, what: string): number {
+  const keptMs = durationMs(removalsFor ?? '7d', what)
+  if (keptMs < 60_000) throw ConfigurationError.of(what, 'at least a minute', removalsFor)
+  return keptMs
+}
+
+/** Why a save that only takes the place of something older is refused for good: what spoke against it may have been forgotten. */
+export function forgotten(name: string, key: string, keptMs: number): StoreError {
+  const hours = Math.round(keptMs / 360_000) / 10
+  return new StoreError(
+    `${name}: the row of key ${inspectBriefly(key)} is not there, and may have been removed since this write was made: it is older than the ${hours} h for which removals are remembered`,
+  )
 }
 
 type StoreTraits = Pick<Store<never>, 'name' | 'versioned'>

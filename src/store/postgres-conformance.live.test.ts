@@ -19,10 +19,13 @@ let tables = 0
 /** A store on a new table of its own. */
 async function fresh<V>(options: Omit<Partial<PostgresStoreOptions>, 'pool'> = {}, on: pg.Pool = pool) {
   const { name: _, maxBatch: __, prepare: ___, clock: ____, ...rest } = options
-  const table: PostgresTableOptions = { ...rest, table: `things_${++tables}` }
+  const named = `things_${++tables}`
+  const removals = rest.removals === undefined ? undefined : `${named}_removals`
+  const table: PostgresTableOptions = { ...rest, table: named, removals }
   await on.query(postgresTable(table))
   const store = postgresStore<V>({ ...options, ...table, pool: on })
-  return { store, table: table.table, cleanup: async () => void (await on.query(`drop table ${table.table}`)) }
+  const dropped = removals === undefined ? named : `${named}, ${removals}`
+  return { store, table: named, cleanup: async () => void (await on.query(`drop table ${dropped}`)) }
 }
 
 const COLUMNS = { name: 'text', priceCents: { column: 'price_cents', type: 'int' }, attributes: 'jsonb' } as const
@@ -46,3 +49,17 @@ for (const version of ['version', false] as const) {
 }
 
 storeConformance({ name: 'PostgreSQL, batches in parts', versioned: true, create: () => fresh<unknown>({ maxBatch: 7, prepare: false }) })
+
+storeConformance({
+  name: 'PostgreSQL with removals',
+  versioned: true,
+  remembersRemovals: true,
+  create: () => fresh<unknown>({ removals: 'named by the table' }),
+})
+storeConformance({
+  name: 'PostgreSQL with removals, columns, batches in parts',
+  versioned: true,
+  remembersRemovals: true,
+  create: () => fresh<Thing>({ removals: 'named by the table', columns: COLUMNS, maxBatch: 7, prepare: false }),
+  wrap: thing,
+})

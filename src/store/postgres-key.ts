@@ -15,14 +15,24 @@ const HOLDS: Readonly<Record<PostgresKeyType, (key: string) => boolean>> = {
   uuid: (key) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(key),
 }
 
+/** What no key of the type comes before. */
+const LOWEST: Readonly<Record<PostgresKeyType, string>> = {
+  text: '',
+  bigint: String(-(2n ** 63n)),
+  integer: String(-(2n ** 31n)),
+  uuid: '00000000-0000-0000-0000-000000000000',
+}
+
 export class PostgresKey {
   readonly type: PostgresKeyType
+  readonly lowest: string
   /** Whether there could be a row under this key. */
   readonly canBe: (key: string) => boolean
 
   constructor(type: PostgresKeyType, what: string) {
     this.type = oneOf(type, what, Object.keys(HOLDS) as PostgresKeyType[])
     this.canBe = HOLDS[type]
+    this.lowest = LOWEST[type]
   }
 
   /** Why a save under this key fails. */

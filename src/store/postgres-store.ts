@@ -4,16 +4,28 @@
  * A batch is one statement. Two things make it more: a batch above `maxBatch` rows goes in parts; and a batch that the server refuses for
  * the data of some row (a constraint, a NUL in a jsonb text) is halved until only that row fails. A conditional save that met a row made
  * at the same moment asks once more for that row's version. What was sent and not answered is `unknown`. Every statement is its own
- * transaction, its rows in key order; one that the server sacrificed to end a deadlock is sent again.
+ * transaction, its rows in key order; one that the server sacrificed to end a deadlock is sent again. With `removals` a removal of what is not
+ * there looks once more: `postgres-removals.ts` tells why.
  *
  * The table is not made by the store: `postgresTable(options)` tells how it should look. Timeouts are the pool's (`statement_timeout`).
  */
+
+import { systemRandom } from '../clock.ts'
 import type { Version } from '../entry.ts'
 import { inspectBriefly, RingtailError, StoreError } from '../errors.ts'
-import { knownOptions, wholeNumber } from '../options.ts'
-import { asStoreError, chunks, failed, givenUp, refusal, refusedForGood, Statuses } from './batch.ts'
+import { type Duration, knownOptions, wholeNumber } from '../options.ts'
+import { asStoreError, chunks, failed, forgotten, givenUp, keptMsOf, refusal, refusedForGood, Statuses } from './batch.ts'
 import { booleanOr, textOr, withMethods } from './checked-options.ts'
-import { type Chance, isDataError, isUnknown, type PostgresPool, PostgresStatements, type TextRow } from './postgres-query.ts'
+import {
+  type Chance,
+  isDataError,
+  isUnknown,
+  type PostgresPool,
+  PostgresStatements,
+  type Statement,
+  type TextRow,
+} from './postgres-query.ts'
+import { MarkPruning, PostgresRemovals } from './postgres-removals.ts'
 import { POSTGRES_TABLE_OPTIONS, PostgresTable, type PostgresTableOptions } from './postgres-table.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
 
@@ -23,6 +35,11 @@ export interface PostgresStoreOptions extends PostgresTableOptions, Chance {
   readonly name?: string | undefined
   /** Rows in one statement. Default: 1,000. */
   readonly maxBatch?: number | undefined
+  /**
+   * For how long removals are relied upon to be remembered, with `removals`; the same in every process. At least a minute. A write that is older when
+   * it comes, and finds no row, is refused for good. Default: `7d`.
+   */
+  readonly removalsFor?: Duration | undefined
   /** Prepares each statement once a connection. Switch it off behind a PgBouncer before 1.21. Default: true. */
   readonly prepare?: boolean | undefined
 }
@@ -40,35 +57,52 @@ interface EncodedSave extends Removal {
 class PostgresStore<V> implements Store<V> {
   readonly name: string
   readonly versioned: boolean
+  readonly remembersRemovals: boolean
   readonly #table: PostgresTable
   readonly #statements: PostgresStatements
   readonly #maxBatch: number
-  readonly #sql: Record<
-    'load' | 'save' | 'saveExpected' | 'saveOlder' | 'remove' | 'removeOlder',
-    { readonly text: string; readonly name?: string }
-  >
+  readonly #sql: Record<'load' | 'save' | 'saveExpected' | 'saveOlder' | 'remove' | 'removeOlder' | 'explain', Statement>
+  readonly #keptMs: number
+  /** Undefined: removals are not remembered. */
+  readonly #marks: MarkPruning | undefined
   #rowsLoaded = 0
   #rowsSaved = 0
 
   constructor(options: PostgresStoreOptions) {
-    knownOptions(options, 'postgresStore', [...POSTGRES_TABLE_OPTIONS, 'pool', 'name', 'maxBatch', 'prepare', 'clock', 'random'])
+    knownOptions(options, 'postgresStore', [
+      ...POSTGRES_TABLE_OPTIONS,
+      'pool',
+      'name',
+      'maxBatch',
+      'removalsFor',
+      'prepare',
+      'clock',
+      'random',
+    ])
     withMethods(options.pool, ['query'], 'postgresStore: pool', "a pool of 'pg'")
     this.#table = new PostgresTable(options, 'postgresStore')
     this.name = textOr(`postgres:${options.table}`, options.name, 'postgresStore: name')
     this.versioned = this.#table.version !== undefined
     this.#maxBatch = wholeNumber(options.maxBatch ?? 1_000, 'postgresStore: maxBatch', 1, 10_000)
     this.#statements = new PostgresStatements(options.pool, this.name, options)
+    this.#keptMs = keptMsOf(options.removalsFor, 'postgresStore: removalsFor')
     const table = this.#table
+    const removals = table.removals === undefined ? undefined : new PostgresRemovals(table, table.removals, this.#keptMs)
+    this.remembersRemovals = removals !== undefined
+    const prepares = booleanOr(true, options.prepare, 'postgresStore: prepare')
+    const sent = (statement: Statement): Statement => (prepares ? statement : { text: statement.text })
+    const judged = removals ?? table
     this.#sql = {
-      load: table.load(),
-      save: table.save(),
-      saveExpected: table.saveExpected(),
-      saveOlder: table.saveOlder(),
-      remove: table.remove(),
-      removeOlder: table.removeOlder(),
+      load: sent(table.load()),
+      save: sent(table.save()),
+      saveExpected: sent(table.saveExpected()),
+      saveOlder: sent(judged.saveOlder()),
+      remove: sent(judged.remove()),
+      removeOlder: sent(judged.removeOlder()),
+      explain: sent(judged.explain()),
     }
-    if (!booleanOr(true, options.prepare, 'postgresStore: prepare'))
-      for (const name of objectKeys(this.#sql)) this.#sql[name] = { text: this.#sql[name].text }
+    if (removals !== undefined)
+      this.#marks = new MarkPruning(this.#statements, sent(removals.prune()), table.keyType.lowest, options.random ?? systemRandom)
   }
 
   async load(keys: readonly string[], call?: StoreCall): Promise<Loaded<V>> {
@@ -216,10 +250,31 @@ class PostgresStore<V> implements Store<V> {
 
   async #removePart(part: readonly Removal[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
     const values = [part.map(({ key }) => key), part.map(({ floor }) => floor)]
+    const absent = new Map<string, Version>()
     for (const [key, version, wasThere] of await this.#statements.rows(this.#sql.remove, values, call)) {
-      if (wasThere === 'true') this.#rowsSaved++
       const saved = { state: 'saved', version: BigInt(version!) } as const
+      if (wasThere === 'true') this.#rowsSaved++
+      else if (this.versioned) absent.set(key!, saved.version)
       statuses.set(key!, wasThere === 'true' || !this.versioned ? saved : { ...saved, absent: true })
+    }
+    if (this.#marks === undefined) return
+    try {
+      await this.#removeWhatCame(absent, statuses, call)
+    } catch (thrown) {
+      // The others are removed, that much is certain; of these, that no older save comes after.
+      const error = asStoreError(thrown, this.name)
+      for (const key of absent.keys()) statuses.set(key, { state: 'unknown', error })
+    }
+    await this.#marks.made(values[0] as string[], call)
+  }
+
+  /** A removal that waited for a save of its key to leave its mark did not see the row that it made. Now it does. */
+  async #removeWhatCame(absent: ReadonlyMap<string, Version>, statuses: Statuses, call: StoreCall | undefined): Promise<void> {
+    if (absent.size === 0) return
+    for (const [key, removed] of await this.#statements.rows(this.#sql.removeOlder, [[...absent.keys()], [...absent.values()]], call)) {
+      if (removed !== 'true') continue
+      this.#rowsSaved++
+      statuses.set(key!, { state: 'saved', version: absent.get(key!)! })
     }
   }
 
@@ -230,32 +285,66 @@ class PostgresStore<V> implements Store<V> {
       this.#saved(statuses, key!, version!)
       left.delete(key!)
     }
-    await this.#explainLeft(left, statuses, call, (version, floor) => ({ state: version === floor ? 'saved' : 'conflict', version }))
+    if (left.size > 0) await this.#explainLeft(left, statuses, call)
+    await this.#marks?.made(values[0] as string[], call)
+  }
+
+  /** Saves that left things as they were: because of what? Only what is known to be newer overtakes; anything else may be different the next time. */
+  async #explainLeft(left: ReadonlyMap<string, Version>, statuses: Statuses, call: StoreCall | undefined): Promise<void> {
+    const found = await this.#statements.rows(this.#sql.explain, [[...left.keys()], [...left.values()]], call)
+    for (const [key, row, mark, tooOld] of found) {
+      const floor = left.get(key!)!
+      const [version, removal] = [BigInt(row ?? 0), BigInt(mark ?? 0)]
+      const newest = version > removal ? version : removal
+      if (newest > floor) statuses.set(key!, { state: 'conflict', version: newest })
+      else if (row !== null && version === floor) statuses.set(key!, { state: 'saved', version })
+      else if (row === null && tooOld === 'true') statuses.set(key!, refusedForGood(forgotten(this.name, key!, this.#keptMs)))
+      else statuses.set(key!, failed(this.#untouched(key!)))
+    }
   }
 
   async #removeOlder(part: readonly Removal[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
-    const left = new Map(part.map(({ key, floor }) => [key, floor]))
-    for (const [key] of await this.#statements.rows(this.#sql.removeOlder, [[...left.keys()], [...left.values()]], call)) {
-      this.#rowsSaved++
-      statuses.set(key!, { state: 'saved', version: left.get(key!)! })
-      left.delete(key!)
-    }
-    await this.#explainLeft(left, statuses, call, (version, floor) =>
-      version === 0n ? { state: 'saved', version: floor, absent: true } : { state: 'conflict', version },
-    )
+    const floors = new Map(part.map(({ key, floor }) => [key, floor]))
+    const doubtful = await this.#removeOnce(floors, this.#marks === undefined, statuses, call)
+    const left = await this.#removeOnce(doubtful, true, statuses, call)
+    if (left.size > 0) await this.#explainKept(left, statuses, call)
+    await this.#marks?.made([...floors.keys()], call)
   }
 
-  /** Rows that a conditional statement left as they were: of which version are they? @param statusOf 0n: there is none */
-  async #explainLeft(
-    left: ReadonlyMap<string, Version>,
+  /** Rows that were not above the removal when it came, and are not removed: each has been raised meanwhile, or a trigger keeps it. */
+  async #explainKept(left: ReadonlyMap<string, Version>, statuses: Statuses, call: StoreCall | undefined): Promise<void> {
+    for (const [key, row] of await this.#statements.rows(this.#sql.explain, [[...left.keys()], [...left.values()]], call)) {
+      const floor = left.get(key!)!
+      if (row === null) statuses.set(key!, { state: 'saved', version: floor, absent: true })
+      else if (BigInt(row!) > floor) statuses.set(key!, { state: 'conflict', version: BigInt(row!) })
+      else statuses.set(key!, failed(this.#untouched(key!)))
+    }
+  }
+
+  /** @param seesAll whether a row that is not seen is not there @returns those of which it is not known yet */
+  async #removeOnce(
+    floors: ReadonlyMap<string, Version>,
+    seesAll: boolean,
     statuses: Statuses,
     call: StoreCall | undefined,
-    statusOf: (version: Version, floor: Version) => SaveStatus,
-  ): Promise<void> {
-    if (left.size === 0) return
-    const found = new Map<string, Version>()
-    for (const [key, version] of await this.#statements.rows(this.#sql.load, [[...left.keys()]], call)) found.set(key!, BigInt(version!))
-    for (const [key, floor] of left) statuses.set(key, statusOf(found.get(key) ?? 0n, floor))
+  ): Promise<ReadonlyMap<string, Version>> {
+    const doubtful = new Map<string, Version>()
+    if (floors.size === 0) return doubtful
+    const found = await this.#statements.rows(this.#sql.removeOlder, [[...floors.keys()], [...floors.values()]], call)
+    for (const [key, removed, seen] of found as unknown as readonly (readonly [string, string, string | null])[]) {
+      const floor = floors.get(key)!
+      if (removed === 'true') {
+        this.#rowsSaved++
+        statuses.set(key, { state: 'saved', version: floor })
+      } else if (seen !== null && BigInt(seen) > floor) statuses.set(key, { state: 'conflict', version: BigInt(seen) })
+      else if (seen === null && seesAll) statuses.set(key, { state: 'saved', version: floor, absent: true })
+      else doubtful.set(key, floor)
+    }
+    return doubtful
+  }
+
+  #untouched(key: string): StoreError {
+    return new StoreError(`${this.name}: the row of key ${inspectBriefly(key)} changed meanwhile, or a trigger of the table keeps it`)
   }
 
   #saved(statuses: Statuses, key: string, version: string): void {
@@ -267,8 +356,4 @@ class PostgresStore<V> implements Store<V> {
 /** Those that only take the place of something older, and the others. */
 function byIfOlder<T extends Removal>(part: readonly T[]): [older: T[], plain: T[]] {
   return [part.filter(({ ifOlder }) => ifOlder === true), part.filter(({ ifOlder }) => ifOlder !== true)]
-}
-
-function objectKeys<K extends string>(object: Record<K, unknown>): K[] {
-  return Object.keys(object) as K[]
 }

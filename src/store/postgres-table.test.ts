@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ConfigurationError } from '../errors.ts'
 import { postgresReader } from './postgres-reader.ts'
 import { type PostgresStoreOptions, postgresStore } from './postgres-store.ts'
-import { PostgresTable, type PostgresTableOptions, postgresTable, postgresVersionTrigger } from './postgres-table.ts'
+import { PostgresTable, type PostgresTableOptions, postgresRemovalsTable, postgresTable, postgresVersionTrigger } from './postgres-table.ts'
 
 test('the table is told as DDL', () => {
   assert.equal(
@@ -25,11 +25,31 @@ test('the table is told as DDL', () => {
   )
 })
 
+test('a table of removals has the key’s type, and stands beside the rows’ or alone', () => {
+  const options = { table: 'shop.products', key: 'sku', keyType: 'uuid', removals: 'shop.products_removals' } as const
+  const alone = `create table if not exists "shop"."products_removals" (\n  key uuid primary key,\n  version bigint not null\n)`
+  assert.equal(postgresRemovalsTable(options), alone)
+  assert.equal(postgresTable(options), `${postgresTable({ ...options, removals: undefined })};\n${alone}`)
+  assert.throws(() => postgresRemovalsTable({ table: 'products' }), ConfigurationError)
+  const pool = { query: async () => ({ rows: [] }) }
+  assert.throws(() => postgresStore({ pool, ...options, removalsFor: '1s' }), /at least a minute/)
+  assert.deepEqual(
+    [postgresStore({ pool, ...options }), postgresStore({ pool, table: 'products' })].map((store) => store.remembersRemovals),
+    [true, false],
+  )
+})
+
 test('the trigger stands in the table’s schema, and needs versions', () => {
   const sql = postgresVersionTrigger({ table: 'shop.products', version: 'v' })
   assert.match(sql, /function "shop"\."products_version"\(\)/)
   assert.match(sql, /on "shop"\."products"/)
   assert.throws(() => postgresVersionTrigger({ table: 'a', version: false }), ConfigurationError)
+  assert.doesNotMatch(sql, /after delete/)
+  const remembering = postgresVersionTrigger({ table: 'shop.products', removals: 'shop.gone' })
+  assert.match(
+    remembering,
+    /trigger "products_removal" after delete on "shop"\."products" for each row execute function "shop"\."products_removal"\(\)/,
+  )
 })
 
 const injection = 'a"; drop table b; --'
@@ -51,6 +71,9 @@ const refused: readonly (readonly [string, Partial<PostgresTableOptions>])[] = [
   ['the version as a property', { columns: { version: 'bigint' } }],
   ['the key as the document', { value: 'key' }],
   ['a document and columns', { value: 'v', columns: { a: 'int' } }],
+  ['a table of removals', { removals: injection }],
+  ['the table itself for removals', { removals: 'things' }],
+  ['removals without versions', { removals: 'gone', version: false }],
 ]
 for (const [what, options] of refused) {
   test(`${what} that cannot be is refused at construction`, () => {

@@ -22,15 +22,16 @@ let tables = 0
 /** One store over a new table in each database. */
 async function fresh() {
   const table = `things_${++tables}`
-  await Promise.all(pools.map((pool) => pool.query(postgresTable({ table }))))
+  const removals = `${table}_removals`
+  await Promise.all(pools.map((pool) => pool.query(postgresTable({ table, removals }))))
   return {
-    store: shardedStore(pools.map((pool) => postgresStore<unknown>({ pool, table }))),
+    store: shardedStore(pools.map((pool) => postgresStore<unknown>({ pool, table, removals }))),
     table,
-    cleanup: async () => void (await Promise.all(pools.map((pool) => pool.query(`drop table ${table}`)))),
+    cleanup: async () => void (await Promise.all(pools.map((pool) => pool.query(`drop table ${table}, ${removals}`)))),
   }
 }
 
-storeConformance({ name: 'PostgreSQL in three shards', versioned: true, create: fresh })
+storeConformance({ name: 'PostgreSQL in three shards', versioned: true, remembersRemovals: true, create: fresh })
 
 test('rows lie over all three databases, and a database that stops fails its own keys alone', async () => {
   const { store, table } = await fresh()

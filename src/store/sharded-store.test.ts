@@ -15,6 +15,7 @@ for (const versioned of [true, false]) {
   storeConformance({
     name: versioned ? 'a sharded store' : 'a sharded store without versions',
     versioned,
+    remembersRemovals: versioned,
     create: async () => {
       const sqlite = sqliteStore<unknown>({ table: 'things', version: versioned ? 'version' : false })
       const shards = [memoryStore<unknown>({ versioned }), { id: 'file', store: sqlite }, memoryStore<unknown>({ versioned })]
@@ -107,6 +108,9 @@ describe('where a key lies', () => {
     assert.throws(() => shardedStore([]), ConfigurationError)
     assert.throws(() => shardedStore(one(), { shards: 1 } as never), ConfigurationError)
     assert.throws(() => shardedStore([...one(), memoryStore<number>({ versioned: false })]), ConfigurationError)
+    const forgetful = Object.assign(memoryStore<number>(), { remembersRemovals: false })
+    assert.throws(() => shardedStore([...one(), forgetful]), /all remember removals, or all do not/)
+    assert.equal(shardedStore([forgetful]).remembersRemovals, false)
     assert.throws(
       () =>
         shardedStore([

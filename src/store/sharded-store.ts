@@ -25,7 +25,7 @@ export interface ShardedStoreOptions extends ShardingOptions {
 /** A shard, with the id it has in metrics and messages. Default: `shard-0`, `shard-1` … */
 export type Shard<S> = S | { readonly id: string; readonly store: S }
 
-/** @throws ConfigurationError when there is none, two share an id, or only some are versioned */
+/** @throws ConfigurationError when there is none, two share an id, or only some are versioned or remember removals */
 export function shardedStore<V>(shards: readonly Shard<Store<V>>[], options: ShardedStoreOptions = {}): Store<V> {
   const sharded = new Shards<V, Store<V>>(shards, options, 'shardedStore', ['load', 'save', 'remove', 'stats'])
   const versioned = sharded.stores[0]!.versioned
@@ -35,13 +35,22 @@ export function shardedStore<V>(shards: readonly Shard<Store<V>>[], options: Sha
       'shards that all have versions, or all have none',
       sharded.stores.map((s) => s.versioned),
     )
+  const remembersRemovals = sharded.stores[0]!.remembersRemovals === true
+  if (sharded.stores.some((store) => (store.remembersRemovals === true) !== remembersRemovals))
+    throw ConfigurationError.of(
+      'shardedStore',
+      'shards that all remember removals, or all do not',
+      sharded.stores.map((store) => store.remembersRemovals === true),
+    )
   return {
     name: sharded.name,
     versioned,
+    remembersRemovals,
     load: (keys, call) => sharded.load(keys, call),
     save: (saves, call) => sharded.change<Save<V>>(saves, call, (store, part, inner) => store.save(part, inner)),
     remove: (removals, call) => sharded.change<Removal>(removals, call, (store, part, inner) => store.remove(part, inner)),
     stats: () => sharded.stats(),
+    prepare: () => sharded.prepare(),
     shardOf: (key) => sharded.shardOf(key),
   }
 }
@@ -141,6 +150,10 @@ class Shards<V, S extends StoreReader<V>> {
     })
     await Promise.all(changes)
     return statuses
+  }
+
+  prepare(): Promise<void> {
+    return this.#sharding.prepare()
   }
 
   /** The id of a key's shard; '' where that is not known (yet). */

@@ -6,13 +6,16 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { ConfigurationError, StoreError } from '../errors.ts'
+import { FakeClock } from '../testing/fake-clock.ts'
 import { storeConformance } from '../testing/store-conformance.ts'
+import { versionAt } from '../version-clock.ts'
 import { type SqliteStoreOptions, sqliteStore } from './sqlite-store.ts'
 
 for (const version of ['version', false] as const) {
   storeConformance({
     name: version ? 'a SQLite store' : 'a SQLite store without versions',
     versioned: version !== false,
+    remembersRemovals: version !== false,
     create: async () => {
       const store = sqliteStore<unknown>({ table: 'things', version })
       return { store, cleanup: async () => store.close() }
@@ -40,6 +43,44 @@ describe('a SQLite store', () => {
     } finally {
       rmSync(folder, { recursive: true })
     }
+  })
+
+  test('remembers each removal in the file for a time, and then refuses for good what it may have spoken against', async () => {
+    const clock = new FakeClock()
+    const database = new DatabaseSync(':memory:')
+    const open = () => sqliteStore<number>({ database, table: 'products', clock, removalsFor: '1h' })
+    const save = async (key: string, floor: bigint) => (await open().save([{ key, value: 1, floor, ifOlder: true }]))[0]!
+    const remove = (key: string) => open().remove([{ key, floor: versionAt(clock.now()), ifOlder: true }])
+    const marks = () => database.prepare('select count(*) as n from products_removals').get()!.n
+    const first = versionAt(clock.now())
+    for (const key of ['a', 'b', 'c']) await remove(key)
+    assert.deepEqual(await save('a', first - 1n), { state: 'conflict', version: first })
+    await clock.advance(3_600_001)
+    assert.equal((await save('a', first - 1n)).state, 'conflict')
+    await remove('d')
+    assert.equal(marks(), 2)
+    await remove('e')
+    assert.equal(marks(), 2)
+    for (const key of ['a', 'other']) {
+      const status = await save(key, first - 1n)
+      assert.ok(status.state === 'failed' && status.forGood === true && /older than the 1 h/.test(status.error.message), key)
+    }
+    assert.equal((await save('a', first)).state, 'saved')
+    database.close()
+  })
+
+  test('takes over a file from before removals were remembered one by one', async () => {
+    const database = new DatabaseSync(':memory:')
+    database.exec(`create table products_removed (id integer primary key check (id = 1), version integer not null) strict;
+      insert into products_removed values (1, 500)`)
+    for (let times = 0; times < 2; times++) {
+      const store = sqliteStore({ database, table: 'products', clock: new FakeClock(0) })
+      await store.remove([{ key: 'a', floor: 1n }])
+      assert.deepEqual(await store.save([{ key: 'b', value: 2, floor: 1n, expected: 0n }]), [{ state: 'saved', version: 501n }])
+      assert.equal((await store.save([{ key: 'a', value: 2, floor: 0n, ifOlder: true }]))[0]?.state, 'conflict')
+      database.exec('delete from products')
+    }
+    database.close()
   })
 
   test('answers a lock held by another process with a failure, not with a wait without end', async () => {

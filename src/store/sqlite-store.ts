@@ -6,16 +6,20 @@
  * and a lock held by another process is waited for at most `busyTimeout`. The table is made if it is missing:
  *
  *     create table "products" (key text primary key not null, value text not null, version integer not null default 1) strict
- *     create table "products_removed" (id integer primary key check (id = 1), version integer not null) strict
+ *     create table "products_removed" (id integer primary key check (id = 1), version integer not null, forgotten integer not null default 0) strict
+ *     create table "products_removals" (key text primary key not null, version integer not null) strict
  *
  * The second holds one row: the highest version that a removal had. A row made later is above it, so that a removed key that comes back is
- * never below its removal. Values are JSON.
+ * never below its removal. The third remembers each removal for a time, so that a save that was ordered before it stays out; `forgotten` is the
+ * highest version that has gone from it. Values are JSON.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { type Clock, systemClock } from '../clock.ts'
 import type { Version } from '../entry.ts'
 import { ConfigurationError, EncodeError, inspectBriefly, type RingtailError, StoreError } from '../errors.ts'
 import { type Duration, durationMs, knownOptions } from '../options.ts'
-import { asJson, asStoreError, failed, givenUp, refusal, refusedForGood, Statuses } from './batch.ts'
+import { versionAt } from '../version-clock.ts'
+import { asJson, asStoreError, failed, forgotten, givenUp, keptMsOf, refusal, refusedForGood, Statuses } from './batch.ts'
 import { textOr, withMethods } from './checked-options.ts'
 import { quotedName } from './identifier.ts'
 import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall } from './store.ts'
@@ -36,17 +40,26 @@ export interface SqliteStoreOptions {
   readonly version?: string | false | undefined
   /** How long a batch waits, and the event loop with it, for another process's lock on `file`. Default: 100 ms. */
   readonly busyTimeout?: Duration | undefined
+  /** For how long removals are remembered; the same in every process. At least a minute. Default: `7d`. */
+  readonly removalsFor?: Duration | undefined
+  /** Handed in by tests. */
+  readonly clock?: Pick<Clock, 'now'> | undefined
 }
 
 export function sqliteStore<V>(options: SqliteStoreOptions): SqliteStore<V> {
   return new SqliteStore(options)
 }
 
-const OPTIONS = ['file', 'database', 'table', 'name', 'key', 'value', 'version', 'busyTimeout']
+const OPTIONS = ['file', 'database', 'table', 'name', 'key', 'value', 'version', 'busyTimeout', 'removalsFor', 'clock']
+/** Removals that are too old go so many at a time, with each that is made. */
+const FORGOTTEN_AT_ONCE = 2n
 
 export class SqliteStore<V> implements Store<V> {
   readonly name: string
   readonly versioned: boolean
+  readonly remembersRemovals: boolean
+  readonly #keptMs: number
+  readonly #clock: Pick<Clock, 'now'>
   readonly #database: DatabaseSync
   readonly #isOurs: boolean
   readonly #statements: Statements
@@ -64,11 +77,15 @@ export class SqliteStore<V> implements Store<V> {
     const busyTimeoutMs = durationMs(options.busyTimeout ?? 100, 'sqliteStore: busyTimeout')
     this.name = textOr(`sqlite:${options.table}`, options.name, 'sqliteStore: name')
     this.versioned = options.version !== false
+    this.remembersRemovals = this.versioned
+    this.#keptMs = keptMsOf(options.removalsFor, 'sqliteStore: removalsFor')
+    this.#clock = options.clock ?? systemClock
     this.#isOurs = options.database === undefined
     const sql = new SqliteTable(options)
     this.#database = options.database ?? open(file, busyTimeoutMs)
     try {
       this.#database.exec(sql.create)
+      if (sql.isCurrent !== undefined && this.#database.prepare(sql.isCurrent).get() === undefined) this.#database.exec(sql.bringUp)
       this.#statements = prepare(this.#database, sql)
     } catch (thrown) {
       this.close()
@@ -155,14 +172,10 @@ export class SqliteStore<V> implements Store<V> {
   }
 
   #saveOne(save: Save<V>): SaveStatus {
-    const { upsert, insert, update, upsertOlder } = this.#statements
+    const { upsert, insert, update } = this.#statements
     const { key, floor, expected, ifOlder } = save
     const json = asJson(save)
-    if (ifOlder === true) {
-      if (upsertOlder.get({ key, json, floor }) !== undefined) return { state: 'saved', version: floor }
-      const version = this.#versionOf(key)
-      return { state: version === floor ? 'saved' : 'conflict', version }
-    }
+    if (ifOlder === true) return this.#saveOlder(key, json, floor)
     const row =
       expected === undefined
         ? upsert.get({ key, json, floor })
@@ -174,23 +187,44 @@ export class SqliteStore<V> implements Store<V> {
     return { state: 'conflict', version: this.#versionOf(key) }
   }
 
+  /** @see `Save.ifOlder` */
+  #saveOlder(key: string, json: string, floor: Version): SaveStatus {
+    const { upsertOlder, memory } = this.#statements
+    const version = this.#versionOf(key)
+    if (version > floor) return { state: 'conflict', version }
+    if (version === 0n && memory !== undefined) {
+      const removed = memory.of.get({ key })!
+      if ((removed.version as Version) > floor) return { state: 'conflict', version: removed.version as Version }
+      if ((removed.forgotten as Version) > floor) return refusedForGood(forgotten(this.name, key, this.#keptMs))
+    }
+    if (upsertOlder.get({ key, json, floor }) !== undefined || (version === floor && version > 0n))
+      return { state: 'saved', version: floor }
+    return failed(new StoreError(`${this.name}: the row of key ${inspectBriefly(key)} was left as it is: a trigger of the table keeps it`))
+  }
+
   /** 0n: there is no row. */
   #versionOf(key: string): Version {
     return (this.#statements.select.get(key)?.version as Version | undefined) ?? 0n
   }
 
   #removeOne({ key, floor, ifOlder }: Removal): SaveStatus {
-    const { remove, mark } = this.#statements
+    const { remove, memory } = this.#statements
     if (ifOlder === true && this.#versionOf(key) > floor) return { state: 'conflict', version: this.#versionOf(key) }
     const removed = remove.get(key)
-    if (mark === undefined) return { state: 'saved', version: 0n }
+    if (memory === undefined) return { state: 'saved', version: 0n }
     const least = removed === undefined ? floor : (removed.version as Version) + 1n
-    const version = least > floor ? least : floor
+    const version = ifOlder === true || least < floor ? floor : least
     // An absent row may have been removed at any version up to the mark.
-    const marked = mark.get({ version: ifOlder === true ? floor : version })!.version as Version
-    if (ifOlder === true)
-      return removed === undefined ? { state: 'saved', version: floor, absent: true } : { state: 'saved', version: floor }
-    return { state: 'saved', version: removed === undefined ? marked : version }
+    const marked = memory.mark.get({ version })!.version as Version
+    const made = ifOlder === true || removed !== undefined ? version : marked
+    this.#remember(memory, key, made)
+    return removed === undefined && ifOlder === true ? { state: 'saved', version, absent: true } : { state: 'saved', version: made }
+  }
+
+  #remember({ add, prune, forget }: Memory, key: string, version: Version): void {
+    add.run({ key, version })
+    const old = versionAt(this.#clock.now() - this.#keptMs)
+    for (const gone of prune.all({ old, limit: FORGOTTEN_AT_ONCE })) forget.run({ version: gone.version as Version })
   }
 
   #transaction(begin: 'begin' | 'begin immediate', work: () => void): void {
@@ -236,7 +270,17 @@ interface Statements {
   readonly insert: StatementSync
   readonly update: StatementSync
   readonly remove: StatementSync
-  readonly mark: StatementSync | undefined
+  /** Undefined in a table without versions. */
+  readonly memory: Memory | undefined
+}
+
+/** What is known of removals. */
+interface Memory {
+  readonly mark: StatementSync
+  readonly of: StatementSync
+  readonly add: StatementSync
+  readonly prune: StatementSync
+  readonly forget: StatementSync
 }
 
 function prepare(database: DatabaseSync, sql: SqliteTable): Statements {
@@ -254,7 +298,13 @@ function prepare(database: DatabaseSync, sql: SqliteTable): Statements {
     insert: statement(sql.insert),
     update: statement(sql.update),
     remove: statement(sql.remove),
-    mark: sql.mark === undefined ? undefined : statement(sql.mark),
+    memory: sql.memory && {
+      mark: statement(sql.memory.mark),
+      of: statement(sql.memory.of),
+      add: statement(sql.memory.add),
+      prune: statement(sql.memory.prune),
+      forget: statement(sql.memory.forget),
+    },
   }
 }
 
@@ -267,7 +317,10 @@ class SqliteTable {
   readonly insert: string
   readonly update: string
   readonly remove: string
-  readonly mark: string | undefined
+  readonly memory: Readonly<Record<keyof Memory, string>> | undefined
+  /** Finds nothing in a file from before removals were remembered one by one; `bringUp` changes it. */
+  readonly isCurrent: string | undefined
+  readonly bringUp: string = ''
 
   constructor(options: SqliteStoreOptions) {
     const table = quotedName(options.table, 'sqliteStore: table')
@@ -294,7 +347,19 @@ class SqliteTable {
     this.update = `update ${table} set ${set} where ${key} = $key and ${read} = $expected returning ${read} as version`
     this.remove = `delete from ${table} where ${key} = ? returning ${read} as version`
     if (version === undefined) return
-    this.create += `; create table if not exists ${removed} (id integer primary key check (id = 1), version integer not null) strict`
-    this.mark = `insert into ${removed} (id, version) values (1, $version) on conflict (id) do update set version = max(version, excluded.version) returning version`
+    const removals = quotedName(`${options.table}_removals`, 'sqliteStore: table (with _removals added)')
+    const byVersion = quotedName(`${options.table}_removals_version`, 'sqliteStore: table (with _removals_version added)')
+    this.create += `; create table if not exists ${removed} (id integer primary key check (id = 1), version integer not null, forgotten integer not null default 0) strict
+; create table if not exists ${removals} (key text primary key not null, version integer not null) strict
+; create index if not exists ${byVersion} on ${removals} (version)`
+    this.isCurrent = `select 1 from pragma_table_info('${options.table}_removed') where name = 'forgotten'`
+    this.bringUp = `alter table ${removed} add column forgotten integer not null default 0`
+    this.memory = {
+      mark: `insert into ${removed} (id, version) values (1, $version) on conflict (id) do update set version = max(version, excluded.version) returning version`,
+      of: `select coalesce((select version from ${removals} where key = $key), 0) as version, coalesce((select forgotten from ${removed}), 0) as forgotten`,
+      add: `insert into ${removals} (key, version) values ($key, $version) on conflict (key) do update set version = max(version, excluded.version)`,
+      prune: `delete from ${removals} where key in (select key from ${removals} where version < $old order by version limit $limit) returning version`,
+      forget: `update ${removed} set forgotten = max(forgotten, $version)`,
+    }
   }
 }

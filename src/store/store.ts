@@ -35,7 +35,8 @@ export interface Save<V> {
   readonly expected?: Version | undefined
   /**
    * Saves only a row that is not there or of a version below `floor`, and under just `floor`: a write that was ordered before it got here. Of a
-   * row that is of just that version already it is `saved`, for it was; so it may be sent again. Of a newer one it is a `conflict`.
+   * row that is of just that version already it is `saved`, for it was; so it may be sent again. Of a newer one it is a `conflict`, and also of a
+   * newer removal, where they are remembered.
    */
   readonly ifOlder?: boolean | undefined
 }
@@ -49,7 +50,8 @@ export interface Removal {
 
 /**
  * What became of one save or removal. `absent`: of a removal, that it found no row; a row that another transaction was making meanwhile may
- * be there after it all the same, and of a lower version. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none).
+ * be there after it all the same, and of a lower version. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none);
+ * with `ifOlder`, the row or its removal is of `version`, which is above the floor.
  * `unknown`: the statement was sent and no answer came; it may have been carried out. `failed` `forGood`: the row itself is refused, however
  * often it is sent.
  */
@@ -88,8 +90,17 @@ export interface ShardStats {
 export interface Store<V> extends StoreReader<V> {
   /** Whether rows carry versions, and so writes are ordered by the store. */
   readonly versioned: boolean
+  /**
+   * Whether a removal outlives its row: a save with `ifOlder` that finds no row, and whose floor is below the version of a removal of the key, is a
+   * `conflict` of that version, however the two meet; also where the removal found no row. A store forgets removals after a time (a week, as a
+   * rule). A save from before it that finds no row is then `failed` `forGood`, for what spoke against it may be forgotten. Other saves are not
+   * held against removals. Default: false, and a late save brings a removed row back.
+   */
+  readonly remembersRemovals?: boolean | undefined
   /** One status a save, in order; never rejects. No key twice in one call. */
   save(saves: readonly Save<V>[], call?: StoreCall): Promise<SaveStatus[]>
+  /** Resolves once `shardOf` may be asked. Default: it may be from the start. */
+  prepare?(): Promise<void>
   /** Which of several databases a key lies in, for whoever wants one that fails not to hold up the others. Default: all in one. */
   shardOf?(key: string): string
   /** Like `save`; a key without a row is 'saved' too, with a version that no later row of the key will be below. */

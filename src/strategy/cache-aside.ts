@@ -75,8 +75,8 @@ class CacheAside<V> implements Strategy<V> {
     throw new ConflictError(`update of '${key}': others changed it each time in ${MAX_TRIES} tries`)
   }
 
-  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
-    return new RowChanges({ strategy: this.#parts, loads: this.#reading.loads, ordered: false }).apply(changes)
+  applyMany(changes: readonly RowChange<V>[], call?: StrategyCall): Promise<Settled<void>[]> {
+    return new RowChanges({ strategy: this.#parts, loads: this.#reading.loads, ordered: false }).apply(changes, call)
   }
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {

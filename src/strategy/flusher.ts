@@ -2,17 +2,17 @@
  * Brings pending writes to the store: in batches, a shard at a time, each key's in order.
  *
  * Each shard has a lane of its own, with one batch under way at most; so a shard that is away holds up none of the others, and a key is never
- * in two batches. What comes while a batch is under way leaves with the next. A batch that fails is tried again for as long as it takes, in
- * pauses that grow to half a minute: a lane makes one call in such a pause, whatever waits in it. A row that the store refuses for good is
- * buried, so that it does not hold up the rest; one that met a newer row was overtaken and is forgotten. Saves carry their own versions, so
- * that what is sent twice is saved once (`Save.ifOlder`).
+ * in two batches. What comes while a batch is under way leaves with the next. A lane that fails makes one call in a pause that grows to half a
+ * minute, whatever waits in it: that is its retry budget. Each such call is half as large as the last, for the store may have refused many
+ * rows for one; what is refused alone again and again while others are taken is buried, as is at once what the store refuses for good.
+ * Saves carry their own versions, so that what is sent twice is saved once, and never over a newer row (`Save.ifOlder`).
  */
 import type { Timer } from '../clock.ts'
-import type { Version } from '../entry.ts'
-import { type RingtailError, StoreError } from '../errors.ts'
+import { OverloadError, type RingtailError, StoreError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Removal, Save, SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { PendingWrite, PendingWrites } from './pending-writes.ts'
+import { type Fate, Settling } from './settling.ts'
 import { storeStatuses } from './store-calls.ts'
 import type { StrategyParts } from './strategy.ts'
 
@@ -27,23 +27,38 @@ export interface FlusherParts<V> {
   readonly batch: number
 }
 
+/** What became of a write that was to be saved now. `waiting`: it still is. */
+export type Flushed = { readonly state: 'saved' | 'overtaken' | 'waiting' } | { readonly state: 'refused'; readonly error: RingtailError }
+
 /** Between tries of a lane that fails, ms. */
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 30_000
 /** Bound of one call to the store, ms. */
 const CALL_MS = 10_000
-/** How often owners are told that a write is in the store, before what they hold stays pending until it is written again. */
-const SETTLE_TRIES = 6
+/** How often a row may be refused alone, while others of its lane are taken, before it is buried. */
+const TRIES_ALONE = 5
 
 interface Lane {
-  readonly shard: string
   /** In the order in which they came. */
   readonly keys: Set<string>
+  /** Rows that were refused alone, by key: how often, others having been taken in between; and what `taken` was the last time. */
+  readonly alone: Map<string, { readonly refusals: number; readonly taken: number }>
+  /** Rows that the store took of this lane. */
+  taken: number
+  /** Rows of the next call at most. */
+  size: number
   busy: boolean
   failures: number
+  /** The next call is not to wait for as long as a failure would have it. */
+  isHurried: boolean
   timer: Timer | undefined
   /** Those who wait for the batch that follows. */
   waiting: PromiseWithResolvers<void>[]
+}
+
+interface Waiter {
+  readonly version: PendingWrite['version']
+  readonly settle: (flushed: Flushed) => void
 }
 
 /** One write with what the store said of it. */
@@ -54,9 +69,11 @@ interface Outcome {
 
 export class Flusher<V> {
   readonly #parts: FlusherParts<V>
+  readonly #settling: Settling<V>
   readonly #lanes = new Map<string, Lane>()
-  /** Owners being told that writes are in the store, or gone. */
-  readonly #telling = new Set<Promise<unknown>>()
+  /** By key: who waits for its write. */
+  readonly #waiters = new Map<string, Set<Waiter>>()
+  #isSharded = false
   #draining = false
   #stopped = false
   queries = 0
@@ -66,6 +83,7 @@ export class Flusher<V> {
 
   constructor(parts: FlusherParts<V>) {
     this.#parts = parts
+    this.#settling = new Settling(parts.strategy, parts.journal)
   }
 
   /** A key has a pending write. */
@@ -75,68 +93,77 @@ export class Flusher<V> {
     this.#schedule(lane, this.#draining ? 0 : this.#parts.delayMs)
   }
 
-  /** Saves a key's write now, with what else waits in its lane; for at most a load's deadline. @returns whether the store has it, or something newer */
-  async flushNow(key: string): Promise<boolean> {
+  /** Saves a key's write now, with what else waits in its lane; for at most a load's deadline. @returns what became of it, or of a newer one */
+  flushNow(key: string): Promise<Flushed> {
     const { pending, strategy } = this.#parts
     const write = pending.get(key)
-    if (write === undefined) return true
-    const lane = this.#laneOf(key)
-    const over = Promise.withResolvers<void>()
-    const timer = strategy.clock.after(strategy.loadDeadlineMs, () => over.resolve(), { keepAlive: true })
-    // A batch that is under way may hold an older write of the key.
-    for (let batches = 0; batches < 2 && pending.get(key)?.version === write.version; batches++) {
-      const next = Promise.withResolvers<void>()
-      lane.waiting.push(next)
-      lane.keys.add(key)
-      this.#schedule(lane, 0)
-      await Promise.race([next.promise, over.promise])
+    if (write === undefined) return Promise.resolve({ state: 'saved' })
+    const { promise, resolve } = Promise.withResolvers<Flushed>()
+    const waiter: Waiter = {
+      version: write.version,
+      settle: (flushed) => {
+        timer.cancel()
+        waiters.delete(waiter)
+        if (waiters.size === 0 && this.#waiters.get(key) === waiters) this.#waiters.delete(key)
+        resolve(flushed)
+      },
     }
-    timer.cancel()
-    const left = pending.get(key)
-    return left === undefined || left.version > write.version
+    const waiters = this.#waiters.get(key) ?? new Set()
+    this.#waiters.set(key, waiters.add(waiter))
+    const timer = strategy.clock.after(strategy.loadDeadlineMs, () => waiter.settle({ state: 'waiting' }), { keepAlive: true })
+    const lane = this.#laneOf(key)
+    lane.keys.add(key)
+    this.#schedule(lane, 0)
+    this.#hurry(lane, FIRST_PAUSE_MS)
+    return promise
   }
 
-  /** Saves all that waits. Resolves when the store has it, or the time is over. @returns how many writes are left, in the journal */
+  /** Saves all that waits, and tells the owners. Resolves when that is done, or the time is over. @returns how many writes are left, in the journal */
   async drain(boundMs: number): Promise<number> {
     const { strategy, pending } = this.#parts
     const { clock, cache, emit } = strategy
     this.#draining = true
     const untilMs = clock.monotonic() + boundMs
-    for (const lane of this.#lanes.values()) this.#hurry(lane)
-    while (pending.size > 0 && clock.monotonic() < untilMs && !this.#stopped) {
-      emit('journal:draining', { cache, left: pending.size })
-      const batches = [...this.#lanes.values()].filter(({ keys, busy }) => keys.size > 0 || busy).map((lane) => this.#nextBatch(lane))
+    const isOver = (): boolean => clock.monotonic() >= untilMs || this.#stopped
+    const within = async (work: Promise<unknown>): Promise<void> => {
       const over = Promise.withResolvers<void>()
-      const timer = clock.after(untilMs - clock.monotonic(), () => over.resolve(), { keepAlive: true })
-      await Promise.race([Promise.race(batches), over.promise])
+      const timer = clock.after(Math.max(0, untilMs - clock.monotonic()), () => over.resolve(), { keepAlive: true })
+      await Promise.race([work, over.promise])
       timer.cancel()
     }
-    this.#stop()
+    for (const lane of this.#lanes.values()) this.#hurry(lane, 0)
+    while (pending.size > 0 && !isOver()) {
+      emit('journal:draining', { cache, left: pending.size })
+      await within(Promise.race([...this.#lanes.values()].filter(isAtWork).map((lane) => this.#nextBatch(lane))))
+    }
     // What is saved must not stay pending on the nodes.
-    const told = Promise.allSettled(this.#telling)
-    const over = Promise.withResolvers<void>()
-    const timer = clock.after(Math.max(0, untilMs - clock.monotonic()), () => over.resolve(), { keepAlive: true })
-    await Promise.race([told, over.promise])
-    timer.cancel()
+    while (!this.#settling.isDone && !isOver()) {
+      await within(this.#settling.round())
+      if (!this.#settling.isDone) await within(new Promise<void>((resolve) => clock.after(FIRST_PAUSE_MS, resolve, { keepAlive: true })))
+    }
+    this.#stop()
     emit('journal:draining', { cache, left: pending.size })
     return pending.size
   }
 
-  /** A lane that waits out a failure tries at once. */
-  #hurry(lane: Lane): void {
-    if (lane.timer === undefined) return
+  /** A lane that waits out a failure tries after so long, for somebody waits. */
+  #hurry(lane: Lane, ms: number): void {
+    if (lane.timer === undefined || lane.failures === 0 || lane.isHurried) return
+    lane.isHurried = true
     lane.timer.cancel()
     lane.timer = undefined
-    this.#schedule(lane, 0)
+    this.#schedule(lane, ms)
   }
 
   #stop(): void {
     this.#stopped = true
+    this.#settling.stop()
     for (const lane of this.#lanes.values()) {
       lane.timer?.cancel()
       lane.timer = undefined
       for (const waiting of lane.waiting.splice(0)) waiting.resolve()
     }
+    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.settle({ state: 'waiting' })
   }
 
   #nextBatch(lane: Lane): Promise<void> {
@@ -150,7 +177,18 @@ export class Flusher<V> {
     const shard = this.#parts.store.shardOf?.(key) ?? ''
     let lane = this.#lanes.get(shard)
     if (lane === undefined) {
-      lane = { shard, keys: new Set(), busy: false, failures: 0, timer: undefined, waiting: [] }
+      const size = this.#parts.batch
+      lane = {
+        keys: new Set(),
+        alone: new Map(),
+        taken: 0,
+        size,
+        busy: false,
+        failures: 0,
+        isHurried: false,
+        timer: undefined,
+        waiting: [],
+      }
       this.#lanes.set(shard, lane)
     }
     return lane
@@ -167,26 +205,45 @@ export class Flusher<V> {
   }
 
   async #flush(lane: Lane): Promise<void> {
-    const { pending, batch, strategy } = this.#parts
+    const { batch, strategy } = this.#parts
     lane.timer = undefined
+    lane.isHurried = false
     lane.busy = true
     const waiting = lane.waiting.splice(0)
-    const writes: PendingWrite[] = []
-    for (const key of lane.keys) {
-      if (writes.length === batch) break
-      lane.keys.delete(key)
-      const write = pending.get(key)
-      if (write !== undefined) writes.push(write)
-    }
-    const outcomes = await this.#save(writes)
-    const failed = this.#settle(outcomes)
+    const outcomes = await this.#save(await this.#take(lane))
+    const failed = this.#settle(outcomes, lane)
     for (const { write } of failed) lane.keys.add(write.key)
     lane.failures = failed.length > 0 ? lane.failures + 1 : 0
+    if (failed.length > 0) lane.size = Math.max(1, Math.floor(Math.min(lane.size, outcomes.length) / 2))
+    else lane.size = Math.min(batch, lane.size * 2)
     lane.busy = false
     for (const each of waiting) each.resolve()
     if (lane.keys.size === 0) return
     const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(lane.failures - 1, 16)) * (0.5 + strategy.random() / 2)
     this.#schedule(lane, lane.failures > 0 ? pauseMs : 0)
+  }
+
+  /** The lane's next writes. Keys that came before it was known where they lie go to their own lanes first. */
+  async #take(lane: Lane): Promise<PendingWrite[]> {
+    const { pending, store } = this.#parts
+    if (!this.#isSharded) {
+      await store.prepare?.().catch(() => {})
+      this.#isSharded = true
+    }
+    const writes: PendingWrite[] = []
+    for (const key of lane.keys) {
+      if (writes.length === lane.size) break
+      lane.keys.delete(key)
+      const own = this.#laneOf(key)
+      const write = pending.get(key)
+      if (write === undefined) continue
+      if (own === lane) writes.push(write)
+      else {
+        own.keys.add(key)
+        this.#schedule(own, 0)
+      }
+    }
+    return writes
   }
 
   async #save(writes: readonly PendingWrite[]): Promise<Outcome[]> {
@@ -225,66 +282,79 @@ export class Flusher<V> {
   }
 
   /** @returns those to be tried again */
-  #settle(outcomes: readonly Outcome[]): Outcome[] {
-    const { strategy, pending } = this.#parts
-    const { emit, cache, keyspace } = strategy
-    const inStore: { key: string; bytes: Uint8Array; version: Version }[] = []
-    const gone: { key: string; version: Version }[] = []
+  #settle(outcomes: readonly Outcome[], lane: Lane): Outcome[] {
+    const { pending, strategy } = this.#parts
+    const fates: Fate[] = []
     const failed: Outcome[] = []
     for (const outcome of outcomes) {
       const { write, status } = outcome
-      const { key, version } = write
+      const { key, version, bytes } = write
       if (status.state === 'saved') {
         this.flushed++
-        inStore.push({ key, bytes: write.bytes, version: status.version > version ? status.version : version })
-        this.#forget(write, status.version)
-      } else if (status.state === 'conflict') {
+        const saved = status.version > version ? status.version : version
+        pending.saved(key, version, saved)
+        lane.taken++
+        fates.push({ key, version, bytes, saved })
+        this.#answer(write, { state: 'saved' })
+      } else if (isOvertaken(write, status)) {
         this.overtaken++
-        gone.push({ key, version })
-        this.#forget(write, status.version)
-      } else if (status.state === 'failed' && status.forGood === true) {
-        this.#bury(write, status.error)
-        gone.push({ key, version })
-      } else failed.push(outcome)
+        pending.done(key, version)
+        fates.push({ key, version, bytes, saved: undefined })
+        this.#answer(write, { state: 'overtaken' })
+      } else {
+        const reason = this.#buriedFor(outcome, outcomes.length, lane)
+        if (reason === undefined) {
+          if (status.state === 'conflict') pending.notOver(key)
+          failed.push(outcome)
+          continue
+        }
+        this.#bury(write, reason)
+        fates.push({ key, version, bytes, saved: undefined })
+        this.#answer(write, { state: 'refused', error: reason })
+      }
+      lane.alone.delete(key)
     }
-    if (failed.length > 0) emit('store:failed', { cache, operation: 'save', reason: reasonOf(failed[0]!.status) })
-    if (inStore.length > 0) this.#follow(this.#tellOwners(inStore, 1))
-    // Whoever reads next has what the store has; where something newer lies it stays.
-    if (gone.length > 0) this.#follow(keyspace.removeMany(gone))
-    for (const { write } of failed) if (pending.get(write.key) === undefined) pending.add(write)
+    if (failed.length > 0) strategy.emit('store:failed', { cache: strategy.cache, operation: 'save', reason: reasonOf(failed[0]!.status) })
+    this.#settling.tell(fates)
     return failed
   }
 
-  #follow(telling: Promise<unknown>): void {
-    this.#telling.add(telling)
-    void telling.finally(() => this.#telling.delete(telling))
+  #answer({ key, version }: PendingWrite, flushed: Flushed): void {
+    for (const waiter of this.#waiters.get(key) ?? []) if (waiter.version <= version) waiter.settle(flushed)
   }
 
-  #forget({ key, version }: PendingWrite, saved: Version): void {
-    const { journal, pending, strategy } = this.#parts
-    pending.done(key, version, saved)
-    // What cannot be forgotten is saved once more after a restart, and changes nothing then.
-    journal.forget({ cache: strategy.cache, key, version }).catch(() => {})
+  /**
+   * Refusals of a row alone count where others were taken in between: so a store that takes nothing buries nothing.
+   * @returns why it is given up; undefined: it is tried again
+   */
+  #buriedFor({ write, status }: Outcome, together: number, { alone, taken }: Lane): RingtailError | undefined {
+    if (status.state !== 'failed') return undefined
+    if (status.forGood === true) return status.error
+    if (together > 1 || status.error instanceof OverloadError) return undefined
+    const before = alone.get(write.key)
+    if (before !== undefined && before.taken === taken) return undefined
+    const refusals = (before?.refusals ?? 0) + 1
+    alone.set(write.key, { refusals, taken })
+    if (refusals < TRIES_ALONE) return undefined
+    return new StoreError(`refused alone while others were taken, again and again: ${status.error.message}`, { cause: status.error })
   }
 
   #bury({ key, version }: PendingWrite, { message }: RingtailError): void {
     const { journal, pending, strategy } = this.#parts
     this.buried++
-    pending.done(key, version, version)
+    pending.done(key, version)
     journal.bury({ cache: strategy.cache, key, version }, message, strategy.clock.now()).catch(() => {})
     strategy.emit('write:buried', { cache: strategy.cache, key, reason: message })
   }
+}
 
-  async #tellOwners(
-    items: readonly { readonly key: string; readonly bytes: Uint8Array; readonly version: Version }[],
-    attempt: number,
-  ): Promise<void> {
-    const { clock, keyspace } = this.#parts.strategy
-    const outcomes = await keyspace.pending.settle(items)
-    const left = items.filter((_, at) => outcomes[at]!.state === 'unacknowledged')
-    if (left.length === 0 || attempt === SETTLE_TRIES || this.#stopped) return
-    clock.after(FIRST_PAUSE_MS * 4 ** attempt, () => void this.#tellOwners(left, attempt + 1))
-  }
+/** Something newer is certainly in the store; a conflict with what is older says only that this write was not taken. */
+function isOvertaken({ version }: PendingWrite, status: SaveStatus): boolean {
+  return status.state === 'conflict' && status.version > version
+}
+
+function isAtWork({ keys, busy }: Lane): boolean {
+  return keys.size > 0 || busy
 }
 
 function reasonOf(status: SaveStatus): string {

@@ -12,7 +12,7 @@ export interface PendingWrite {
   readonly op: 'save' | 'remove'
   /** The pending entry, as it lies in the journal and on the nodes. */
   readonly bytes: Uint8Array
-  /** By the monotonic clock: when it was acknowledged, or found in the journal, ms. */
+  /** By the monotonic clock: since when the store is behind on this key, ms. */
   readonly sinceMs: number
   /** The version that the store gave an older write of ours, where that is not below this one's: then it is saved over just that. */
   readonly over?: Version | undefined
@@ -40,23 +40,37 @@ export class PendingWrites {
   /** @returns false where a newer one of the key waits */
   add(write: PendingWrite): boolean {
     const held = this.#byKey.get(write.key)
-    if (held !== undefined) {
-      if (held.version >= write.version) return false
-      this.#remove(held)
-      this.coalesced++
+    if (held === undefined) {
+      this.#byKey.set(write.key, write)
+      this.bytes += write.bytes.length
+      return true
     }
-    const over = write.over ?? held?.over
-    this.#byKey.set(write.key, over === undefined ? write : { ...write, over })
-    this.bytes += write.bytes.length
+    if (held.version >= write.version) return false
+    // In the older one's place: the key waits since then.
+    this.#byKey.set(write.key, { ...write, sinceMs: held.sinceMs, over: write.over ?? held.over })
+    this.bytes += write.bytes.length - held.bytes.length
+    this.coalesced++
     return true
   }
 
-  /** The store has this version, under `saved`. What was written since stays. */
-  done(key: string, version: Version, saved: Version): void {
+  /** The store has this version, under `saved`. What was written since stays, and is saved over that. */
+  saved(key: string, version: Version, saved: Version): void {
     const held = this.#byKey.get(key)
     if (held === undefined) return
-    if (held.version === version) this.#remove(held)
+    if (held.version <= version) this.#remove(held)
     else if (held.version <= saved) this.#byKey.set(key, { ...held, over: saved })
+  }
+
+  /** The row is not what the store gave us: what waits is saved over whatever is older. */
+  notOver(key: string): void {
+    const held = this.#byKey.get(key)
+    if (held?.over !== undefined) this.#byKey.set(key, { ...held, over: undefined })
+  }
+
+  /** Nothing of this version or an older one is to be saved any more. */
+  done(key: string, version: Version): void {
+    const held = this.#byKey.get(key)
+    if (held !== undefined && held.version <= version) this.#remove(held)
   }
 
   #remove(write: PendingWrite): void {

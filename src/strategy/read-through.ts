@@ -71,8 +71,8 @@ class ReadThrough<V> implements Strategy<V> {
     return Promise.reject(this.#readOnly())
   }
 
-  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
-    return new RowChanges({ strategy: this.#parts, loads: this.#reading.loads, ordered: false }).apply(changes)
+  applyMany(changes: readonly RowChange<V>[], call?: StrategyCall): Promise<Settled<void>[]> {
+    return new RowChanges({ strategy: this.#parts, loads: this.#reading.loads, ordered: false }).apply(changes, call)
   }
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {

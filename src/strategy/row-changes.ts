@@ -5,11 +5,12 @@
  * version, a change to version v leaves a tombstone just below v: what was before is out, the row as it is now may come in or stay. Where
  * versions are not known to rise (a table that other SQL writes, without a trigger), what lies there is looked at on all owners and goes,
  * whichever it is; the next read loads. A row that was made again may be of a lower version than the removal before it: an absence that
- * hides it goes as well. Where the store does not order at all, the copies are erased as by a delete of now.
+ * hides it goes as well. Where the store does not order at all, the copies are erased as by a delete of now. A write that the store does not have
+ * yet (pending) is none of this: it stays, and the store judges when it gets it.
  */
 import type { Stamp, Version } from '../entry.ts'
 import { ConfigurationError, EncodeError, UnavailableError } from '../errors.ts'
-import type { Found, Put, Removal, Replicated } from '../keyspaces/keyspace.ts'
+import type { Found, KeyspaceCall, Put, Removal, Replicated } from '../keyspaces/keyspace.ts'
 import { versionAt } from '../version-clock.ts'
 import type { Loads } from './loads.ts'
 import type { RowChange, Settled, StrategyParts } from './strategy.ts'
@@ -46,39 +47,50 @@ export class RowChanges<V> {
   }
 
   /** One result a change, in order; never rejects but for a misconfigured validation. Each key once in a call. */
-  async apply(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
+  async apply(changes: readonly RowChange<V>[], call?: KeyspaceCall): Promise<Settled<void>[]> {
     const { loads, ordered, strategy } = this.#parts
     for (const { key } of changes) loads.forget(key)
     const pending = changes.map((change): Pending<V> => ({ change, upTo: outdatedBy(change), outcome: undefined }))
-    if (ordered && strategy.keyspace.enveloped) await this.#applyOrdered(pending)
-    else await this.#each(pending, (keys) => strategy.keyspace.eraseMany(keys))
+    if (ordered && strategy.keyspace.enveloped) await this.#applyOrdered(pending, call)
+    else await this.#each(pending, (keys) => strategy.keyspace.eraseMany(keys, call))
     for (const { key } of changes) loads.forget(key)
     return pending.map(({ outcome }) => (isKeyless(outcome!) ? { value: undefined } : settledOf(outcome!)))
   }
 
-  async #applyOrdered(pending: readonly Pending<V>[]): Promise<void> {
+  async #applyOrdered(pending: readonly Pending<V>[], call: KeyspaceCall | undefined): Promise<void> {
     const known = pending.filter(({ upTo }) => upTo !== undefined)
     const sinceMs = this.#parts.strategy.keyspace.nowMs() - LATE_MS
     const puts = known.filter(({ change }) => change.row !== undefined && change.committedMs > sinceMs)
     await Promise.all([
-      this.#remove(known.filter((item) => !puts.includes(item))),
-      this.#put(puts).then(() => this.#remove(puts.filter(({ outcome }) => isUnfit(outcome!)))),
+      this.#remove(
+        known.filter((item) => !puts.includes(item)),
+        call,
+      ),
+      this.#put(puts, call).then(() =>
+        this.#remove(
+          puts.filter(({ outcome }) => isUnfit(outcome!)),
+          call,
+        ),
+      ),
     ])
     // Of the very version that is out of date, but dated later than this process's clock says it is now.
     const stayed = known.filter(({ outcome, upTo }) => outcome!.state === 'refused' && outcome!.version <= upTo!)
-    await this.#removeWhole([...pending.filter(({ upTo }) => upTo === undefined), ...stayed])
-    await this.#unhide(known.filter(({ change, outcome }) => change.op === 'insert' && outcome!.state === 'refused'))
+    await this.#removeWhole([...pending.filter(({ upTo }) => upTo === undefined), ...stayed], call)
+    await this.#unhide(
+      known.filter(({ change, outcome }) => change.op === 'insert' && outcome!.state === 'refused'),
+      call,
+    )
   }
 
-  async #remove(pending: readonly Pending<V>[]): Promise<void> {
+  async #remove(pending: readonly Pending<V>[], call: KeyspaceCall | undefined): Promise<void> {
     if (pending.length === 0) return
     const { keyspace } = this.#parts.strategy
     const begunMs = keyspace.nowMs() + APART_MS
     const removals = pending.map(({ change, upTo }): Removal => ({ key: change.key, version: upTo!, begunMs }))
-    settle(pending, await keyspace.removeMany(removals))
+    settle(pending, await keyspace.removeMany(removals, call))
   }
 
-  async #put(pending: readonly Pending<V>[]): Promise<void> {
+  async #put(pending: readonly Pending<V>[], call: KeyspaceCall | undefined): Promise<void> {
     if (pending.length === 0) return
     const { keyspace } = this.#parts.strategy
     const nowMs = keyspace.nowMs()
@@ -87,17 +99,20 @@ export class RowChanges<V> {
       const begunMs = Math.min(nowMs, change.committedMs)
       return { key: change.key, value: change.row!.value, kind: 'value', version: change.version!, begunMs, loadCostMs: 0 }
     })
-    settle(pending, await keyspace.putMany(puts))
+    settle(pending, await keyspace.putMany(puts, call))
   }
 
   /** Whatever lies on any owner goes, and what is not newer than the row. */
-  async #removeWhole(pending: readonly Pending<V>[]): Promise<void> {
+  async #removeWhole(pending: readonly Pending<V>[], call: KeyspaceCall | undefined): Promise<void> {
     if (pending.length === 0) return
     const { keyspace } = this.#parts.strategy
     const nowMs = keyspace.nowMs()
     await this.#each(pending, async (keys, items) => {
       const found = await keyspace.findMany(keys, { read: 'all' })
-      const reached = items.flatMap((item, at) => (found[at]!.state === 'unreachable' ? [] : [{ item, found: found[at]! }]))
+      for (const [at, item] of items.entries()) if (isPending(found[at]!)) item.outcome = APPLIED
+      const reached = items.flatMap((item, at) =>
+        found[at]!.state === 'unreachable' || isPending(found[at]!) ? [] : [{ item, found: found[at]! }],
+      )
       const removals = reached.map(({ item: { change }, found: { seen } }): Removal => {
         const floor = change.version ?? (change.rising && change.op === 'delete' ? versionAt(change.committedMs + 1) : 0n)
         return seen.version >= floor
@@ -106,20 +121,21 @@ export class RowChanges<V> {
       })
       settle(
         reached.map(({ item }) => item),
-        await keyspace.removeMany(removals),
+        await keyspace.removeMany(removals, call),
       )
       return items.map(({ outcome }, at) => (found[at]!.state === 'unreachable' ? unreachable(found[at]!) : outcome!))
     })
   }
 
   /** A remembered absence may be of a higher version than the row that was made after it. */
-  async #unhide(pending: readonly Pending<V>[]): Promise<void> {
+  async #unhide(pending: readonly Pending<V>[], call: KeyspaceCall | undefined): Promise<void> {
     if (pending.length === 0) return
     const { strategy, outrank } = this.#parts
     const { keyspace } = strategy
     const keys = pending.map(({ change }) => change.key)
     const found = await keyspace.findMany(keys, { read: 'all' })
     const hiding = found.flatMap(({ state, negative, seen, version }, at) => {
+      if (isPending(found[at]!)) return []
       if (state !== 'unreachable' && (version > 0n || seen.version < pending[at]!.change.version!)) return []
       return [{ item: pending[at]!, found: found[at]!, negative, seen }]
     })
@@ -127,6 +143,7 @@ export class RowChanges<V> {
     const nowMs = keyspace.nowMs()
     const outcomes = await keyspace.removeMany(
       hiding.map(({ item, seen }) => ({ key: item.change.key, version: seen.version, begunMs: laterThan(seen, nowMs) })),
+      call,
     )
     for (const [at, { item, found }] of hiding.entries()) item.outcome = found.state === 'unreachable' ? unreachable(found) : outcomes[at]!
     // In the store the row is; what is still missing is that its copy may be kept.
@@ -167,6 +184,12 @@ function outdatedBy({ rising, version, op }: RowChange<unknown>): Version | unde
 
 function settle<V>(pending: readonly Pending<V>[], outcomes: readonly Replicated[]): void {
   for (const [at, item] of pending.entries()) item.outcome = outcomes[at]!
+}
+
+const APPLIED: Replicated = Object.freeze({ state: 'applied' })
+
+function isPending({ entry }: Found<unknown>): boolean {
+  return entry?.kind === 'pending'
 }
 
 /** A time not before now by which a change comes after what was seen. */

@@ -160,7 +160,11 @@ export class Saving<V> {
     const { keyspace } = this.#parts
     const found = await keyspace.findMany(keys, call)
     const absences = new Map(keys.map((key, at) => [key, found[at]!.seen.version] as const))
-    for (const [at, key] of keys.entries()) if (found[at]!.version > 0n || found[at]!.seen.version === 0n) absences.delete(key)
+    for (const [at, key] of keys.entries()) {
+      const { version, seen, entry } = found[at]!
+      // A removal that the store does not have yet is no absence: the row is about to go.
+      if (version > 0n || seen.version === 0n || entry?.kind === 'pending') absences.delete(key)
+    }
     if (absences.size === 0) return
     this.queries++
     const rows = await this.#bounded((storeCall) => this.#store.load([...absences.keys()], storeCall)).then(

@@ -59,8 +59,8 @@ export class StoreStrategy<V> implements Strategy<V> {
     return this.#saving.update(key, change, call)
   }
 
-  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
-    return this.#rowChanges.apply(changes)
+  applyMany(changes: readonly RowChange<V>[], call?: StrategyCall): Promise<Settled<void>[]> {
+    return this.#rowChanges.apply(changes, call)
   }
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {

@@ -86,7 +86,7 @@ export interface RowChange<V> {
   readonly rising: boolean
   /** The row's value as it now is, to be cached unless it is told late. undefined: what is cached is removed. */
   readonly row?: { readonly value: V } | undefined
-  /** When it was committed by the database's clock, ms since the epoch. */
+  /** When it was committed, ms since the epoch: by the database's clock, but with a `row` by the clock of who tells it. */
   readonly committedMs: number
 }
 
@@ -124,7 +124,7 @@ export interface Strategy<V> {
   /** Compare-and-set at the truth, retried a bounded number of times. @throws ConflictError when others were quicker each time */
   update(key: string, change: (current: V | undefined) => V | Promise<V>, call?: StrategyCall): Promise<V>
   /** Brings the cached copies in line with changes that others made to the store. One result a change, in order; each key once. */
-  applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]>
+  applyMany(changes: readonly RowChange<V>[], call?: KeyspaceCall): Promise<Settled<void>[]>
   /** Makes cached values fresh for a TTL from now. One result a key: whether there was one. */
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]>
   /** Resolves when the loads under way have filled the cache, within their deadlines. */

@@ -1,74 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cacheOn, settled } from '../../tests/support/cache-bench.ts'
-import { MapCluster } from '../../tests/support/map-cluster.ts'
+import { settled } from '../../tests/support/cache-bench.ts'
 import { MemoryJournal } from '../../tests/support/memory-journal.ts'
-import { kindOf } from '../codec/envelope.ts'
+import { type Cart, Database, fleet, kindOn } from '../../tests/support/write-behind-fleet.ts'
 import { createTier } from '../create-tier.ts'
-import { StoreError } from '../errors.ts'
 import { memoryNode } from '../node/memory-node.ts'
-import { type MemoryStore, memoryStore } from '../store/memory-store.ts'
-import type { Save, SaveStatus, Store, StoreCall } from '../store/store.ts'
+import { memoryStore } from '../store/memory-store.ts'
+import type { Store } from '../store/store.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { writeBehind } from './write-behind.ts'
-
-interface Cart {
-  readonly n: number
-}
-
-/** A database that is away, refuses, or is slow when the test says so. */
-class Database implements Store<Cart> {
-  readonly name = 'db'
-  readonly versioned = true
-  readonly rows: MemoryStore<Cart> = memoryStore<Cart>()
-  readonly batches: (readonly string[])[] = []
-  away = false
-  /** The key of a row that is refused for good. */
-  refused: string | undefined
-  shardOf?: (key: string) => string
-  awayShard: string | undefined
-
-  load(keys: readonly string[], call?: StoreCall) {
-    return this.rows.load(keys, call)
-  }
-
-  async save(saves: readonly Save<Cart>[], call?: StoreCall): Promise<SaveStatus[]> {
-    this.batches.push(saves.map(({ key }) => key))
-    const error = new StoreError('connection refused')
-    if (this.away) return saves.map(() => ({ state: 'failed', error }))
-    return Promise.all(
-      saves.map(async (save): Promise<SaveStatus> => {
-        if (save.key === this.refused) return { state: 'failed', error: new StoreError('violates a check'), forGood: true }
-        if (this.awayShard !== undefined && this.shardOf?.(save.key) === this.awayShard) return { state: 'failed', error }
-        return (await this.rows.save([save], call))[0]!
-      }),
-    )
-  }
-
-  async remove(removals: Parameters<Store<Cart>['remove']>[0], call?: StoreCall): Promise<SaveStatus[]> {
-    if (this.away) return removals.map(() => ({ state: 'failed', error: new StoreError('connection refused') }))
-    return this.rows.remove(removals, call)
-  }
-
-  stats() {
-    return this.rows.stats()
-  }
-
-  async row(key: string): Promise<number | undefined> {
-    return (await this.rows.load([key])).rows.get(key)?.value.n
-  }
-}
-
-function fleet(journals = [new MemoryJournal(), new MemoryJournal()], database = new Database()) {
-  const clock = new FakeClock()
-  const cluster = new MapCluster(clock)
-  const processOn = (journal: MemoryJournal, seed: number) =>
-    cacheOn<Cart>({ strategy: writeBehind(database, { journal, flushAfter: 50 }), ttl: '10s', jitter: 0 }, cluster, clock, 'carts', seed)
-  const [one, other] = journals.map((journal, nth) => processOn(journal, nth + 1))
-  return { clock, cluster, database, journals, journal: journals[0]!, one: one!, other: other!, processOn }
-}
-
-const kindOn = (cluster: MapCluster, key: string) => kindOf(cluster.entries.get(`rt:carts:${key}`)!.bytes)
 
 test('a write is acknowledged once the journal and the owners have it, and the store gets it later, the last of each key alone', async () => {
   const { one, database, journal, clock, cluster } = fleet()
@@ -234,12 +174,17 @@ test('what a store gave a higher version is followed by a later write all the sa
 
 test('a journal that takes nothing makes writes write-through, and says so', async () => {
   for (const reason of ['full', 'broken'] as const) {
-    const { one, database, journal } = fleet()
+    const { one, database, journal, clock } = fleet()
+    const done = async <T>(work: Promise<T>): Promise<T> => {
+      await clock.advance(1)
+      return work
+    }
     journal.refuses = reason
-    await one.cache.set('a', { n: 1 })
+    await done(one.cache.set('a', { n: 1 }))
     assert.equal(await database.row('a'), 1)
-    assert.equal(await one.cache.update('a', (cart) => ({ n: cart!.n + 1 })).then(({ n }) => n), 2)
-    await one.cache.delete('a')
+    assert.deepEqual(await done(one.cache.update('a', (cart) => ({ n: cart!.n + 1 }))), { n: 2 })
+    assert.equal(await database.row('a'), 2)
+    await done(one.cache.delete('a'))
     assert.equal(await database.row('a'), undefined)
     assert.deepEqual(new Set(one.told.map(({ name }) => name)), new Set(['journal:refused']))
     assert.match((one.told[0]!.payload as { reason: string }).reason, new RegExp(`^${reason}: journal memory`))
@@ -260,34 +205,28 @@ test('updates of several processes are each made from the one before, in the sto
   assert.equal(await database.row('a'), 10 + done)
 })
 
-test('who opens the journal after a crash lays its writes on the nodes again and saves them; what was undecided the nodes decide', async () => {
+test('who opens the journal after a crash lays its writes on the nodes again and saves them', async () => {
   const { one, database, journal, cluster, processOn, clock } = fleet()
   database.away = true
   await one.cache.set('a', { n: 1 })
   await one.cache.delete('b')
-  await one.cache.set('won', { n: 0 })
-  await one.cache.update('won', () => ({ n: 5 }))
-  // As if it had been killed before it could confirm the one, and before the nodes heard of the other.
-  const won = journal.records.get('carts won')!
-  journal.records.delete('carts won')
-  journal.intents.set('carts won', won)
-  journal.intents.set('carts lost', { ...won, key: 'lost' })
+  await one.cache.update('c', () => ({ n: 5 }))
   cluster.entries.delete('rt:carts:a')
   await database.rows.save([{ key: 'b', value: { n: 7 }, floor: 1n }])
   const next = new MemoryJournal()
   for (const [name, record] of journal.records) next.records.set(name, record)
-  for (const [name, record] of journal.intents) next.intents.set(name, record)
-  database.away = false
+  cluster.reachable = false
   const after = processOn(next, 3)
-  await settled()
-  assert.deepEqual(await after.cache.get('a'), { n: 1 })
+  await clock.advance(5_000)
+  // The nodes were away at first, and the store still is.
+  cluster.reachable = true
+  await clock.advance(1_000)
   assert.equal(kindOn(cluster, 'a'), 'pending')
-  await clock.advance(100)
-  assert.deepEqual(
-    [await database.row('a'), await database.row('b'), await database.row('won'), await database.row('lost')],
-    [1, undefined, 5, undefined],
-  )
-  assert.deepEqual([next.records.size, next.intents.size], [0, 0])
+  database.away = false
+  assert.deepEqual(await after.cache.get('a'), { n: 1 })
+  await clock.advance(31_000)
+  assert.deepEqual([await database.row('a'), await database.row('b'), await database.row('c')], [1, undefined, 5])
+  assert.equal(next.records.size, 0)
 })
 
 test('what neither the nodes nor the store could be told of is no success, and comes to the store in the end', async () => {
@@ -324,6 +263,16 @@ test('closing saves what waits, says how much is left, and leaves the rest to th
   await giving
   assert.equal(second.journal.records.size, 1)
   assert.equal(second.clock.pendingTimers, 0)
+})
+
+test('a store that does not remember removals is written behind only if that is said', () => {
+  const forgetful: Store<Cart> = Object.assign(new Database(), { remembersRemovals: undefined })
+  const journal = new MemoryJournal()
+  assert.throws(
+    () => writeBehind(forgetful, { journal }),
+    /writeBehind: store: needs .*removals: 'products_removals'.*unmarkedRemovals: true/,
+  )
+  assert.equal(writeBehind(forgetful, { journal, unmarkedRemovals: true }).name, 'write-behind')
 })
 
 test('a store without versions cannot be written behind', () => {

@@ -3,21 +3,30 @@
  *
  * Until then its entry is `pending`: it has no expiry, so nodes do not evict it, and every process that reads it has the write. Where the nodes
  * lost it, this process still answers from its own memory, and lays it there again. Order is by version, drawn when the write began; the
- * store keeps a row that is newer. A removal is a pending entry as well, one without a value.
+ * store keeps a row that is newer, and remembers what was removed. A removal is a pending entry as well, one without a value.
  *
- * `update` is compare-and-set at the key's primary. Whether it was the one that was let through is not known before, so it lies in the journal as
- * an intent first; one that a crash has left undecided is looked up on the nodes. A journal without room, or whose disk failed, makes writes
- * write-through until it has some again: they are slower then, and told of as `journal:refused`.
+ * `update` is compare-and-set at the key's primary, then the journal: what it lays there may be read a moment before it is on the disk. A process
+ * that is killed in that moment has acknowledged nothing; the entry is saved by whoever reads it (`adoption.ts`). A journal without room, or whose
+ * disk failed, makes writes write-through until it has some again: acknowledged by the store, under the same version and in the same order. They
+ * are slower then, and told of as `journal:refused`.
  */
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
-import { ConfigurationError, ConflictError, JournalError, RingtailError, UnacknowledgedError, UnavailableError } from '../errors.ts'
+import {
+  ConfigurationError,
+  ConflictError,
+  JournalError,
+  OverloadError,
+  RingtailError,
+  UnacknowledgedError,
+  UnavailableError,
+} from '../errors.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
 import type { Found, Prepared } from '../keyspaces/keyspace.ts'
-import { type Duration, durationMs, knownOptions, wholeNumber } from '../options.ts'
 import type { Store } from '../store/store.ts'
-import { checkedStore } from './checked-store.ts'
+import { Adoption } from './adoption.ts'
 import { Flusher } from './flusher.ts'
+import { PendingReads } from './pending-reads.ts'
 import { type PendingWrite, PendingWrites } from './pending-writes.ts'
 import { Reading } from './reading.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
@@ -35,50 +44,26 @@ import type {
   StrategyParts,
   Truth,
 } from './strategy.ts'
+import { type CheckedWriteBehind, checkedWriteBehind, type WriteBehindOptions } from './write-behind-options.ts'
 
-export interface WriteBehindOptions {
-  /** Where writes lie until the store has them: `await openJournal({ directory })`. One may serve several caches of a process. */
-  readonly journal: Journal
-  /** How long a write waits for later ones of its key, and for others to leave with it. Default 50 ms. */
-  readonly flushAfter?: Duration | undefined
-  /** Rows of one call to the store. Default 500. */
-  readonly batch?: number | undefined
-  /** How long closing waits for the store; what is left then stays in the journal. Default 10 s. */
-  readonly drain?: Duration | undefined
-}
+export type { WriteBehindOptions }
 
-const OPTIONS = ['journal', 'flushAfter', 'batch', 'drain']
 /** When an update whose outcome is not known is looked up, ms: no message of it is under way any more. */
 const LOOK_UP_AFTER_MS = 1_000
+const MAX_LOOK_UPS = 1_024
+/** Between tries to lay on the nodes what the journal held, ms; and how many at once. */
+const LAY_PAUSE_MS = 1_000
+const LAID_AT_ONCE = 500
 
-/** @param store where rows live; with a version column, by which it keeps what is newer */
+/** @param store where rows live; with a version column, by which it keeps what is newer @throws ConfigurationError */
 export function writeBehind<V>(store: Store<V>, options: WriteBehindOptions): StrategyChoice<V> {
-  checkedStore(store, 'writeBehind: store')
-  knownOptions(options, 'writeBehind', OPTIONS)
-  if (!store.versioned) throw ConfigurationError.of('writeBehind: store', 'a store with row versions', store.name)
-  if (typeof options.journal?.write !== 'function' || typeof options.journal.use !== 'function') {
-    throw ConfigurationError.of('writeBehind: journal', 'what openJournal({ directory }) resolves with', options.journal)
-  }
-  const checked = {
-    journal: options.journal,
-    delayMs: durationMs(options.flushAfter ?? 50, 'writeBehind: flushAfter'),
-    batch: wholeNumber(options.batch ?? 500, 'writeBehind: batch', 1, 10_000),
-    drainMs: durationMs(options.drain ?? 10_000, 'writeBehind: drain'),
-  }
+  const checked = checkedWriteBehind(store, options)
   return { name: 'write-behind', build: (parts) => new WriteBehind(parts, store, checked) }
 }
 
-interface Checked {
-  readonly journal: Journal
-  readonly delayMs: number
-  readonly batch: number
-  readonly drainMs: number
-}
-
 /** One write on its way. */
-interface Item<V> {
+interface Item {
   readonly key: string
-  readonly value: V | undefined
   readonly op: 'save' | 'remove'
   readonly prepared: Prepared
 }
@@ -89,14 +74,17 @@ class WriteBehind<V> implements Strategy<V> {
   readonly #parts: StrategyParts<V>
   readonly #journal: Journal
   readonly #reading: Reading<V>
-  /** What writes are while the journal takes none. */
+  /** What others change is dealt with as write-through does. */
   readonly #through: StoreStrategy<V>
   readonly #pending = new PendingWrites()
   readonly #flusher: Flusher<V>
+  readonly #reads: PendingReads<V>
   readonly #store: Store<V>
   readonly #drainMs: number
+  /** Updates whose outcome is being looked up. */
+  #lookUps = 0
 
-  constructor(parts: StrategyParts<V>, store: Store<V>, { journal, delayMs, batch, drainMs }: Checked) {
+  constructor(parts: StrategyParts<V>, store: Store<V>, { journal, delayMs, batch, drainMs, adoptAfterMs }: CheckedWriteBehind) {
     if (!parts.keyspace.enveloped)
       throw new ConfigurationError(`cache '${parts.cache}': write-behind needs entries with versions, not plain values`)
     this.#parts = parts
@@ -107,35 +95,19 @@ class WriteBehind<V> implements Strategy<V> {
     this.#reading = new Reading(parts, store, true)
     this.#through = new StoreStrategy('write-through', parts, store, 'replace')
     this.#flusher = new Flusher({ strategy: parts, store, journal, pending: this.#pending, delayMs, batch })
-    const { records, intents } = journal.use(parts.cache, { again: (record) => void this.#takeUp([record]) })
-    void this.#takeUp(records)
-    for (const intent of intents) void this.#decide(intent)
+    const adopt = (record: JournalRecord): Promise<void> => this.#adopt(record)
+    const adoption = new Adoption({ strategy: parts, pending: this.#pending, afterMs: adoptAfterMs, adopt })
+    this.#reads = new PendingReads({ strategy: parts, reading: this.#reading, pending: this.#pending, adoption })
+    const { records } = journal.use(parts.cache, { again: (record) => this.#takeUp([record]) })
+    this.#takeUp(records)
   }
 
   read(key: string, settle: (read: Read<V>) => void, fail: (error: unknown) => void, call?: ReadCall<V>): void {
-    if (this.#pending.size === 0 || this.#pending.get(key) === undefined) this.#reading.read(key, settle, fail, call)
-    else this.#readOwn(key, call).then(settle, fail)
+    this.#reads.read(key, settle, fail, call)
   }
 
-  async readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
-    const own = this.#pending.size === 0 ? [] : keys.filter((key) => this.#pending.get(key) !== undefined)
-    if (own.length === 0) return this.#reading.readMany(keys, call)
-    const others = keys.filter((key) => this.#pending.get(key) === undefined)
-    const reads = new Map<string, Settled<Read<V>>>()
-    const [ofOthers] = await Promise.all([
-      this.#reading.readMany(others, call),
-      ...own.map(async (key) => {
-        reads.set(
-          key,
-          await this.#readOwn(key, call).then(
-            (value): Settled<Read<V>> => ({ value }),
-            (error): Settled<Read<V>> => ({ error }),
-          ),
-        )
-      }),
-    ])
-    for (const [at, key] of others.entries()) reads.set(key, ofOthers[at]!)
-    return keys.map((key) => reads.get(key)!)
+  readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
+    return this.#reads.readMany(keys, call)
   }
 
   async refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]> {
@@ -150,9 +122,8 @@ class WriteBehind<V> implements Strategy<V> {
   writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
     return eachPrepared(
       entries,
-      ([key, value]): Item<V> => ({
+      ([key, value]): Item => ({
         key,
-        value,
         op: 'save',
         prepared: this.#prepared(key, value, this.#parts.keyspace.nextVersion(), call),
       }),
@@ -165,9 +136,8 @@ class WriteBehind<V> implements Strategy<V> {
     const { keyspace } = this.#parts
     return eachPrepared(
       keys,
-      (key): Item<V> => ({
+      (key): Item => ({
         key,
-        value: undefined,
         op: 'remove',
         prepared: keyspace.pending.prepareRemoval(key, keyspace.nextVersion(), keyspace.nowMs()),
       }),
@@ -190,34 +160,23 @@ class WriteBehind<V> implements Strategy<V> {
       const value = await change(current)
       const prepared = this.#prepared(key, value, keyspace.nextVersion(), call)
       const record = this.#recordOf(key, 'save', prepared)
-      try {
-        await this.#journal.intend(record)
-      } catch (refused) {
-        if (found.entry?.kind === 'pending') throw refused
-        this.#tellRefused(refused)
-        return this.#through.update(key, change, call)
-      }
       const outcome = await keyspace.comparePrepared(prepared, found.expected, call)
       if (outcome.state === 'applied') {
-        await this.#confirm(record)
+        await this.#keepUpdated(record)
         return value
       }
       if (outcome.state === 'unacknowledged') {
-        this.#parts.clock.after(LOOK_UP_AFTER_MS, () => void this.#decide(record))
+        this.#lookUpLater(record)
         throw outcome.error
       }
-      this.#journal.cancel(record).catch(() => {})
       keyspace.observe(outcome.version)
       if (attempt > 1) await backOff(attempt, this.#parts)
     }
     throw new ConflictError(`cache '${cache}': update of '${key}' met another's change each time in ${MAX_TRIES} tries`)
   }
 
-  async applyMany(changes: readonly RowChange<V>[]): Promise<Settled<void>[]> {
-    const applied = await this.#through.applyMany(changes)
-    // What waits to be saved may have gone with what was out of date, and is newer.
-    await this.#layAgain(changes.flatMap(({ key }) => this.#pending.get(key) ?? []))
-    return applied
+  applyMany(changes: readonly RowChange<V>[], call?: StrategyCall): Promise<Settled<void>[]> {
+    return this.#through.applyMany(changes, call)
   }
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {
@@ -251,25 +210,6 @@ class WriteBehind<V> implements Strategy<V> {
     }
   }
 
-  /** What the nodes hold, unless this process has written something newer. */
-  async #readOwn(key: string, call: ReadCall<V> | undefined): Promise<Read<V>> {
-    const found = await this.#parts.keyspace.findOne(key, call)
-    const own = this.#pending.get(key)
-    if (own === undefined || found.seen.version >= own.version) {
-      if (found.state === 'fresh') return found
-      return new Promise((resolve, reject) => this.#reading.read(key, resolve, reject, call))
-    }
-    if (found.state !== 'unreachable') void this.#layAgain([own])
-    const value = this.#valueOf(own)
-    return { state: 'fresh', negative: value === undefined, value, node: undefined, entry: undefined, sizeBytes: own.bytes.length }
-  }
-
-  #valueOf({ op, bytes }: PendingWrite): V | undefined {
-    if (op === 'remove') return undefined
-    const read = this.#parts.keyspace.pending.valueOf(bytes)
-    return 'value' in read ? read.value : undefined
-  }
-
   /** What an update is made from: what lies on the nodes, or the row. */
   async #currentOf(key: string, found: Found<V>): Promise<V | undefined> {
     const { keyspace } = this.#parts
@@ -299,46 +239,59 @@ class WriteBehind<V> implements Strategy<V> {
     return { cache, key, op, version: keyspace.pending.versionOf(body), body }
   }
 
-  /** The journal first, then the owners. */
-  async #carryOut(item: Item<V>, call: StrategyCall | undefined): Promise<Settled<void>> {
+  /** The journal first, then the owners; without a journal the store as well. */
+  async #carryOut({ key, op, prepared: given }: Item, call: StrategyCall | undefined): Promise<Settled<void>> {
     const { keyspace } = this.#parts
-    const { key, op, prepared } = item
+    let prepared = given
     for (let attempt = 1; ; attempt++) {
       const record = this.#recordOf(key, op, prepared)
-      try {
-        await this.#journal.write(record)
-      } catch (refused) {
-        return this.#writeThrough(item, refused, call)
-      }
+      const isOnDisk = await this.#journalled(record)
       this.#keep(record)
       const [outcome] = await keyspace.putPrepared([prepared], call)
       if (outcome!.state === 'refused' && attempt < MAX_TRIES && keyspace.isDoubtful(outcome!, record.version)) {
         // By differing clocks only: it came after what refused it.
         keyspace.observe(outcome!.version)
+        prepared = copyOf(prepared)
         keyspace.stamp(prepared, keyspace.nextVersion())
         continue
       }
       this.#reading.loads.forget(key)
-      if (outcome!.state !== 'unacknowledged' || (await this.#flusher.flushNow(key))) {
-        call?.session?.wrote(keyspace.wireKey(key), record.version)
-        return { value: undefined }
-      }
-      const message = 'the write is in the journal, but neither enough owners nor the store could be reached'
-      return { error: new UnacknowledgedError(message, { cause: outcome!.error }) }
+      if (isOnDisk && outcome!.state !== 'unacknowledged') return this.#written(key, record, call)
+      const flushed = await this.#flusher.flushNow(key)
+      if (flushed.state === 'saved' || flushed.state === 'overtaken') return this.#written(key, record, call)
+      if (flushed.state === 'refused') return { error: flushed.error }
+      const cause = outcome!.state === 'unacknowledged' ? outcome!.error : undefined
+      return { error: new UnacknowledgedError(unsaid(isOnDisk, cause === undefined), { cause }) }
     }
   }
 
-  async #writeThrough({ key, value, op }: Item<V>, refused: unknown, call: StrategyCall | undefined): Promise<Settled<void>> {
-    this.#tellRefused(refused)
-    const [settled] =
-      op === 'remove' ? await this.#through.removeMany([key], call) : await this.#through.writeMany([[key, value as V]], call)
-    return settled!
+  #written(key: string, { version }: JournalRecord, call: StrategyCall | undefined): Settled<void> {
+    call?.session?.wrote(this.#parts.keyspace.wireKey(key), version)
+    return { value: undefined }
   }
 
-  #tellRefused(refused: unknown): void {
-    const { emit, cache } = this.#parts
-    const reason = refused instanceof JournalError ? refused.reason : 'broken'
-    emit('journal:refused', { cache, reason: `${reason}: ${refused instanceof RingtailError ? refused.message : String(refused)}` })
+  /** An update that the primary has let through: the journal, or else the store, before it is acknowledged. */
+  async #keepUpdated(record: JournalRecord): Promise<void> {
+    const isOnDisk = await this.#journalled(record)
+    this.#keep(record)
+    this.#reading.loads.forget(record.key)
+    if (isOnDisk) return
+    const flushed = await this.#flusher.flushNow(record.key)
+    if (flushed.state === 'refused') throw flushed.error
+    if (flushed.state === 'waiting') throw new UnacknowledgedError(unsaid(false, true))
+  }
+
+  /** @returns false when the journal takes nothing, which is told */
+  async #journalled(record: JournalRecord): Promise<boolean> {
+    try {
+      await this.#journal.write(record)
+      return true
+    } catch (refused) {
+      const { emit, cache } = this.#parts
+      const reason = refused instanceof JournalError ? refused.reason : refused instanceof OverloadError ? 'overloaded' : 'broken'
+      emit('journal:refused', { cache, reason: `${reason}: ${refused instanceof RingtailError ? refused.message : String(refused)}` })
+      return false
+    }
   }
 
   #keep({ key, op, version, body }: JournalRecord): void {
@@ -346,30 +299,65 @@ class WriteBehind<V> implements Strategy<V> {
     if (this.#pending.add(write)) this.#flusher.add(key)
   }
 
-  async #confirm(record: JournalRecord): Promise<void> {
-    await this.#journal.confirm(record)
+  /** Another's write that nobody saves. */
+  async #adopt(record: JournalRecord): Promise<void> {
+    await this.#journalled(record)
     this.#keep(record)
-    this.#reading.loads.forget(record.key)
   }
 
   /** Writes that the journal had: they lie on the nodes again, and are saved. */
-  async #takeUp(records: readonly JournalRecord[]): Promise<void> {
-    for (const record of records) this.#keep(record)
-    const writes = records.flatMap(({ key }) => this.#pending.get(key) ?? [])
-    await this.#layAgain(writes)
+  #takeUp(records: readonly JournalRecord[]): void {
+    for (const record of records) {
+      // A clock that was set back must not date later writes before these.
+      this.#parts.keyspace.observe(record.version)
+      this.#keep(record)
+    }
+    const keys = records.map(({ key }) => key)
+    for (let at = 0; at < keys.length; at += LAID_AT_ONCE) void this.#layUntilThere(keys.slice(at, at + LAID_AT_ONCE))
+  }
+
+  /** For as long as the store does not have them. */
+  async #layUntilThere(keys: readonly string[]): Promise<void> {
+    const writes = keys.flatMap((key) => this.#pending.get(key) ?? [])
+    if (writes.length === 0) return
+    const outcomes = await this.#parts.keyspace.pending.layAgain(writes)
+    const left = writes.filter((_, at) => outcomes[at]!.state === 'unacknowledged').map(({ key }) => key)
+    if (left.length > 0) this.#parts.clock.after(LAY_PAUSE_MS * (0.5 + this.#parts.random()), () => void this.#layUntilThere(left))
   }
 
   async #layAgain(writes: readonly PendingWrite[]): Promise<void> {
     if (writes.length > 0) await this.#parts.keyspace.pending.layAgain(writes)
   }
 
-  /** An update of which it is not known whether the primary let it through: what lies there tells. */
-  async #decide(record: JournalRecord): Promise<void> {
-    const found = await this.#parts.keyspace.findOne(record.key, { read: 'all' })
-    if (found.state === 'unreachable') this.#parts.clock.after(LOOK_UP_AFTER_MS, () => void this.#decide(record))
-    else if (found.seen.version === record.version) await this.#confirm(record).catch(() => {})
-    else await this.#journal.cancel(record).catch(() => {})
+  /** An update of which it is not known whether the primary let it through: what lies there tells. Too many of them are left to their readers. */
+  #lookUpLater(record: JournalRecord): void {
+    if (this.#lookUps >= MAX_LOOK_UPS) return
+    this.#lookUps++
+    this.#parts.clock.after(LOOK_UP_AFTER_MS, () => {
+      this.#lookUps--
+      void this.#lookUp(record).catch(() => {})
+    })
   }
+
+  async #lookUp(record: JournalRecord): Promise<void> {
+    const found = await this.#parts.keyspace.findOne(record.key, { read: 'all' })
+    if (found.state === 'unreachable') this.#lookUpLater(record)
+    else if (found.seen.version === record.version) await this.#keepUpdated(record)
+  }
+}
+
+/** What is said of a write that came to no end. */
+function unsaid(isOnDisk: boolean, isOnOwners: boolean): string {
+  if (isOnDisk) return 'the write is in the journal, but neither enough owners nor the store could be reached'
+  return isOnOwners
+    ? 'the write lies on its owners, but neither the journal nor the store took it'
+    : 'neither the journal, nor enough owners, nor the store took the write; it may still come about'
+}
+
+/** What is in the journal already must not change with it. */
+function copyOf(prepared: Prepared): Prepared {
+  const bytes = Uint8Array.prototype.slice.call(bytesOf(prepared))
+  return { ...prepared, change: { ...prepared.change, bytes } as Prepared['change'] }
 }
 
 function bytesOf({ change }: Prepared): Uint8Array {

@@ -4,11 +4,12 @@
  * The suite runs under `node:test`, on a fresh store for each test. It keeps to what every database can hold: values are JSON, and whatever
  * a store cannot hold it refuses with a status of its own, without harm to the rest of the batch.
  *
- *     storeConformance({ name: 'my store', versioned: true, create: async () => ({ store, cleanup: async () => {} }) })
+ *     storeConformance({ name: 'my store', versioned: true, remembersRemovals: true, create: async () => ({ store, cleanup: async () => {} }) })
  */
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { RingtailError } from '../errors.ts'
+import { rememberedRemovals } from './store-removal-laws.ts'
 import type { StoreConformance } from './store-subject.ts'
 import { law, refused, saved } from './store-subject.ts'
 import { expectations, ordered, removals, versions, withoutVersions } from './store-version-laws.ts'
@@ -25,6 +26,7 @@ export function storeConformance<V>(suite: StoreConformance<V>): void {
       expectations(suite)
       ordered(suite)
       removals(suite)
+      if (suite.remembersRemovals === true) rememberedRemovals(suite)
     } else {
       withoutVersions(suite)
     }

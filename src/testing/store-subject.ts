@@ -16,6 +16,8 @@ export interface StoreUnderTest<V> {
 export interface StoreConformance<V> {
   readonly name: string
   readonly versioned: boolean
+  /** Default: false. */
+  readonly remembersRemovals?: boolean | undefined
   create(): Promise<StoreUnderTest<V>>
   /** Puts any JSON datum into a value of the store's shape. Default: the datum is the value. */
   readonly wrap?: (datum: unknown) => V
@@ -41,6 +43,17 @@ export class Subject<V> {
     return status!
   }
 
+  /** Under just its version, and only over what is older. */
+  async saveOlder(key: string, datum: unknown, floor: Version): Promise<SaveStatus> {
+    const [status] = await this.store.save([{ key, value: this.wrap(datum), floor, ifOlder: true }])
+    return status!
+  }
+
+  async removeOlder(key: string, floor: Version): Promise<SaveStatus> {
+    const [status] = await this.store.remove([{ key, floor, ifOlder: true }])
+    return status!
+  }
+
   async load(key: string) {
     const { rows, failed } = await this.store.load([key])
     assert.equal(failed?.size ?? 0, 0)
@@ -57,6 +70,7 @@ export function law<V>(suite: StoreConformance<V>, name: string, check: (subject
     const { store, cleanup } = await suite.create()
     try {
       assert.equal(store.versioned, suite.versioned)
+      assert.equal(store.remembersRemovals ?? false, suite.remembersRemovals ?? false)
       await check(new Subject(store, suite.wrap ?? ((datum) => datum as V)))
     } finally {
       await cleanup()

@@ -28,22 +28,40 @@ pool.on('error', () => {})
 const journal = stepping(await openJournal({ directory: setting.directory }))
 const tier = await createTier({ nodes: setting.nodes.map((url, nth) => redisNode(url, { id: `n${nth}`, timeout: '5s' })) })
 const carts = tier.cache<Cart>('carts', {
-  strategy: writeBehind(steppingStore(postgresStore<Cart>({ pool, table: 'carts' })), { journal, flushAfter: '5ms', drain: '30s' }),
+  strategy: writeBehind(steppingStore(postgresStore<Cart>({ pool, table: 'carts', removals: 'carts_removals' })), {
+    journal,
+    flushAfter: '5ms',
+    drain: '30s',
+    adoptAfter: '1ms',
+  }),
   ttl: '1h',
   deadlines: { call: '20s', try: '10s', load: '20s' },
 })
 
 if (setting.writes) await write()
+await readAll()
 await tier.close()
 await journal.close()
 await pool.end()
 say('drained')
 
-/** For ever: each caller has keys of its own, so that its values tell their order. */
+/** So that what processes before have left behind is taken up. */
+async function readAll(): Promise<void> {
+  const keys = Array.from({ length: setting.shared }, (_, nth) => `shared-${nth}`)
+  for (let caller = 0; caller < setting.callers; caller++)
+    for (let nth = 0; nth < setting.keys; nth++) keys.push(`${setting.name}-${caller}-${nth}`)
+  for (let round = 0; round < 5; round++) {
+    await carts.getMany(keys)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+/** For ever: each caller has keys of its own, so that its values tell their order, and raises the counters that all share. */
 async function write(): Promise<void> {
   const callers = Array.from({ length: setting.callers }, async (_, caller) => {
     for (let turn = 0; ; turn++) {
-      const key = `${caller}-${turn % setting.keys}`
+      if (setting.shared > 0) await raise(`shared-${(turn + caller) % setting.shared}`)
+      const key = `${setting.name}-${caller}-${turn % setting.keys}`
       const n = setting.from + turn
       const removes = turn % 11 === 10
       say(`try ${key} ${removes ? 'none' : n} ${n}`)
@@ -59,6 +77,16 @@ async function write(): Promise<void> {
     }
   })
   await Promise.all(callers)
+}
+
+async function raise(key: string): Promise<void> {
+  say(`raise ${key}`)
+  try {
+    await carts.update(key, (cart) => ({ n: (cart?.n ?? 0) + 1 }))
+  } catch {
+    return
+  }
+  say(`raised ${key}`)
 }
 
 /** The journal with a step before and after each call. */
@@ -85,6 +113,7 @@ function steppingStore(store: Store<Cart>): Store<Cart> {
   return {
     name: store.name,
     versioned: store.versioned,
+    remembersRemovals: store.remembersRemovals,
     load: (keys, call) => store.load(keys, call),
     stats: () => store.stats(),
     save: async (saves, call) => {

@@ -5,15 +5,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cutEverywhere, type DamageReport, flipBits } from './damage.ts'
+import { cutEverywhere, type DamageReport, flipBits, tearRepeatedly, wipeSectors } from './damage.ts'
 import { KillGround, type KillReport, STEPS } from './kills.ts'
 import { traceSyncs } from './syncs.ts'
 
 const USAGE = `What a write-behind journal survives.
 
   npm run journal -- kills    a process that writes behind is killed 200 times at random moments, at each step of a write's way,
-                              and writes on while the database is away for a minute
-  npm run journal -- damage   the journal is cut at every byte, and 10,000 of its bits are flipped
+                              two that share counters 40 times, and one writes on while the database is away for a minute
+  npm run journal -- damage   the journal is cut at every byte, 10,000 of its bits are flipped, 1,000 of its sectors wiped, and 1,000
+                              processes each lose power while a group is under way
   npm run journal -- syncs    by the system calls made: each acknowledgement follows the sync of its group (needs strace)
 
   --times N    kills at random moments (200)
@@ -94,12 +95,16 @@ async function kills({ times, seed, report }: Options): Promise<readonly string[
         if (!(await ground.killAt(step, pass))) missed.push(`${step} ${pass}`)
       }
     }
+    for (let nth = 1; nth <= Math.ceil(times / 5); nth++) {
+      await ground.killTwoAtRandom()
+      progress(`${nth} of ${Math.ceil(times / 5)} times two processes were killed`)
+    }
     progress('the database is away for a minute')
     const written = await ground.writeWithoutDatabase(60_000)
     const judged: KillReport = await ground.judge()
     const { wrong, ...figures } = judged
-    report('kills', { ...figures, acknowledgedWithoutDatabase: written, stepsNotReached: missed })
-    return wrong
+    report('kills', { ...figures, acknowledgedWithoutDatabase: written })
+    return [...wrong, ...missed.map((step) => `no process came to ${step}`)]
   } finally {
     await ground.stop()
   }
@@ -121,6 +126,14 @@ async function damage({ flips, seed, report }: Options): Promise<readonly string
     tell(
       'flips',
       flipBits(folder, flips, seed, (done) => done % 1_000 === 0 && progress(`${done} of ${flips} flips`)),
+    )
+    tell(
+      'wipes',
+      wipeSectors(folder, flips / 10, seed, (done) => done % 1_000 === 0 && progress(`${done} of ${flips / 10} wipes`)),
+    )
+    tell(
+      'tears',
+      tearRepeatedly(folder, flips / 10, seed, (done) => done % 100 === 0 && progress(`${done} of ${flips / 10} tears`)),
     )
     return wrong
   } finally {

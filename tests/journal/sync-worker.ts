@@ -16,7 +16,7 @@ const write = async (): Promise<void> => {
     const id = ++last
     say(`try ${id}`)
     try {
-      await journal.write({ cache: 'c', key: `k${id}`, version: BigInt(id), op: 'save', body: Buffer.alloc(bytes, 'x') })
+      await journal.write({ cache: 'c', key: `k${id}`, version: BigInt(id), op: 'save', body: Buffer.from(`#${id}#`.padEnd(bytes, 'x')) })
       say(`ok ${id}`)
     } catch (error) {
       say(`no ${id} ${(error as { reason?: string }).reason}`)

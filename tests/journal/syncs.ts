@@ -1,15 +1,17 @@
 /**
  * That an acknowledgement waits for the disk, by the system calls that a process makes; and what comes of it when they fail or are cut off.
  *
- * strace tells every call in its order, lets chosen ones fail, and kills the process at the n-th. Of each write it must hold: after it was tried
- * and before it was acknowledged the log was written to, and then synced. What was acknowledged is in the journal afterwards, whatever happened.
+ * strace tells every call in its order, lets chosen ones fail, and kills the process at the n-th. Of each write it must hold: before it was
+ * acknowledged, the group that has its body was written to the log up to its commit mark, and then synced. What was acknowledged is in the
+ * journal afterwards, whatever happened.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { JOURNAL_FILE, JournalFile } from '../../src/journal/journal-file.ts'
+import { JOURNAL_FILE } from '../../src/journal/journal-directory.ts'
+import { JournalFile } from '../../src/journal/journal-file.ts'
 
 export interface SyncSetting {
   readonly directory: string
@@ -58,36 +60,84 @@ export async function traceSyncs(kills = 40): Promise<SyncReport> {
   }
 }
 
-/** Every write is between its trial and its acknowledgement on the disk. */
+/** A frame's header, which is written before its page. */
+const FRAME_HEADER_BYTES = 24
+
+/** Every write's own group is on the disk before it is acknowledged. */
 function followed(folder: string, wrong: string[]): { acknowledged: number; syncs: number } {
   const setting = settingOf(folder, { callers: 16, each: 12 })
   const trace = join(folder, 'trace')
-  strace(['-f', '-y', '-s', '40', '-e', 'trace=pwrite64,fdatasync,fsync,write', '-o', trace], setting)
-  const tried = new Map<string, number>()
-  /** The log was written to, and then synced, since the n-th event. */
-  let wrote = -1
-  let durable = -1
+  strace(['-f', '-y', '-xx', '-s', '5000', '-e', 'trace=pwrite64,fdatasync,fsync,write', '-o', trace], setting)
+  const groups = new Groups()
   let acknowledged = 0
-  let syncs = 0
-  const unfinished = new Map<string, number>()
-  for (const [at, line] of readFileSync(trace, 'utf8').split('\n').entries()) {
-    const thread = line.split(' ', 1)[0]!
-    const said = /"(try|ok) (\d+)\\n"/.exec(line)
-    if (said?.[1] === 'try') tried.set(said[2]!, at)
-    else if (said?.[1] === 'ok') {
+  for (const line of readFileSync(trace, 'utf8').split('\n')) {
+    const data = bytesIn(/"([^"]*)"/, line)
+    const [, said] = /^ok (\d+)\n$/.exec(data.toString('latin1')) ?? []
+    if (said !== undefined) {
       acknowledged++
-      if (durable <= tried.get(said[2]!)!) wrong.push(`write ${said[2]} was acknowledged before it was on the disk`)
-    } else if (line.includes('pwrite64(') && line.includes(`${JOURNAL_FILE}-wal`)) wrote = at
-    else if (/\bf(?:data)?sync\(/.test(line) && line.includes(`${JOURNAL_FILE}-wal`)) {
-      if (line.includes('<unfinished')) unfinished.set(thread, wrote)
-      else if (/= 0$/.test(line)) [durable, syncs] = [wrote, syncs + 1]
-    } else if (/f(?:data)?sync resumed/.test(line) && unfinished.has(thread)) {
-      if (/= 0$/.test(line)) [durable, syncs] = [unfinished.get(thread)!, syncs + 1]
-      unfinished.delete(thread)
-    }
+      if (!groups.isDurable(said)) wrong.push(`write ${said} was acknowledged before its group was on the disk`)
+    } else
+      groups.see(
+        line,
+        data,
+        bytesIn(/<([^>]*)>/, line)
+          .toString()
+          .endsWith(`${JOURNAL_FILE}-wal`),
+      )
   }
   if (acknowledged !== 16 * 12) wrong.push(`${acknowledged} of ${16 * 12} writes were acknowledged`)
-  return { acknowledged, syncs }
+  return { acknowledged, syncs: groups.syncs }
+}
+
+/** What strace tells in hexadecimal. */
+function bytesIn(where: RegExp, line: string): Buffer {
+  return Buffer.from((where.exec(line)?.[1] ?? '').replaceAll('\\x', ''), 'hex')
+}
+
+/** The groups in the log, by the calls that write it. */
+class Groups {
+  syncs = 0
+  /** Those of which the commit mark was written, and those that were synced after it. */
+  #written = 0
+  #synced = 0
+  #isLastPage = false
+  /** In which group each write's body is. */
+  readonly #groupOf = new Map<string, number>()
+  /** By thread: what was written when a sync began that has not come back. */
+  readonly #syncing = new Map<string, number>()
+
+  see(line: string, data: Buffer, isLog: boolean): void {
+    const thread = line.split(' ', 1)[0]!
+    if (isLog && line.includes('pwrite64(')) this.#write(data)
+    else if (isLog && /\bf(?:data)?sync\(/.test(line)) {
+      if (line.includes('<unfinished')) this.#syncing.set(thread, this.#written)
+      else this.#sync(line, this.#written)
+    } else if (/f(?:data)?sync resumed/.test(line) && this.#syncing.has(thread)) {
+      this.#sync(line, this.#syncing.get(thread)!)
+      this.#syncing.delete(thread)
+    }
+  }
+
+  isDurable(id: string): boolean {
+    return (this.#groupOf.get(id) ?? Number.POSITIVE_INFINITY) < this.#synced
+  }
+
+  #write(data: Buffer): void {
+    if (data.length === FRAME_HEADER_BYTES) {
+      this.#isLastPage = data.readUInt32BE(4) !== 0
+      return
+    }
+    // A page is written again for later groups.
+    for (const [, id] of data.toString('latin1').matchAll(/#(\d+)#/g)) if (!this.#groupOf.has(id!)) this.#groupOf.set(id!, this.#written)
+    if (this.#isLastPage) this.#written++
+    this.#isLastPage = false
+  }
+
+  #sync(line: string, written: number): void {
+    if (!/= 0$/.test(line)) return
+    this.#synced = Math.max(this.#synced, written)
+    this.syncs++
+  }
 }
 
 /** After a sync that failed nothing more is acknowledged; what was acknowledged before is there. */

@@ -8,7 +8,6 @@ const nameOf = ({ cache, key }: Pick<RecordName, 'cache' | 'key'>): string => `$
 
 export class MemoryJournal implements Journal {
   readonly records = new Map<string, JournalRecord>()
-  readonly intents = new Map<string, JournalRecord>()
   readonly letters: DeadLetter[] = []
   /** While set, no write is taken. */
   refuses: JournalError['reason'] | undefined
@@ -20,32 +19,18 @@ export class MemoryJournal implements Journal {
   use(cache: string, user: JournalUser) {
     this.#users.set(cache, user)
     const of = (records: Iterable<JournalRecord>) => [...records].filter((record) => record.cache === cache)
-    return { records: of(this.records.values()), intents: of(this.intents.values()) }
+    return { records: of(this.records.values()) }
   }
 
   async write(record: JournalRecord): Promise<void> {
     await this.#take()
-    this.records.set(nameOf(record), record)
-  }
-
-  async intend(record: JournalRecord): Promise<void> {
-    await this.#take()
-    this.intents.set(nameOf(record), record)
-  }
-
-  async confirm(name: RecordName): Promise<void> {
-    const intent = this.intents.get(nameOf(name))
-    if (intent?.version !== name.version) return
-    this.intents.delete(nameOf(name))
-    this.records.set(nameOf(name), intent)
-  }
-
-  async cancel(name: RecordName): Promise<void> {
-    if (this.intents.get(nameOf(name))?.version === name.version) this.intents.delete(nameOf(name))
+    const held = this.records.get(nameOf(record))
+    if (held === undefined || held.version < record.version) this.records.set(nameOf(record), record)
   }
 
   async forget(name: RecordName): Promise<void> {
-    if (this.records.get(nameOf(name))?.version === name.version) this.records.delete(nameOf(name))
+    const held = this.records.get(nameOf(name))
+    if (held !== undefined && held.version <= name.version) this.records.delete(nameOf(name))
   }
 
   async bury(name: RecordName, reason: string, atMs: number): Promise<void> {

@@ -4,10 +4,10 @@
  * Products, prices, stock and reviews lie on the product's shard, profiles on the user's, carts on the cart's, orders with their lines on
  * the order's. A reservation says that a shard has set an order's lines aside; it lies beside the stock it was taken from. What a cache
  * writes through or refreshes has a version that grows with each change, so that caches keep whatever is newest; orders change stock by SQL
- * of their own, so there Ringtail's trigger sees to it.
+ * of their own, so there Ringtail's trigger sees to it. Carts are written behind, so a table beside theirs remembers which were removed.
  */
 import type pg from 'pg'
-import { postgresVersionTrigger } from 'ringtail'
+import { postgresRemovalsTable, postgresVersionTrigger } from 'ringtail'
 import { withoutPassword } from '../options.ts'
 import { UsageError } from '../usage-error.ts'
 import { SCHEMA, type Shard } from './shards.ts'
@@ -50,7 +50,7 @@ const INDEXES = `
 /** How Ringtail's stores see the tables that caches write to; the trigger and the caches are made of the same. */
 export const STOCK_TABLE = { table: `${SCHEMA}.stock`, key: 'product_id', columns: { quantity: 'integer' } } as const
 export const USERS_TABLE = { table: `${SCHEMA}.users`, key: 'id' } as const
-export const CARTS_TABLE = { table: `${SCHEMA}.carts`, key: 'id' } as const
+export const CARTS_TABLE = { table: `${SCHEMA}.carts`, key: 'id', removals: `${SCHEMA}.carts_removals` } as const
 
 export const COUNTED_TABLES = ['products', 'prices', 'stock', 'reviews', 'users', 'carts', 'orders', 'order_lines'] as const
 
@@ -70,7 +70,7 @@ export async function createSchema(shard: Shard, url: string): Promise<void> {
 }
 
 export async function createTables(shard: Shard): Promise<void> {
-  await shard.aside.query(TABLES + postgresVersionTrigger(STOCK_TABLE))
+  await shard.aside.query(`${TABLES} ${postgresVersionTrigger(STOCK_TABLE)} ${postgresRemovalsTable(CARTS_TABLE)}`)
 }
 
 export async function createIndexes(shard: Shard): Promise<void> {

@@ -42,6 +42,8 @@ export const CACHE_NAMES = ['shop-page', 'shop-stock', 'shop-profile', 'shop-car
 
 /** How long closing waits for carts to come to the database. */
 const DRAIN = '5s'
+/** Orders that wait for one another's stock may hold a shard's connections for a moment. */
+const CART_LOAD = '3s'
 
 /** @param journal where changed carts lie until the database has them */
 export function openCaches(tier: Tier, shards: readonly Shard[], journal: Journal): ShopCaches {
@@ -59,7 +61,11 @@ export function openCaches(tier: Tier, shards: readonly Shard[], journal: Journa
     pages: tier.cache('shop-page', { strategy: readThrough(shardedReader(readers, partitioned)), ttl: '10m', grace: '1h' }),
     stock: tier.cache('shop-stock', { strategy: writeThrough(tables<StockLevel>(STOCK_TABLE)), ttl: '10m', grace: '1m' }),
     profiles: tier.cache('shop-profile', { strategy: writeAround(tables<Profile>(USERS_TABLE)), ttl: '30m', grace: '1h' }),
-    carts: tier.cache('shop-cart', { strategy: writeBehind(tables<Cart>(CARTS_TABLE), { journal, drain: DRAIN }), ttl: '1h' }),
+    carts: tier.cache('shop-cart', {
+      strategy: writeBehind(tables<Cart>(CARTS_TABLE), { journal, drain: DRAIN }),
+      ttl: '1h',
+      deadlines: { load: CART_LOAD },
+    }),
     orders: tier.cache('shop-order', { strategy: cacheAside(), ttl: '1h' }),
   }
 }

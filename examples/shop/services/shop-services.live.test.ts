@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { createTier, memoryNode, type Tier } from 'ringtail'
 import { until } from '../../../src/testing/live-redis.ts'
 import { generateProducts } from '../data/generator.ts'
@@ -23,6 +24,9 @@ import { captureStock } from './stock-capture.ts'
 const undo = new UndoStack()
 const products = generateProducts(40, 1)
 const STOCK = 50
+/** From before a change is made to when pages show it. */
+const SHOWN_WITHIN_MS = 1_000
+const TRIES = 5
 let shards: Shard[]
 let tier: Tier
 let caches: ShopCaches
@@ -91,7 +95,7 @@ test('once orders are answered, each page shows the stock that they left, and sh
   }
 })
 
-test('stock that is changed in SQL by anybody is shown, and no statement is needed for it', async (t) => {
+test('stock that is changed in SQL by anybody is shown within a second, and no statement is needed for it', async (t) => {
   const leaving = new UndoStack()
   t.after(async () => assert.deepEqual(await leaving.run(), []))
   const captures = await captureStock({ tier, stock: caches.stock, shards, databaseUrls, given: false, say: assert.fail }, leaving)
@@ -106,18 +110,39 @@ test('stock that is changed in SQL by anybody is shown, and no statement is need
   const ids = products.slice(32, 40).map(({ id }) => id)
   for (const id of ids) await pages.read(id)
   await filled()
-  const queries = shards.map((shard) => shard.queries())
-  const startMs = performance.now()
-  for (const { aside } of shards)
-    await aside.query('update ringtail_shop.stock set quantity = quantity + 7 where product_id = any($1)', [ids])
   const shown = async () => (await Promise.all(ids.map((id) => pages.read(id)))).map(({ product, outcome }) => [product?.stock, outcome])
-  await until(async () => (await shown()).every(([stock]) => stock === STOCK + 7))
-  t.diagnostic(`${ids.length} changes were shown ${Math.round(performance.now() - startMs)} ms after they were made`)
-  assert.deepEqual(await shown(), Array(ids.length).fill([STOCK + 7, 'hit']))
-  assert.deepEqual(
-    shards.map((shard) => shard.queries()),
-    queries,
-  )
+  const queries = () => shards.map((shard) => shard.queries())
+  let stock = STOCK
+  const change = async () => {
+    stock += 7
+    for (const { aside } of shards)
+      await aside.query('update ringtail_shop.stock set quantity = quantity + 7 where product_id = any($1)', [ids])
+    await until(async () => (await shown()).every(([each]) => each === stock))
+  }
+  // At its beginning a capture empties what it is for, as of a moment ahead: what is told before that is loaded.
+  await until(async () => {
+    const before = queries()
+    await change()
+    return isDeepStrictEqual(queries(), before)
+  })
+  // A machine that is held up fails some tries; a capture that is too slow, all of them.
+  for (let [tries, tookMs] = [1, SHOWN_WITHIN_MS]; tookMs >= SHOWN_WITHIN_MS; tries++) {
+    assert.ok(tries <= TRIES, `${TRIES} times stock was not shown within ${SHOWN_WITHIN_MS} ms`)
+    const before = queries()
+    const startMs = performance.now()
+    await change()
+    tookMs = performance.now() - startMs
+    t.diagnostic(`${ids.length} changes were shown ${Math.round(tookMs)} ms after they were made`)
+    // What is told late is removed instead, and loaded by a statement.
+    if (tookMs >= SHOWN_WITHIN_MS) continue
+    assert.deepEqual(await shown(), Array(ids.length).fill([stock, 'hit']))
+    assert.deepEqual(queries(), before)
+  }
+  for (const { capture } of captures) {
+    await capture.caughtUp()
+    const { latency, lagMs } = capture.stats()
+    assert.ok(latency.count > 0 && lagMs !== undefined, `${latency.count} transactions told, lag ${lagMs} ms`)
+  }
 })
 
 test('an order empties its cart, is found under its id, and is answered the same when it is sent again', async () => {
