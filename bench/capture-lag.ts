@@ -4,6 +4,7 @@
  * A real PostgreSQL and three Redis servers on this machine; a client that updates rows of a table at a steady rate, a few to a
  * transaction; and a capture in this process. What is measured is from each transaction's commit, by the database's clock, to when a
  * quorum of the nodes had acknowledged all of its changes. A cache with hot keys reads beside it, so that there is something to invalidate.
+ * A figure is of the rate that was asked for: where the client could not keep to it, the run has failed.
  *
  *     npm run bench:capture -- --rate 2000 --seconds 10
  */
@@ -13,6 +14,8 @@ import { type RedisServer, startRedisServer } from 'ringtail/testing'
 import { startPostgres } from '../tests/support/postgres.ts'
 
 const BAR_MS = 250
+/** Of the rate that was asked for: by how much the client may fall short. */
+const SHORT = 0.05
 const ROWS = 10_000
 const ROWS_A_TRANSACTION = 10
 const TABLE = 'captured'
@@ -41,28 +44,31 @@ async function main(): Promise<number> {
     const tier = await createTier({ nodes: servers.map(({ url }, at) => redisNode(url, { id: `n${at + 1}` })) })
     const cache = tier.cache<Item>('items', { strategy: writeThrough(postgresStore<Item>({ pool, table: TABLE })), ttl: '1h' })
     const capture = await tier.captureChanges({ database: postgres.url(), tables: [{ table: TABLE, cache }] })
-    const late = await change(
+    const tookMs = await change(
       (from) => pool.query(update(from)),
       () => cache.getMany(hot()),
     )
     await capture.caughtUp()
     const { latency, changes } = capture.stats()
     await tier.close()
+    const made = (changes * 1_000) / tookMs
     const said = [`p50 ${latency.p50.toFixed(1)}`, `p99 ${latency.p99.toFixed(1)}`, `max ${latency.max.toFixed(1)} ms`]
     console.log(
-      `${changes} changes at ${rate}/s in ${latency.count} transactions, ${seconds} s: from commit to the nodes ${said.join(', ')}`,
+      `${changes} changes at ${made.toFixed(0)}/s in ${latency.count} transactions, ${(tookMs / 1_000).toFixed(1)} s: from commit to the nodes ${said.join(', ')}`,
     )
-    if (late > seconds * 100) console.log(`the client was late by ${late.toFixed(0)} ms at the end: the machine is too busy for that rate`)
-    if (latency.p99 <= BAR_MS) return 0
-    console.error(`bench:capture: p99 needs to be at most ${BAR_MS} ms, but got: ${latency.p99.toFixed(1)}`)
-    return 1
+    const isSlow = latency.p99 > BAR_MS
+    if (isSlow) console.error(`bench:capture: p99 needs to be at most ${BAR_MS} ms, but got: ${latency.p99.toFixed(1)}`)
+    const isShort = made < rate * (1 - SHORT)
+    if (isShort)
+      console.error(`bench:capture: needs ${rate} changes a second, but got: ${made.toFixed(0)}; the machine is too busy for that rate`)
+    return isSlow || isShort ? 1 : 0
   } finally {
     await Promise.allSettled(servers.map((server) => server.stop()))
     await postgres.stop()
   }
 }
 
-/** @returns how late the client was at the end, ms */
+/** @returns how long it took, ms */
 async function change(commit: (from: number) => Promise<unknown>, read: () => Promise<unknown>): Promise<number> {
   const everyMs = (1_000 * ROWS_A_TRANSACTION) / rate
   const total = Math.round((rate * seconds) / ROWS_A_TRANSACTION)
@@ -79,7 +85,7 @@ async function change(commit: (from: number) => Promise<unknown>, read: () => Pr
     underWay.add(work)
   }
   await Promise.all(underWay)
-  return performance.now() - startMs - total * everyMs
+  return performance.now() - startMs
 }
 
 function update(from: number): { text: string; values: unknown[] } {

@@ -30,7 +30,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'bounded-call.ts': [],
   'each-prepared.ts': [],
   'node/': ['codec/envelope.ts'],
-  'store/': [],
+  // versions of times: which removals are too old to be remembered.
+  'store/': ['version-clock.ts'],
   'resilience/': ['node/node.ts', 'store/store.ts'],
   'cluster/': ['ring/', 'node/node.ts', 'codec/envelope.ts', 'resilience/hedge.ts', 'resilience/retry-budget.ts'],
   'session.ts': [],
@@ -59,8 +60,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'invalidation/',
     'metrics/',
   ],
-  // It follows a database for caches that it is handed.
-  'capture/': ['store/', 'strategy/strategy.ts', 'metrics/'],
+  // It follows a database for caches that it is handed; what can be a tag it knows from where tags are kept.
+  'capture/': ['store/', 'strategy/strategy.ts', 'metrics/', 'invalidation/group-records.ts'],
   // Looks past everything that serves, at what nodes and stores themselves say.
   'consistency/': ['cluster/cluster.ts', 'node/node.ts', 'codec/', 'invalidation/invalidation.ts', 'store/store.ts'],
   'create-tier.ts': EVERYTHING,

@@ -20,7 +20,7 @@ import { RunningCheck } from './consistency/running-check.ts'
 import { checkEvent, Emitter } from './emitter.ts'
 import type { VersionClock } from './entry.ts'
 import { ClosedError, ConfigurationError, UnsupportedError } from './errors.ts'
-import { type EventName, isChangeEvent, type Listener } from './events.ts'
+import { type Emit, type EventName, isChangeEvent, type Listener } from './events.ts'
 import { FleetClock } from './fleet-clock.ts'
 import type { Bus } from './invalidation/bus.ts'
 import { BusInvalidations } from './invalidation/bus-invalidations.ts'
@@ -180,7 +180,10 @@ export class Tier {
    */
   async captureChanges(options: CaptureOptions): Promise<Capture> {
     if (this.#closed) throw new ClosedError('the tier is closed')
-    const emit = rareTelling(this.#clock, this.#events.emit)
+    const { emit: emitAll } = this.#events
+    const rarely = rareTelling(this.#clock, emitAll)
+    // Failures alone come again and again; of the others each says something new.
+    const emit: Emit = (name, payload) => (name === 'capture:failed' ? rarely : emitAll)(name, payload)
     // Loaded by those who capture, for everybody else would pay for it too.
     const { startCapture } = await import('./capture/start-capture.ts')
     const capture = await startCapture(options, { clock: this.#clock, random: this.#random, emit })
@@ -225,6 +228,8 @@ export class Tier {
     const checked = checkedCheckOptions(options, what)
     if (checked.against === 'store' && looker.truth === undefined)
       throw ConfigurationError.of(`${what}: against`, 'a cache with a store', 'store')
+    if (checked.against === 'versions' && looker.truth?.ordered !== true)
+      throw ConfigurationError.of(`${what}: against`, 'a cache with a store whose row versions its copies have', 'versions')
     const check = new RunningCheck({
       ...looker,
       cache: name,

@@ -1,6 +1,7 @@
 /**
- * Four processes read, with near caches, while another client changes all rows in SQL: once the follower says that it has caught up, none
- * of them serves an old row. On the way the follower is killed and another takes its place, and the slot is dropped.
+ * Four processes read, with near caches, while another client changes all rows of two tables in SQL, one of which leaves versions as they are.
+ * Once the lag that a follower reports says that all up to a commit is told, none of them serves an old row. On the way the follower is killed
+ * and another takes its place, and the slot is dropped.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -9,11 +10,12 @@ import type { CaptureStats } from '../src/index.ts'
 import { postgresTable, postgresVersionTrigger } from '../src/index.ts'
 import { until } from '../src/testing/live-redis.ts'
 import { startRedisServer } from '../src/testing/redis-server.ts'
-import { type CaptureOrder, CAPTURED_TABLE as TABLE } from './support/capture-worker.ts'
+import { type CaptureOrder, CAPTURED_TABLES as TABLES } from './support/capture-worker.ts'
 import { ForkedWorker } from './support/forked-worker.ts'
 import { startPostgres } from './support/postgres.ts'
 
-const ROWS = 10_000
+/** Of each table. */
+const ROWS = 5_000
 const STEPS = 10
 const READERS = 4
 const WITHIN_MS = 40_000
@@ -27,10 +29,13 @@ test('after the reported lag no process serves an old row, with the follower kil
   const servers = await Promise.all([startRedisServer(), startRedisServer()])
   t.after(() => Promise.all(servers.map((server) => server.stop())))
   const pool = postgres.pool()
-  await pool.query(`${postgresTable({ table: TABLE })}; ${postgresVersionTrigger({ table: TABLE })}`)
-  await pool.query(`insert into ${TABLE} (key, value) select 'k' || i, '{"n": 0}' from generate_series(0, ${ROWS - 1}) i`)
+  for (const table of TABLES) {
+    await pool.query(postgresTable({ table }))
+    await pool.query(`insert into ${table} (key, value) select 'k' || i, '{"n": 0}' from generate_series(0, ${ROWS - 1}) i`)
+  }
+  await pool.query(postgresVersionTrigger({ table: TABLES[0] }))
   const database = postgres.url()
-  await setUpCapture({ database, tables: [TABLE] })
+  await setUpCapture({ database, tables: TABLES })
 
   const workers: ForkedWorker<CaptureOrder>[] = []
   t.after(() => Promise.all(workers.map((worker) => worker.close())))
@@ -61,14 +66,19 @@ test('after the reported lag no process serves an old row, with the follower kil
     }
     if (step === 6) await dropSlot(pool)
     const half = from + perStep / 2
-    await pool.query(`update ${TABLE} set value = '{"n": 1}' where substr(key, 2)::int >= $1 and substr(key, 2)::int < $2`, [from, half])
-    await pool.query(`update ${TABLE} set value = '{"n": 1}' where substr(key, 2)::int >= $1 and substr(key, 2)::int < $2`, [half, to])
-    await Promise.any(followers.map((each) => each.ask({ do: 'catch up' }, WITHIN_MS)))
+    for (const [low, high] of [
+      [from, half],
+      [half, to],
+    ])
+      for (const table of TABLES)
+        await pool.query(`update ${table} set value = '{"n": 1}' where substr(key, 2)::int >= $1 and substr(key, 2)::int < $2`, [low, high])
+    const sinceMs = Date.now()
+    await Promise.any(followers.map((each) => each.ask({ do: 'told since', sinceMs }, WITHIN_MS)))
     const counts = await Promise.all(readers.map((reader) => reader.ask<number>({ do: 'count old', from, to, n: 1 }, WITHIN_MS)))
     old += counts.reduce((sum, count) => sum + count, 0)
   }
   const stats = await Promise.all(followers.map((each) => each.ask<CaptureStats>({ do: 'stats' }, WITHIN_MS)))
-  t.diagnostic(`${ROWS} rows changed, ${READERS} processes: ${old} old rows served after the reported lag`)
+  t.diagnostic(`${TABLES.length * ROWS} rows changed, ${READERS} processes: ${old} old rows served after the reported lag`)
   assert.equal(old, 0)
   const states = stats.map(({ state }) => state).sort()
   assert.deepEqual(states, ['following', 'waiting'])

@@ -2,9 +2,9 @@
  * What the calls of a cache take, checked: options, keys, values, functions.
  */
 import { type CallBounds, callBounds } from '../bounded-call.ts'
-import type { ReadLevel } from '../cluster/cluster.ts'
+import type { ReadLevel, WriteLevel } from '../cluster/cluster.ts'
 import { ConfigurationError, UnsupportedError } from '../errors.ts'
-import { type CallOptions, checkedTags, type Duration, durationMs, oneOf } from '../options.ts'
+import { type CallOptions, checkedTags, type Duration, durationMs, knownOptions, oneOf } from '../options.ts'
 import { Session } from '../session.ts'
 import type { LoadControls, PutTimes, StrategyCall } from '../strategy/strategy.ts'
 
@@ -32,6 +32,12 @@ export interface PutOptions extends CallOptions {
   readonly tags?: readonly string[] | undefined
   /** Remembers what was written. */
   readonly session?: Session | undefined
+}
+
+/** Options of `applyChanges`. */
+export interface ApplyOptions {
+  /** Instead of the cache's own `consistency.writes`. */
+  readonly writes?: WriteLevel | undefined
 }
 
 /** Options of `touch`. */
@@ -71,6 +77,13 @@ const OWN_NAMES = ['ttl', 'grace', 'tags', 'session', 'reads'] as const
 
 export function* parts<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let from = 0; from < items.length; from += PART) yield items.slice(from, from + PART)
+}
+
+export function checkedApply(options: ApplyOptions | undefined, what: string): ApplyOptions | undefined {
+  if (options === undefined) return undefined
+  knownOptions(options, `${what}: applyChanges`, ['writes'])
+  const { writes } = options
+  return { writes: writes === undefined ? undefined : oneOf<WriteLevel>(writes, `${what}: applyChanges: writes`, ['one', 'quorum', 'all']) }
 }
 
 /** @param takes those of Ringtail's own options that the call has, beside signal and deadline @throws ConfigurationError */

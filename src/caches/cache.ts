@@ -16,7 +16,9 @@ import type { NearLayer } from '../near/near-layer.ts'
 import { type CallOptions, checkedTags } from '../options.ts'
 import type { Loader, Replicated, RowChange, Settled, Strategy } from '../strategy/strategy.ts'
 import {
+  type ApplyOptions,
   type Call,
+  checkedApply,
   checkedCall,
   checkedFunction,
   checkedValue,
@@ -54,7 +56,8 @@ export class Cache<V> {
   readonly #strategy: Strategy<V>
   readonly #outcomes: Outcomes
   readonly #clock: Clock
-  readonly #isPlain: boolean
+  /** Whether keys and values lie on the nodes as they are: then without versions and groups, so it cannot be cleared. */
+  readonly isPlain: boolean
   readonly #groups: Groups | undefined
   readonly #near: NearLayer<V> | undefined
   readonly #announce: ((keys: readonly string[]) => void) | undefined
@@ -67,7 +70,7 @@ export class Cache<V> {
     this.#strategy = parts.strategy
     this.#outcomes = parts.outcomes
     this.#clock = parts.clock
-    this.#isPlain = parts.plain ?? false
+    this.isPlain = parts.plain ?? false
     this.#groups = parts.groups
     this.#near = parts.near
     this.#announce = parts.near === undefined ? parts.announce : (keys) => parts.near!.changed(keys)
@@ -235,11 +238,12 @@ export class Cache<V> {
    * of your own. May be told the same changes again, and late: nothing newer is undone. The store is not written to, but for the version of
    * a row that was made again below the version of its removal. @param changes each key once @returns one result a key
    */
-  async applyChanges(changes: readonly RowChange<V>[]): Promise<Map<string, KeyResult>> {
+  async applyChanges(changes: readonly RowChange<V>[], options?: ApplyOptions): Promise<Map<string, KeyResult>> {
+    const call = checkedApply(options, this.#what)
     const results = new Map<string, KeyResult>()
     for (const part of parts(changes)) {
       const keys = part.map(({ key }) => key)
-      const settled = await this.#changing(keys, () => settledPart(part.length, () => this.#strategy.applyMany(part)))
+      const settled = await this.#changing(keys, () => settledPart(part.length, () => this.#strategy.applyMany(part, call)))
       for (const [at, key] of keys.entries()) results.set(key, resultOf(settled[at]!))
     }
     return results
@@ -388,7 +392,7 @@ export class Cache<V> {
 
   #callOf(options: (PutOptions & ReadOptions) | undefined, takes: Parameters<typeof checkedCall>[2]): Call | undefined {
     const call = checkedCall(options, this.#what, takes)
-    if (call !== undefined && this.#isPlain) refuseEnveloped(call, this.#what)
+    if (call !== undefined && this.isPlain) refuseEnveloped(call, this.#what)
     return call
   }
 }

@@ -4,20 +4,25 @@
  * What one stretch of following is differs by mode and is handed in (`follow-log.ts`, `follow-outbox.ts`); what both need is here: their
  * state, the counts that outlive a connection, the line of changes, and the loss of the place.
  */
-import type { Clock, Random } from '../clock.ts'
+import type { Clock, Random, Timer } from '../clock.ts'
 import { asError, ConfigurationError, DeadlineError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { Histogram } from '../metrics/histogram.ts'
 import { type Duration, durationMs } from '../options.ts'
 import type { Capture, CaptureState, CaptureStats } from './capture.ts'
 import type { CheckedCapture } from './capture-options.ts'
+import type { CapturedTable } from './captured-table.ts'
 import type { ChangeApplier } from './change-applier.ts'
 import { lsnText } from './lsn.ts'
+import { OwedKeys } from './owed-keys.ts'
 import { Progress } from './progress.ts'
+import { TableLooks } from './table-looks.ts'
 
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 5_000
 const CAUGHT_UP_MS = 10_000
+const CLOSE_WITHIN_MS = 2_000
+const LONGEST_LAG_CHECK_MS = 1_000
 
 export interface CaptureParts {
   readonly clock: Clock
@@ -34,13 +39,20 @@ export class CaptureRun implements Capture {
   readonly parts: CaptureParts
   readonly counts = { changes: 0, latency: new Histogram() }
   readonly progress = new Progress()
+  readonly owed: OwedKeys
+  readonly looks = new TableLooks()
   /** Of the connection there is. */
   applier: ChangeApplier | undefined
   walBytes: number | undefined
   /** Why what was heard cannot be trusted to be all: the place has to be made anew. */
   distrusted: string | undefined
-  /** Which database was followed last. */
+  /** Tables, `schema.table`, that another has followed the log without: what it went past of theirs was told to nobody. */
+  readonly untold = new Set<string>()
+  /** Which database was reached last. */
   identity: string | undefined
+  hasFollowed = false
+  /** Cuts the connection for questions off: who waits for an answer is told at once. */
+  cut: (() => void) | undefined
   readonly #follow: Follow
   readonly #first = Promise.withResolvers<void>()
   readonly #over: Promise<void>
@@ -50,13 +62,20 @@ export class CaptureRun implements Capture {
   #toldReason: string | undefined
   #wake: (() => void) | undefined
   #hurried = false
+  #lagTimer: Timer | undefined
+  /** When it began, or last let another follow, monotonic ms. */
+  #sinceMs: number
 
   constructor(options: CheckedCapture, parts: CaptureParts, follow: Follow) {
     this.name = options.slot
     this.options = options
     this.parts = parts
     this.#follow = follow
+    const { clock, random } = parts
+    this.owed = new OwedKeys({ clock, random, hold: (held) => this.progress.hold(held), failed: (error) => this.failed(error) })
+    this.#sinceMs = clock.monotonic()
     this.#over = this.#loop()
+    this.#watchLag()
   }
 
   /** Resolves when it follows, waits or could not connect. @throws ConfigurationError for a database that is not prepared */
@@ -81,6 +100,7 @@ export class CaptureRun implements Capture {
       walBytes,
       changes: counts.changes,
       waiting: applier?.waiting ?? 0,
+      owed: this.owed.size,
       lastLsn: isLog && progress.place > 0n ? lsnText(progress.place) : undefined,
       losses: this.#losses,
       latency: counts.latency.snapshot(),
@@ -106,15 +126,20 @@ export class CaptureRun implements Capture {
 
   async close(): Promise<void> {
     this.#state = 'closed'
+    this.#lagTimer?.cancel()
+    this.owed.stop()
     this.#wake?.()
+    // What was begun is ended in order, unless the database does not answer.
+    const timer = this.parts.clock.after(CLOSE_WITHIN_MS, () => this.cut?.(), { keepAlive: true })
     await this.#over
+    timer.cancel()
   }
 
   /** A stretch of following begins. @param from of the log */
   following(from: string | undefined): void {
     if (this.closed) return
     this.#state = 'following'
-    this.#lagTold = false
+    this.hasFollowed = true
     this.#toldReason = undefined
     this.#first.resolve()
     this.parts.emit('capture:started', { capture: this.name, from })
@@ -122,7 +147,11 @@ export class CaptureRun implements Capture {
 
   /** Another follows. */
   waiting(): void {
-    if (this.closed || this.#state === 'waiting') return
+    if (this.closed) return
+    this.#sinceMs = this.parts.clock.monotonic()
+    // Another has told what this one had not, and how far that is is not known here.
+    this.progress.toldMs = undefined
+    if (this.#state === 'waiting') return
     this.#state = 'waiting'
     this.#first.resolve()
     this.parts.emit('capture:waiting', { capture: this.name })
@@ -132,20 +161,25 @@ export class CaptureRun implements Capture {
     this.parts.emit('capture:failed', { capture: this.name, reason: error.message })
   }
 
-  /** Empties every cache. @throws when the nodes did not take it: then nothing is regained */
-  async empty(reason: string): Promise<void> {
-    const caches = [...new Set(this.options.tables.map(({ cache }) => cache))]
-    if (this.#toldReason !== reason) {
+  /**
+   * Empties caches. @param reason of a loss, which is told and counted once; undefined: nothing is known to have been missed
+   * @param tables default: all @throws when the nodes did not take it: then nothing is regained
+   */
+  async empty(reason: string | undefined, tables: readonly CapturedTable[] = this.options.tables): Promise<void> {
+    const caches = [...new Set(tables.map(({ cache }) => cache))]
+    if (reason !== undefined && this.#toldReason !== reason) {
       this.#toldReason = reason
+      this.#losses++
       this.parts.emit('capture:lost', { capture: this.name, reason, caches: caches.map(({ name }) => name) })
     }
-    await Promise.all(caches.map((cache) => cache.clear()))
-    this.#losses++
+    await Promise.all(caches.map((cache) => this.owed.clear(cache)))
   }
 
-  /** To be called now and then while following. */
+  /** Of one that follows, or would if it could. */
   checkLag(): void {
-    const lagMs = this.#lagMs() ?? 0
+    if (this.#state === 'waiting') return
+    // Before it is first known it is at least what it took so far to know it.
+    const lagMs = this.#lagMs() ?? this.parts.clock.monotonic() - this.#sinceMs
     const { laggingAfterMs } = this.options
     if (lagMs > laggingAfterMs && !this.#lagTold) this.parts.emit('capture:lagging', { capture: this.name, lagMs: Math.round(lagMs) })
     if (lagMs > laggingAfterMs) this.#lagTold = true
@@ -177,11 +211,17 @@ export class CaptureRun implements Capture {
   }
 
   #lagMs(): number | undefined {
-    const { clock } = this.parts
-    if (this.#state === 'waiting' || this.progress.latest === undefined) return undefined
-    const { openSinceMs } = this.progress
-    const oldestMs = this.applier?.oldestMs
-    return Math.max(0, openSinceMs === undefined ? 0 : clock.monotonic() - openSinceMs, oldestMs === undefined ? 0 : clock.now() - oldestMs)
+    const { toldMs } = this.progress
+    return this.#state === 'waiting' || toldMs === undefined ? undefined : Math.max(0, this.parts.clock.monotonic() - toldMs)
+  }
+
+  /** By a timer of its own: whoever follows may be waiting for a database that does not answer. */
+  #watchLag(): void {
+    if (this.closed) return
+    this.checkLag()
+    this.#lagTimer = this.parts.clock.after(Math.min(LONGEST_LAG_CHECK_MS, Math.max(1, this.options.laggingAfterMs / 4)), () =>
+      this.#watchLag(),
+    )
   }
 
   async #loop(): Promise<void> {

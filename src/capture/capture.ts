@@ -17,7 +17,13 @@ export type CapturedRow = Readonly<Record<string, unknown>>
 /** What is used of a cache. */
 export interface CapturedCache {
   readonly name: string
-  applyChanges(changes: readonly RowChange<never>[]): Promise<ReadonlyMap<string, { readonly ok: boolean; readonly error?: Error }>>
+  /** Of plain keys: such a cache cannot be cleared, and is refused. */
+  readonly isPlain?: boolean | undefined
+  /** `writes: 'all'`: acknowledged only when every owner of a key has it; else at the cache's own level. */
+  applyChanges(
+    changes: readonly RowChange<never>[],
+    options?: { readonly writes?: 'all' | undefined },
+  ): Promise<ReadonlyMap<string, { readonly ok: boolean; readonly error?: Error }>>
   deleteByTag(tags: readonly string[]): Promise<void>
   clear(): Promise<void>
 }
@@ -52,7 +58,7 @@ export interface CaptureOptions {
   readonly maxWalBytes?: number | undefined
   /** Changes that may wait here before the database has to. Default 4,096. */
   readonly maxWaiting?: number | undefined
-  /** From which lag on `capture:lagging` is told. Default 5 s. */
+  /** From which lag on `capture:lagging` is told; several times `every`. Default 5 s. */
   readonly laggingAfter?: Duration | undefined
   /** How often the database is asked how far it is, and in outbox mode for changes. Default 500 ms; outbox: 100 ms. */
   readonly every?: Duration | undefined
@@ -63,7 +69,10 @@ export type CaptureState = 'connecting' | 'waiting' | 'following' | 'closed'
 
 export interface CaptureStats {
   readonly state: CaptureState
-  /** All that was committed longer ago than this is told, ms. undefined while another follows, and before it is first known. */
+  /**
+   * All that was committed longer ago than this is told, ms; it grows until the database has said again how far it is, at least every
+   * `every`. undefined while another follows, and before it is first known.
+   */
   readonly lagMs: number | undefined
   /** How much of the log is yet to be told. undefined in outbox mode, and as `lagMs`. */
   readonly lagBytes: number | undefined
@@ -73,6 +82,8 @@ export interface CaptureStats {
   readonly changes: number
   /** Changes that wait here. */
   readonly waiting: number
+  /** Keys whose change some node of theirs has missed; it is told again until it has it, and so long nothing counts as told. */
+  readonly owed: number
   /** How far the log was told, `16/B374D848`. undefined in outbox mode. */
   readonly lastLsn: string | undefined
   /** How often caches were emptied because changes may have been missed. */

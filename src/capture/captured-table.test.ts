@@ -83,3 +83,29 @@ test('to refresh what has no versions, or other keys, is refused', () => {
   assert.throws(() => tableOf({ apply: 'refresh', keys: () => 'a' }), { code: 'CONFIGURATION' })
   assert.throws(() => tableOf({ apply: 'replace' as never }), { code: 'CONFIGURATION' })
 })
+
+test('a tag that no value can have is passed over, and what is none is told of by its type alone', () => {
+  const message = { tag: 'insert', relation, new: row('a', 1) } as const
+  const said = (tags: unknown) => tableOf({ tags: () => tags as never }).changeOf(message, soon).tags
+  assert.deepEqual(said(['ok', '', 'x'.repeat(257), '\ud800', 'é'.repeat(129), 'x'.repeat(256)]), ['ok', 'x'.repeat(256)])
+  assert.deepEqual(said(undefined), [])
+  for (const wrong of [['secret', 7], 'secret'])
+    assert.throws(
+      () => said(wrong),
+      ({ code, message }) => code === 'CONFIGURATION' && /tags of table 'items'/.test(message) && !message.includes('secret'),
+    )
+})
+
+test('a key of char(n) is without the blanks that fill it up', () => {
+  const padded = { ...relation, columns: columns.map((column) => (column.name === 'key' ? { ...column, typeOid: 1042 } : column)) }
+  const { changes } = tableOf().changeOf({ tag: 'insert', relation: padded, new: row('a  ', 1) }, soon)
+  assert.deepEqual(changes.map(brief), [['a', 'insert', 1n, undefined]])
+  assert.deepEqual(tableOf().changeOf({ tag: 'insert', relation, new: row('a  ', 1) }, soon).changes[0]!.key, 'a  ')
+})
+
+test('a cache that cannot be cleared is refused', () => {
+  assert.throws(() => tableOf({ cache: { ...cache, isPlain: true } }), {
+    code: 'CONFIGURATION',
+    message: /can be cleared.*'items', of plain keys/,
+  })
+})

@@ -2,6 +2,7 @@
  * One table of a capture: which cached keys and tags a change of one of its rows is about, and what is known of their versions.
  */
 import { ConfigurationError } from '../errors.ts'
+import { MAX_TAG_BYTES } from '../invalidation/group-records.ts'
 import { oneOf } from '../options.ts'
 import { booleanOr, optionalFunction, withMethods } from '../store/checked-options.ts'
 import { POSTGRES_TABLE_OPTIONS, PostgresTable } from '../store/postgres-table.ts'
@@ -11,6 +12,9 @@ import type { ColumnTexts, LogMessage, ReplicatedRelation } from './pg-client.ts
 import { rowOf, valueIn } from './row-image.ts'
 
 export const CAPTURED_TABLE_OPTIONS = [...POSTGRES_TABLE_OPTIONS, 'cache', 'apply', 'keys', 'tags', 'rising']
+
+/** pg_type.oid of char(n), whose text the log has with the blanks that fill it up. */
+export const PADDED_TYPE = 1042
 
 /** A message that is about one row. */
 export type RowMessage = Extract<LogMessage, { tag: 'insert' | 'update' | 'delete' }>
@@ -34,21 +38,28 @@ export class CapturedTable {
   readonly hasVersions: boolean
   /** Whether it was said that versions rise; undefined: the table's trigger says it. */
   readonly saidRising: boolean | undefined
+  /** undefined: rows have none. */
+  readonly versionColumn: string | undefined
   /** Set once the table was looked at. */
   rising = false
+  /** Whether its keys are of type char(n), which is filled up with blanks that are no part of the key. Set once the table was looked at. */
+  padsKeys = false
   readonly #options: CapturedTableOptions
-  readonly #versionColumn: string | undefined
   readonly #refreshes: boolean
 
   constructor(options: CapturedTableOptions, what: string) {
     this.cache = withMethods(options.cache, ['applyChanges', 'clear'], `${what}: cache`, 'a cache of this tier')
+    if (options.cache.isPlain === true)
+      throw new ConfigurationError(
+        `${what}: cache: needs one that can be cleared, for when changes may have been missed, but got: '${options.cache.name}', of plain keys`,
+      )
     this.name = options.table
     this.quoted = new PostgresTable(tableOptionsOf(options), what).table
     this.keyColumn = options.key ?? 'key'
     this.hasOwnKeys = optionalFunction(options.keys, `${what}: keys`) !== undefined
     this.hasTags = optionalFunction(options.tags, `${what}: tags`) !== undefined
     this.hasVersions = options.version !== false
-    this.#versionColumn = options.version === false ? undefined : (options.version ?? 'version')
+    this.versionColumn = options.version === false ? undefined : (options.version ?? 'version')
     this.#refreshes = oneOf(options.apply ?? 'invalidate', `${what}: apply`, ['invalidate', 'refresh']) === 'refresh'
     this.saidRising = options.rising === undefined ? undefined : booleanOr(false, options.rising, `${what}: rising`)
     this.#options = options
@@ -67,14 +78,15 @@ export class CapturedTable {
 
   /** A change that is known by its key alone. */
   changeOfKey(key: string, op: RowChange<unknown>['op'], version: bigint | undefined, committedMs: number): CapturedChange {
-    const known = version === undefined ? undefined : atLeastOne(version)
-    return { cache: this.cache, changes: [{ key, op, version: known, rising: this.rising, committedMs }], tags: [] }
+    const known = version === undefined || !this.hasVersions ? undefined : atLeastOne(version)
+    const spelt = this.padsKeys ? unpadded(key) : key
+    return { cache: this.cache, changes: [{ key: spelt, op, version: known, rising: this.rising, committedMs }], tags: [] }
   }
 
   #changes(message: RowMessage, row: ColumnTexts | undefined, old: ColumnTexts | undefined, committedMs: number): RowChange<unknown>[] {
     const { rising } = this
-    const key = row?.[this.keyColumn] ?? undefined
-    const oldKey = old?.[this.keyColumn] ?? undefined
+    const key = this.#keyOf(row, message.relation)
+    const oldKey = this.#keyOf(old, message.relation)
     const changes: RowChange<unknown>[] = []
     const moved = key !== undefined && oldKey !== undefined && oldKey !== key
     if (oldKey !== undefined && (row === undefined || moved))
@@ -92,6 +104,13 @@ export class CapturedTable {
     return changes
   }
 
+  /** As the store spells it. */
+  #keyOf(texts: ColumnTexts | undefined, { columns }: ReplicatedRelation): string | undefined {
+    const text = texts?.[this.keyColumn] ?? undefined
+    if (text === undefined) return undefined
+    return columns.find(({ name }) => name === this.keyColumn)?.typeOid === PADDED_TYPE ? unpadded(text) : text
+  }
+
   /** Other keys than the row's own have no versions of this row. */
   #ownChanges(
     row: ColumnTexts | undefined,
@@ -104,7 +123,7 @@ export class CapturedTable {
       if (texts === undefined) continue
       const said = this.#called('keys', () => this.#options.keys!(rowOf(texts, columns)))
       for (const key of typeof said === 'string' ? [said] : (said ?? [])) {
-        if (typeof key !== 'string') throw ConfigurationError.of(`capture: what keys of table '${this.name}' returns`, 'texts', said)
+        if (typeof key !== 'string') throw this.#unfit('keys', key)
         keys.add(key)
       }
     }
@@ -115,7 +134,20 @@ export class CapturedTable {
     const { tags } = this.#options
     if (tags === undefined) return []
     const [now, before] = [row, old].map((texts) => (texts === undefined ? undefined : rowOf(texts, columns)))
-    return this.#called('tags', () => tags((now ?? before)!, before)) ?? []
+    const said = this.#called('tags', () => tags((now ?? before)!, before)) ?? []
+    if (!Array.isArray(said)) throw this.#unfit('tags', said)
+    return said.filter((tag: unknown) => {
+      if (typeof tag !== 'string') throw this.#unfit('tags', tag)
+      // What no value can be tagged with has nothing to be deleted, and one row must not stop all that follow it.
+      return tag !== '' && tag.isWellFormed() && Buffer.byteLength(tag) <= MAX_TAG_BYTES
+    })
+  }
+
+  /** Tells its type alone: a row's values are nobody's business. */
+  #unfit(name: string, said: unknown): ConfigurationError {
+    return new ConfigurationError(
+      `capture: what ${name} of table '${this.name}' returns: needs to be texts, but got: ${said === null ? 'null' : typeof said}`,
+    )
   }
 
   #called<T>(name: string, work: () => T): T {
@@ -127,7 +159,7 @@ export class CapturedTable {
   }
 
   #versionOf(texts: ColumnTexts | null | undefined): bigint | undefined {
-    const text = this.#versionColumn === undefined ? undefined : texts?.[this.#versionColumn]
+    const text = this.versionColumn === undefined ? undefined : texts?.[this.versionColumn]
     return typeof text === 'string' && /^-?\d+$/.test(text) ? atLeastOne(BigInt(text)) : undefined
   }
 }
@@ -135,6 +167,11 @@ export class CapturedTable {
 /** A row that was there before it had a version is of version 1, as stores have it. */
 function atLeastOne(version: bigint): bigint {
   return version < 1n ? 1n : version
+}
+
+/** A blank at the end of a char(n) is none of its text: so a store casts it. */
+function unpadded(key: string): string {
+  return key.replace(/ +$/, '')
 }
 
 function tableOptionsOf({ table, key, keyType, version, value, columns }: CapturedTableOptions) {

@@ -4,6 +4,7 @@
 import { ConfigurationError } from '../errors.ts'
 import type { CapturedTable } from './captured-table.ts'
 import { askRows, type PgClient, type ReplicatedRelation } from './pg-client.ts'
+import { versionTriggerOf } from './table-looks.ts'
 
 interface Place {
   readonly oid: number
@@ -47,6 +48,11 @@ export class CapturedTables {
     return tables
   }
 
+  /** Of all tables, `schema.table`. */
+  get names(): readonly string[] {
+    return [...this.#byName.keys()]
+  }
+
   /** By `schema.table`. */
   named(name: string): readonly CapturedTable[] {
     return this.#byName.get(name) ?? []
@@ -76,14 +82,14 @@ export class CapturedTables {
 }
 
 async function placeOf(admin: PgClient, table: CapturedTable): Promise<Place> {
-  // 23: before, for each row, insert and update.
+  // 23: before, for each row, insert and update. A: also for sessions that only replicate.
   const [row] = await askRows(
     admin,
     `select c.oid::text, n.nspname, c.relname, exists (
-       select from pg_trigger g where g.tgrelid = c.oid and g.tgname = $2 and g.tgtype & 23 = 23 and g.tgenabled in ('O', 'A')
+       select from pg_trigger g where g.tgrelid = c.oid and g.tgname = $2 and g.tgtype & 23 = 23 and g.tgenabled = 'A'
      )::text
      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)`,
-    [table.quoted, `${table.name.split('.').at(-1)}_version`],
+    [table.quoted, versionTriggerOf(table)],
   )
   if (row === undefined) throw new ConfigurationError(`capture: table '${table.name}': needs to be in the database, but is not`)
   const [oid, schema, name, hasTrigger] = row

@@ -7,6 +7,7 @@ import { FakeClock } from '../testing/fake-clock.ts'
 import { seededRandom } from '../testing/seeded-random.ts'
 import type { CapturedCache } from './capture.ts'
 import { ChangeApplier } from './change-applier.ts'
+import { OwedKeys } from './owed-keys.ts'
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -27,12 +28,14 @@ function rig({ maxWaiting = 100 } = {}) {
     deleteByTag: async (tags) => void calls.push(`tags ${tags}`),
     clear: async () => void calls.push('clear'),
   }
+  const owed = new OwedKeys({ clock, random: seededRandom(4), hold: () => {}, failed: () => {} })
   const counts = { changes: 0, latency: new Histogram() }
   const applier = new ChangeApplier({
     clock,
     random: seededRandom(3),
     maxWaiting,
     counts,
+    owed,
     told: (lsn) => reached.push(lsn),
     failed: ({ message }) => failures.push(message),
     hold: (full) => held.push(full),

@@ -2,7 +2,8 @@
  * The changes that were heard and are yet to be told: a bounded line, told in batches and in order, each until the nodes have it.
  *
  * What cannot be told is tried again for as long as the follower has its place; meanwhile the line grows to its bound, and whoever fills it
- * is asked to pause. How far all is told moves on only when it is.
+ * is asked to pause. How far all is told moves on only when it is. What only some nodes have missed does not hold up the line: it is owed to
+ * them (`owed-keys.ts`).
  */
 import type { Clock, Random } from '../clock.ts'
 import { asError } from '../errors.ts'
@@ -10,6 +11,7 @@ import type { Histogram } from '../metrics/histogram.ts'
 import type { CapturedCache } from './capture.ts'
 import type { CapturedChange } from './captured-table.ts'
 import { ChangeBatch } from './change-batch.ts'
+import type { OwedKeys } from './owed-keys.ts'
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
@@ -17,8 +19,14 @@ const LONGEST_PAUSE_MS = 2_000
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
 
 type Item =
-  | { readonly kind: 'change'; readonly change: CapturedChange; readonly bytes: number; readonly committedMs: number }
-  | { readonly kind: 'clear'; readonly cache: CapturedCache; readonly committedMs: number }
+  | {
+      readonly kind: 'change'
+      readonly change: CapturedChange
+      readonly bytes: number
+      readonly committedMs: number
+      readonly xid: number | undefined
+    }
+  | { readonly kind: 'clear'; readonly cache: CapturedCache; readonly committedMs: number; readonly xid: number | undefined }
   /** All before it was said. `committedMs`: of a transaction, when it was committed by the clock here. */
   | { readonly kind: 'mark'; readonly lsn: bigint; readonly committedMs: number | undefined }
 
@@ -26,6 +34,9 @@ export interface ChangeApplierParts {
   readonly clock: Clock
   readonly random: Random
   readonly maxWaiting: number
+  readonly owed: Pick<OwedKeys, 'size' | 'add'>
+  /** Resolves when the transactions are seen by readers, or nobody waits any more. Default: they are. */
+  readonly seen?: ((xids: ReadonlySet<number>, over: () => boolean) => Promise<void>) | undefined
   /** All up to here is told. */
   readonly told: (lsn: bigint) => void
   readonly failed: (error: Error) => void
@@ -63,14 +74,15 @@ export class ChangeApplier {
     return undefined
   }
 
-  change(change: CapturedChange, bytes: number, committedMs: number): void {
+  /** @param xid of its transaction, as the log has it */
+  change(change: CapturedChange, bytes: number, committedMs: number, xid?: number): void {
     this.#waitingChanges++
     this.#waitingBytes += bytes
-    this.#push({ kind: 'change', change, bytes, committedMs })
+    this.#push({ kind: 'change', change, bytes, committedMs, xid })
   }
 
-  clear(cache: CapturedCache, committedMs: number): void {
-    this.#push({ kind: 'clear', cache, committedMs })
+  clear(cache: CapturedCache, committedMs: number, xid?: number): void {
+    this.#push({ kind: 'clear', cache, committedMs, xid })
   }
 
   mark(lsn: bigint, committedMs: number | undefined): void {
@@ -112,7 +124,12 @@ export class ChangeApplier {
   async #tellAll(): Promise<void> {
     while (!this.#stopped && this.#next < this.#line.length) {
       const { batch, cleared, end } = this.#gather(this.#next)
-      const tell = cleared === undefined ? () => batch.tell() : () => cleared.clear()
+      const xids = this.#xidsUpTo(end)
+      const tell = async (): Promise<void> => {
+        await this.#parts.seen?.(xids, () => this.#stopped)
+        if (this.#stopped) return
+        await (cleared === undefined ? batch.tell(this.#parts.owed) : cleared.clear())
+      }
       if (!(await this.#untilTold(tell))) return
       this.#settle(end)
     }
@@ -134,13 +151,23 @@ export class ChangeApplier {
     return { batch, cleared: undefined, end: at }
   }
 
+  #xidsUpTo(end: number): ReadonlySet<number> {
+    const xids = new Set<number>()
+    for (let at = this.#next; at < end; at++) {
+      const item = this.#line[at]!
+      if (item.kind !== 'mark' && item.xid !== undefined) xids.add(item.xid)
+    }
+    return xids
+  }
+
   async #untilTold(tell: () => Promise<void>): Promise<boolean> {
     const { clock, random } = this.#parts
     for (let pauseMs = FIRST_PAUSE_MS; !this.#stopped; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
         await tell()
-        return true
+        return !this.#stopped
       } catch (thrown) {
+        if (this.#stopped) break
         this.#parts.failed(asError(thrown))
       }
       if (this.#stopped) break

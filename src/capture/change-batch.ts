@@ -8,6 +8,7 @@ import { asError } from '../errors.ts'
 import type { RowChange } from '../strategy/strategy.ts'
 import type { CapturedCache } from './capture.ts'
 import type { CapturedChange } from './captured-table.ts'
+import type { OwedKeys } from './owed-keys.ts'
 
 /** Keys and tags of one batch. */
 const MAX_CHANGES = 512
@@ -37,17 +38,38 @@ export class ChangeBatch {
     return true
   }
 
-  /** Tells the caches. @throws when some change was not acknowledged: then all of it is to be told again */
-  async tell(): Promise<void> {
+  /**
+   * Tells the caches, each change to all owners of its key: readers ask the first, which need not be among a quorum. While some node is owed
+   * others, it is not waited for. @throws when some change was not acknowledged at the cache's own level: then all of it is to be told again
+   */
+  async tell(owed: Pick<OwedKeys, 'size' | 'add'>): Promise<void> {
     await Promise.all(
       Array.from(this.#caches, async ([cache, { changes, tags }]) => {
         if (tags.size > 0) await cache.deleteByTag([...tags])
         if (changes.size === 0) return
-        const results = await cache.applyChanges([...changes.values()] as unknown as readonly RowChange<never>[])
-        for (const result of results.values()) if (!result.ok) throw asError(result.error)
+        const all = [...changes.values()] as unknown as readonly RowChange<never>[]
+        const missed = owed.size > 0 ? all : (await refused(cache, all, { writes: 'all' })).changes
+        if (missed.length === 0) return
+        const { error } = await refused(cache, missed)
+        if (error !== undefined) throw error
+        owed.add(
+          cache,
+          missed.map(({ key }) => key),
+        )
       }),
     )
   }
+}
+
+/** Applies changes. @returns those that were not acknowledged, with why the first was not */
+async function refused(
+  cache: CapturedCache,
+  changes: readonly RowChange<never>[],
+  options?: { readonly writes: 'all' },
+): Promise<{ readonly changes: readonly RowChange<never>[]; readonly error: Error | undefined }> {
+  const results = await cache.applyChanges(changes, options)
+  const failed = changes.filter(({ key }) => results.get(key)?.ok === false)
+  return { changes: failed, error: failed.length === 0 ? undefined : asError(results.get(failed[0]!.key)!.error) }
 }
 
 function follows(change: RowChange<unknown>, before: RowChange<unknown> | undefined): boolean {

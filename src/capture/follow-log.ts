@@ -7,13 +7,15 @@
  */
 import { asError, DeadlineError } from '../errors.ts'
 import type { CaptureRun } from './capture-run.ts'
-import type { RowMessage } from './captured-table.ts'
+import type { CapturedChange, RowMessage } from './captured-table.ts'
 import { CapturedTables } from './captured-tables.ts'
 import { ChangeApplier } from './change-applier.ts'
+import { CommitVisibility } from './commit-visibility.ts'
+import { checkFullIdentity } from './full-identity.ts'
 import { endingAt, lsnOf } from './lsn.ts'
-import { askRows, type LogMessage, type PgClient, pgClient, sqlStateOf } from './pg-client.ts'
+import { askRows, cutClient, endClient, type LogMessage, type PgClient, pgClient, runScript, sqlStateOf } from './pg-client.ts'
 import { ReplicationStream } from './replication-stream.ts'
-import { alone, IN_USE, remakeSlot, slotState } from './slot.ts'
+import { alone, databaseIdentity, IN_USE, isPrepared, remakeSlot, slotState, tableLocks, untoldTables } from './slot.ts'
 
 /** Of a question to the database; making a slot waits for the transactions that are open. */
 const ANSWER_WITHIN_MS = 30_000
@@ -23,15 +25,32 @@ const WAIT_MS = 500
 
 export async function followLog(run: CaptureRun): Promise<void> {
   const { database, tables, publication } = run.options
-  const admin = pgClient(database, { options: `-c statement_timeout=${ANSWER_WITHIN_MS}` })
+  const admin = pgClient(database)
+  run.cut = () => cutClient(admin)
   try {
     await admin.connect()
+    await runScript(admin, `set statement_timeout = ${ANSWER_WITHIN_MS}`)
     const captured = await CapturedTables.find(admin, tables)
     await captured.checkPublication(admin, publication)
+    await checkFullIdentity(admin, tables)
+    await learnIdentity(run, admin)
     await new LogFollower(run, admin, captured).follow()
   } finally {
-    await admin.end().catch(() => {})
+    run.cut = undefined
+    await endClient(admin, run.parts.clock)
   }
+}
+
+/**
+ * Whether it is the database that it was. Looked at by those who wait as well: who follows now may have begun only after a fail-over, and
+ * know of none. @throws when the caches could not be emptied: then it is looked at again
+ */
+async function learnIdentity(run: CaptureRun, admin: PgClient): Promise<void> {
+  const identity = await databaseIdentity(admin)
+  if (run.identity !== undefined && run.identity !== identity)
+    await run.empty(`the database is another than before: system and timeline ${identity}, not ${run.identity}`)
+  if (run.identity !== identity) run.looks.forget()
+  run.identity = identity
 }
 
 class LogFollower {
@@ -45,6 +64,8 @@ class LogFollower {
   #answerMs = Number.POSITIVE_INFINITY
   /** Of the transaction that is being heard, by the database's clock. */
   #committedMs: number | undefined
+  #commitPlace = 0n
+  #xid = 0
   #heardMs: number
   #isHeld = false
 
@@ -59,20 +80,27 @@ class LogFollower {
       database,
       slot,
       publication,
+      session: tableLocks(slot, tables.names),
       clock,
       hear: (message, bytes) => this.#hear(message, bytes),
       reached: (lsn) => this.#reached(lsn),
+    })
+    const visibility = new CommitVisibility({
+      ask: async () => (await askRows(this.#admin, 'select pg_current_snapshot()::text', []))[0]![0]!,
+      pause: (ms) => new Promise((resolve) => void clock.after(ms, resolve)),
     })
     this.#applier = new ChangeApplier({
       clock,
       random,
       maxWaiting,
       counts: run.counts,
+      owed: run.owed,
+      seen: (xids, over) => visibility.seen(xids, over),
       failed: (error) => run.failed(error),
       hold: (full) => this.#hold(full),
       told: (lsn) => {
         run.progress.reach(lsn)
-        this.#stream.acknowledge(lsn, false)
+        this.#stream.acknowledge(run.progress.place, false)
       },
     })
   }
@@ -110,15 +138,25 @@ class LogFollower {
     if (state === 'taken') {
       // Who follows by it has judged it.
       run.distrusted = undefined
+      for (const name of await untoldTables(this.#admin, slot, this.#tables.names)) run.untold.add(name)
       return false
     }
+    // What nobody here has followed yet is not lost; what the caches hold is of before all the same.
+    const begins = state === 'missing' && !run.hasFollowed && run.distrusted === undefined && (await isPrepared(this.#admin, slot))
     if (state !== 'ready') run.distrusted ??= state === 'missing' ? `slot '${slot}' was not there` : `slot '${slot}' had lost its log`
     const reason = run.distrusted
     if (reason !== undefined) {
-      const remade = await remakeSlot(this.#admin, slot, () => run.empty(reason))
+      const remade = await remakeSlot(this.#admin, slot, () => run.empty(begins ? undefined : reason))
       run.distrusted = undefined
       if (!remade) return false
+    } else if (run.untold.size > 0) {
+      const names = [...run.untold]
+      await run.empty(
+        `who followed before did not tell of ${names.join(', ')}`,
+        names.flatMap((name) => this.#tables.named(name)),
+      )
     }
+    run.untold.clear()
     await this.#start()
     return true
   }
@@ -131,12 +169,13 @@ class LogFollower {
     // Before the stream brings anything that is to be dated.
     await this.#probe()
     const identity = await this.#stream.connect()
-    if (run.identity !== undefined && run.identity !== identity)
-      await run.empty(`the database is another than before: system and timeline ${identity}, not ${run.identity}`)
-    run.identity = identity
-    const [row] = await this.#ask('select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1', [slot])
+    if (identity !== run.identity)
+      throw new Error(`two connections to the database reached two: system and timeline ${identity} and ${run.identity}`)
+    const [row] = await askRows(this.#admin, 'select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1', [slot])
+    const from = row?.[0] ?? undefined
+    if (from !== undefined) run.progress.reach(lsnOf(from))
     try {
-      await this.#stream.start(() => run.following(row?.[0] ?? undefined))
+      await this.#stream.start(() => run.following(from))
     } catch (thrown) {
       if (sqlStateOf(thrown) !== IN_USE) this.#judge(thrown)
       throw thrown
@@ -154,8 +193,8 @@ class LogFollower {
     while (!run.closed && ended === undefined) {
       await this.#probe()
       this.#stream.acknowledge(run.progress.place, true)
-      run.checkLag()
       const { maxWalBytes } = run.options
+      if (run.owed.size > 0 && run.walBytes !== undefined && run.walBytes > maxWalBytes / 2) await run.owed.clearAll()
       if (run.walBytes !== undefined && run.walBytes > maxWalBytes) {
         run.distrusted = `the database kept ${run.walBytes} bytes of its log for slot '${run.options.slot}', more than maxWalBytes (${maxWalBytes})`
         return
@@ -180,7 +219,8 @@ class LogFollower {
     const run = this.#run
     const { clock } = run.parts
     const [atMs, sentMs] = [clock.monotonic(), clock.now()]
-    const [row] = await this.#ask(
+    const [row] = await askRows(
+      this.#admin,
       `select pg_current_wal_insert_lsn()::text, (extract(epoch from clock_timestamp()) * 1000)::text,
          (select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::text from pg_replication_slots where slot_name = $1)`,
       [run.options.slot],
@@ -194,20 +234,17 @@ class LogFollower {
       this.#behindMs = sentMs + tookMs / 2 - Number(theirMs)
     }
     run.walBytes = walBytes === null ? undefined : Number(walBytes)
+    await this.#look(lsnOf(place!))
     run.progress.probe(endingAt(lsnOf(place!)), atMs)
   }
 
-  /** @throws DeadlineError when the database says nothing: then the stream is cut off as well */
-  async #ask(text: string, values: readonly unknown[]) {
-    const late = Promise.withResolvers<never>()
-    const timer = this.#run.parts.clock.after(SILENT_MS, () =>
-      late.reject(new DeadlineError(`capture '${this.#run.name}': the database did not answer within ${SILENT_MS} ms`)),
-    )
-    try {
-      return await Promise.race([askRows(this.#admin, text, values), late.promise])
-    } finally {
-      timer.cancel()
-    }
+  /** After the place is known and before it counts: what was altered before it does not pass unnoticed. @throws what was */
+  async #look(place: bigint): Promise<void> {
+    const { looks, options } = this.#run
+    const changed = await looks.look(this.#admin, options.publication, options.tables, place)
+    if (changed === undefined) return
+    this.#run.distrusted = changed
+    throw new Error(changed)
   }
 
   #hear(message: LogMessage, bytes: number): void {
@@ -215,6 +252,8 @@ class LogFollower {
     switch (message.tag) {
       case 'begin':
         this.#committedMs = Number(message.commitTime / 1_000n)
+        this.#commitPlace = lsnOf(message.commitLsn)
+        this.#xid = message.xid
         break
       case 'insert':
       case 'update':
@@ -223,7 +262,8 @@ class LogFollower {
         break
       case 'truncate':
         for (const relation of message.relations)
-          if (relation !== undefined) for (const table of this.#tables.of(relation)) this.#applier.clear(table.cache, this.#here())
+          if (relation !== undefined)
+            for (const table of this.#tables.of(relation)) this.#applier.clear(table.cache, this.#here(), this.#xid)
         break
       case 'commit':
         this.#applier.mark(lsnOf(message.commitEndLsn), this.#here())
@@ -235,7 +275,10 @@ class LogFollower {
 
   #hearRow(message: RowMessage, bytes: number): void {
     const hereMs = this.#here()
-    for (const table of this.#tables.of(message.relation)) this.#applier.change(table.changeOf(message, this.#committedMs!), bytes, hereMs)
+    for (const table of this.#tables.of(message.relation)) {
+      table.rising = this.#run.looks.isRising(table, this.#commitPlace)
+      this.#applier.change(datedHere(table.changeOf(message, this.#committedMs!), hereMs), bytes, hereMs, this.#xid)
+    }
   }
 
   /** When the transaction that is being heard was committed, by the clock here. */
@@ -255,4 +298,13 @@ class LogFollower {
     if (full) this.#stream.pause()
     else this.#stream.resume()
   }
+}
+
+/**
+ * A value that is to be cached is judged by the clocks of the fleet: whether it comes late, and what was deleted since. Versions are of the
+ * database's clock, and stay so.
+ */
+function datedHere(change: CapturedChange, hereMs: number): CapturedChange {
+  if (!change.changes.some(({ row }) => row !== undefined)) return change
+  return { ...change, changes: change.changes.map((each) => (each.row === undefined ? each : { ...each, committedMs: hereMs })) }
 }

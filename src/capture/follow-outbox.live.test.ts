@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import type pg from 'pg'
 import { type RunningPostgres, startPostgres } from '../../tests/support/postgres.ts'
+import type { Cache } from '../caches/cache.ts'
 import { createTier } from '../create-tier.ts'
 import { memoryNode } from '../node/memory-node.ts'
 import { postgresStore } from '../store/postgres-store.ts'
 import { postgresTable, postgresVersionTrigger } from '../store/postgres-table.ts'
+import { cacheAside } from '../strategy/cache-aside.ts'
 import { writeThrough } from '../strategy/write-through.ts'
 import { until } from '../testing/live-redis.ts'
+import type { CaptureOptions } from './capture.ts'
 import { setUpCapture, takeDownCapture } from './prepare-database.ts'
 
 interface Item {
@@ -25,6 +28,12 @@ before(async () => {
   postgres = await startPostgres({ settings: { wal_level: 'replica' } })
 })
 after(() => postgres.stop())
+
+/** Reads until it is cached. */
+async function cached(cache: Cache<Item>, key: string): Promise<Item | undefined> {
+  await until(async () => ['hit', 'negative'].includes((await cache.getWithOutcome(key)).outcome))
+  return cache.get(key)
+}
 
 async function ground(): Promise<{ database: string; pool: pg.Pool }> {
   const name = `outbox_${++grounds}`
@@ -44,12 +53,9 @@ async function service(
   const tier = await createTier({ nodes })
   t.after(() => tier.close())
   const cache = tier.cache<Item>('items', { strategy: writeThrough(postgresStore<Item>({ pool, table: TABLE })), ttl: '1h' })
-  const capture = () => tier.captureChanges({ database, mode: 'outbox', tables: [{ table: TABLE, cache }], every: 20 })
-  const hit = async (key: string) => {
-    await until(async () => ['hit', 'negative'].includes((await cache.getWithOutcome(key)).outcome))
-    return cache.get(key)
-  }
-  return { cache, capture, hit, nodes }
+  const capture = (more: Partial<CaptureOptions> = {}) =>
+    tier.captureChanges({ database, mode: 'outbox', tables: [{ table: TABLE, cache }], every: 20, ...more })
+  return { tier, cache, capture, hit: (key: string) => cached(cache, key), nodes }
 }
 
 const waitingIn = async (pool: pg.Pool) => Number((await pool.query('select count(*) from ringtail_outbox')).rows[0].count)
@@ -112,6 +118,157 @@ test('more changes than one reading takes are all told', LIVE, async (t) => {
   const capturing = await capture()
   await capturing.caughtUp()
   assert.deepEqual([capturing.stats().changes, await waitingIn(on.pool)], [2_000, 0])
+})
+
+test('captures of two slots each take the changes of their own tables, and leave those of others to them', LIVE, async (t) => {
+  const on = await ground()
+  await on.pool.query(`${postgresTable({ table: 'stock' })}; insert into stock (key, value) values ('s1', '{"n": 0}')`)
+  await setUpCapture({ database: on.database, tables: ['stock'], outbox: true })
+  const { capture, tier } = await service(t, on)
+  const stock = tier.cache<Item>('stock', { strategy: writeThrough(postgresStore<Item>({ pool: on.pool, table: 'stock' })), ttl: '1h' })
+  const items = await capture({ slot: 'items' })
+  await items.caughtUp()
+  await cached(stock, 's1')
+  await on.pool.query(`update stock set value = '{"n": 1}', version = version + 1`)
+  await items.caughtUp()
+  assert.equal(await waitingIn(on.pool), 2, 'all of the table, of when its triggers were made, and the row')
+  const stocks = await tier.captureChanges({
+    database: on.database,
+    mode: 'outbox',
+    slot: 'stock',
+    tables: [{ table: 'stock', cache: stock }],
+    every: 20,
+  })
+  await stocks.caughtUp()
+  assert.deepEqual([await stock.get('s1'), items.stats().state, stocks.stats().state], [{ n: 1 }, 'following', 'following'])
+})
+
+test('a table is not followed under two slots at once: the second says so, and goes on when the first has ended', LIVE, async (t) => {
+  const on = await ground()
+  const { capture, tier } = await service(t, on)
+  const failed: string[] = []
+  tier.on('capture:failed', ({ capture: name, reason }) => void failed.push(`${name}: ${reason}`))
+  const first = await capture({ slot: 'one' })
+  const second = await capture({ slot: 'two' })
+  await until(() => failed.length > 0)
+  assert.match(failed[0]!, /^two: .*table public\.items.*another slot/)
+  await first.close()
+  await second.caughtUp()
+  assert.equal(second.stats().state, 'following')
+})
+
+test('rows of a partitioned table are told, whichever partition they lie in', LIVE, async (t) => {
+  const on = await ground()
+  await on.pool.query(`create table parts (key text primary key, value jsonb not null, version bigint not null default 1) partition by hash (key);
+    create table parts_0 partition of parts for values with (modulus 2, remainder 0);
+    create table parts_1 partition of parts for values with (modulus 2, remainder 1);
+    insert into parts select 'p' || i, '{"n": 0}' from generate_series(1, 8) i; ${postgresVersionTrigger({ table: 'parts' })}`)
+  await assert.rejects(setUpCapture({ database: on.database, tables: ['parts_0'], outbox: true }), /needs to be the partitioned table/)
+  await setUpCapture({ database: on.database, tables: ['parts'], outbox: true })
+  const { tier } = await service(t, on)
+  const cache = tier.cache<Item>('parts', { strategy: writeThrough(postgresStore<Item>({ pool: on.pool, table: 'parts' })), ttl: '1h' })
+  const capturing = await tier.captureChanges({ database: on.database, mode: 'outbox', tables: [{ table: 'parts', cache }], every: 20 })
+  await capturing.caughtUp()
+  const keys = Array.from({ length: 8 }, (_, at) => `p${at + 1}`)
+  for (const key of keys) await cached(cache, key)
+  await on.pool.query(`update parts set value = '{"n": 1}'`)
+  await capturing.caughtUp()
+  assert.deepEqual([...(await cache.getMany(keys)).values()], Array(8).fill({ n: 1 }))
+})
+
+test('a table without triggers, with others than the capture needs, or with a key of several columns is refused', LIVE, async (t) => {
+  const on = await ground()
+  const { capture, tier } = await service(t, on)
+  const refused = (table: string, message: RegExp, more: object = {}) => {
+    const cache = tier.cache<Item>(['of', table, ...Object.keys(more)].join('-'), { strategy: cacheAside(), ttl: '1h' })
+    return assert.rejects(capture({ tables: [{ table, cache, ...more }] }), { code: 'CONFIGURATION', message })
+  }
+  await on.pool.query(`create table plain (key text primary key, value jsonb); create table wide (a text, b text, primary key (a, b));
+    create table bysku (id bigint primary key, sku text unique not null, revision bigint, version bigint)`)
+  await refused('plain', /'plain': needs triggers .* up --outbox/)
+  await assert.rejects(setUpCapture({ database: on.database, tables: ['wide'], outbox: true }), /needs a key of one column.* a, b/)
+  await setUpCapture({ database: on.database, tables: ['bysku'], outbox: true })
+  await refused('bysku', /key column 'sku', but it tells 'id'/, { key: 'sku' })
+  await refused('bysku', /version column 'revision', but it tells 'version'/, { key: 'id', version: 'revision' })
+  await on.pool.query('alter table items disable trigger ringtail_outbox')
+  await refused('items', /enabled always, but some are not/)
+  await on.pool.query('alter table items enable trigger ringtail_outbox')
+  await refused('items', /enabled always/, { version: false })
+})
+
+test('a session that only replicates has its changes told too', LIVE, async (t) => {
+  const on = await ground()
+  const { cache, capture, hit } = await service(t, on)
+  const capturing = await capture()
+  await capturing.caughtUp()
+  await hit('k1')
+  const replicating = await on.pool.connect()
+  await replicating.query(`set session_replication_role = replica`)
+  await replicating.query(`update items set value = '{"n": 1}', version = version + 1 where key = 'k1'`)
+  replicating.release(true)
+  await capturing.caughtUp()
+  assert.deepEqual(await cache.get('k1'), { n: 1 })
+})
+
+test('triggers that are switched off while followed empty the caches, and again when they are made anew', LIVE, async (t) => {
+  const on = await ground()
+  const { cache, capture, hit, tier } = await service(t, on)
+  const lost: string[] = []
+  tier.on('capture:lost', ({ reason }) => void lost.push(reason))
+  const capturing = await capture()
+  await capturing.caughtUp()
+  await hit('k1')
+  await on.pool.query(`begin; alter table items disable trigger all; update items set value = '{"n": 1}'; commit`)
+  await until(() => capturing.stats().losses > 0)
+  assert.deepEqual([await hit('k1'), capturing.stats().losses], [{ n: 1 }, 1])
+  await on.pool.query(`update items set value = '{"n": 2}'`)
+  assert.deepEqual(await cache.get('k1'), { n: 1 })
+  await setUpCapture({ database: on.database, tables: [TABLE], outbox: true })
+  await capturing.caughtUp()
+  assert.deepEqual(await cache.get('k1'), { n: 2 })
+  // One loss, for which they were emptied twice.
+  assert.equal(capturing.stats().losses, 1)
+  assert.match(lost[0]!, /enabled always/)
+})
+
+test('triggers that were off for one transaction are noticed by their having been changed', LIVE, async (t) => {
+  const on = await ground()
+  const { cache, capture, hit } = await service(t, on)
+  const capturing = await capture()
+  await capturing.caughtUp()
+  await hit('k1')
+  await on.pool.query(`begin; alter table items disable trigger all; update items set value = '{"n": 1}';
+    alter table items enable always trigger ringtail_outbox; alter table items enable always trigger ringtail_outbox_truncate; commit`)
+  await capturing.caughtUp()
+  assert.deepEqual([await cache.get('k1'), capturing.stats().losses], [{ n: 1 }, 1])
+})
+
+test('what changed between down and up is not believed to be known', LIVE, async (t) => {
+  const on = await ground()
+  const { cache, capture, hit } = await service(t, on)
+  await hit('k1')
+  await takeDownCapture({ database: on.database, outbox: true })
+  await on.pool.query(`update items set value = '{"n": 1}' where key = 'k1'`)
+  await setUpCapture({ database: on.database, tables: [TABLE], outbox: true })
+  assert.deepEqual(await setUpCapture({ database: on.database, tables: [TABLE], outbox: true }), ['all was there'])
+  const capturing = await capture()
+  await capturing.caughtUp()
+  assert.deepEqual(await cache.get('k1'), { n: 1 })
+})
+
+test('a key of char(n) is told as the store spells it, without the blanks that fill it up', LIVE, async (t) => {
+  const on = await ground()
+  await on.pool.query(`create table padded (key char(8) primary key, value jsonb not null, version bigint not null default 1);
+    insert into padded values ('k1', '{"n": 0}'); ${postgresVersionTrigger({ table: 'padded' })}`)
+  await setUpCapture({ database: on.database, tables: ['padded'], outbox: true })
+  const { tier } = await service(t, on)
+  const cache = tier.cache<Item>('padded', { strategy: writeThrough(postgresStore<Item>({ pool: on.pool, table: 'padded' })), ttl: '1h' })
+  const capturing = await tier.captureChanges({ database: on.database, mode: 'outbox', tables: [{ table: 'padded', cache }], every: 20 })
+  await capturing.caughtUp()
+  await cached(cache, 'k1')
+  await on.pool.query(`update padded set value = '{"n": 1}'`)
+  await capturing.caughtUp()
+  assert.deepEqual(await cache.get('k1'), { n: 1 })
 })
 
 test('without an outbox a capture is refused; taking it down leaves nothing', LIVE, async (t) => {

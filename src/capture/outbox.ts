@@ -3,12 +3,15 @@
  *
  * An entry is written by the transaction that changes the row, and is seen when that is committed. Ids are drawn before: of two transactions
  * the later id may be committed first. So whoever reads keeps no place in it; what is told is deleted, and what is there is to be told.
- * Changes of one row wait for one another, so theirs come in order.
+ * Changes of one row wait for one another, so theirs come in order. A row of a partition is told under the name of the partitioned table.
+ *
+ * Triggers that are made, or made otherwise, have been missing before: so they come with an entry that tells all of the table as changed.
  */
 import { quotedName } from '../store/identifier.ts'
 
 export const OUTBOX = 'ringtail_outbox'
-const WRITER = 'ringtail_outbox_write'
+export const OUTBOX_WRITER = 'ringtail_outbox_write'
+export const OUTBOX_TRIGGER = 'ringtail_outbox'
 
 /** SQL that makes the outbox; to be run as one script. The table is told by `schema.table`, and so is each table's name in it. */
 export function outboxTable(): string {
@@ -20,12 +23,14 @@ export function outboxTable(): string {
   op text not null,
   at timestamptz not null default clock_timestamp()
 );
-create or replace function ${WRITER}() returns trigger language plpgsql security definer set search_path from current as $ringtail$
+create or replace function ${OUTBOX_WRITER}() returns trigger language plpgsql security definer set search_path from current as $ringtail$
 declare
-  place text := tg_table_schema || '.' || tg_table_name;
+  place text;
   key_was text;
   key_is text;
 begin
+  select n.nspname || '.' || c.relname into place from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.oid = coalesce(pg_partition_root(tg_relid), tg_relid);
   if tg_op = 'TRUNCATE' then
     insert into ${OUTBOX} ("table", op) values (place, 'truncate');
     return null;
@@ -43,26 +48,34 @@ begin
 end $ringtail$;`
 }
 
-/** SQL that has a table's changes written to the outbox. @param table quoted @param version undefined for a table without versions */
+/**
+ * SQL that has a table's changes written to the outbox, by whomever: a session that only replicates is no exception. To be run as one script.
+ * @param table quoted @param version undefined for a table without versions
+ */
 export function outboxTriggers(table: string, key: string, version: string | undefined): string {
   const told = [key, version ?? ''].map((name) => `'${name}'`).join(', ')
-  return `create or replace trigger ringtail_outbox after insert or update or delete on ${table} for each row execute function ${WRITER}(${told});
-create or replace trigger ringtail_outbox_truncate after truncate on ${table} for each statement execute function ${WRITER}(${told});`
+  const truncate = `${OUTBOX_TRIGGER}_truncate`
+  return `create or replace trigger ${OUTBOX_TRIGGER} after insert or update or delete on ${table} for each row execute function ${OUTBOX_WRITER}(${told});
+create or replace trigger ${truncate} after truncate on ${table} for each statement execute function ${OUTBOX_WRITER}(${told});
+alter table ${table} enable always trigger ${OUTBOX_TRIGGER};
+alter table ${table} enable always trigger ${truncate};
+insert into ${OUTBOX} ("table", op) select n.nspname || '.' || c.relname, 'truncate'
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = '${table.replaceAll("'", "''")}'::regclass;`
 }
 
 /** SQL that ends it. @param table quoted */
 export function noOutboxTriggers(table: string): string {
-  return `drop trigger if exists ringtail_outbox on ${table}; drop trigger if exists ringtail_outbox_truncate on ${table};`
+  return `drop trigger if exists ${OUTBOX_TRIGGER} on ${table}; drop trigger if exists ${OUTBOX_TRIGGER}_truncate on ${table};`
 }
 
 /** SQL that removes the outbox, once no table has triggers that write to it. */
 export function noOutboxTable(): string {
-  return `drop function if exists ${WRITER}(); drop table if exists ${OUTBOX};`
+  return `drop function if exists ${OUTBOX_WRITER}(); drop table if exists ${OUTBOX};`
 }
 
-/** Takes entries, oldest first, out of the transaction's view. $1 how many → table, key, version, op, ms since the epoch; null key: all. */
+/** Takes entries of the tables, oldest first, out of the transaction's view. $1 how many, $2 tables → table, key, version, op, ms since the epoch; null key: all. */
 export const TAKE_ENTRIES = `with taken as (
-  delete from ${OUTBOX} where id in (select id from ${OUTBOX} order by id limit $1 for update skip locked)
+  delete from ${OUTBOX} where id in (select id from ${OUTBOX} where "table" = any($2::text[]) order by id limit $1 for update skip locked)
   returning id, "table", key, version, op, at
 )
 select "table", key, version::text, op, (extract(epoch from at) * 1000)::text from taken order by id`

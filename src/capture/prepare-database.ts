@@ -2,8 +2,10 @@
  * What a database needs before its changes can be captured: made by one call, taken down by another, and looked at by a third.
  *
  * Each says what it did, a line each, and may be called again: what is there already is left, and what is missing is made. The slot comes
- * last, for a slot that is older than its publication cannot be read.
+ * last, for a slot that is older than its publication cannot be read. It is made under the name of a fresh one (`slot.ts`): who follows gives
+ * it its own once it has emptied the caches, for nobody here can say what they hold from before.
  */
+import { systemClock } from '../clock.ts'
 import { ConfigurationError, type RingtailError, StoreError } from '../errors.ts'
 import { knownOptions } from '../options.ts'
 import { booleanOr } from '../store/checked-options.ts'
@@ -11,7 +13,8 @@ import { quotedName, quotedTable } from '../store/identifier.ts'
 import { postgresVersionTrigger } from '../store/postgres-table.ts'
 import { CAPTURE_NAME, checkedDatabase, slotName } from './capture-options.ts'
 import { checkedColumn, noOutboxTable, noOutboxTriggers, OUTBOX, outboxTable, outboxTriggers } from './outbox.ts'
-import { askRows, type DatabaseConfig, type PgClient, pgClient, sqlStateOf } from './pg-client.ts'
+import { hasOutboxTriggers } from './outbox-writing.ts'
+import { askRows, type DatabaseConfig, endClient, type PgClient, pgClient, sqlStateOf } from './pg-client.ts'
 import { createSlot, dropSlot, freshName, IN_USE, slotState } from './slot.ts'
 
 export interface PrepareOptions {
@@ -37,6 +40,7 @@ export interface PrepareOptions {
 export interface CapturePreparation {
   readonly walLevel: string
   readonly publication: { readonly name: string; readonly tables: readonly string[] } | undefined
+  /** `…_fresh`: nobody has followed yet. */
   readonly slot:
     | { readonly name: string; readonly active: boolean; readonly walStatus: string | undefined; readonly walBytes: number | undefined }
     | undefined
@@ -111,9 +115,9 @@ export async function captureStatus(options: PrepareOptions): Promise<CapturePre
     const [isPublished] = await askRows(client, 'select 1::text from pg_publication where pubname = $1', [publication])
     const [found] = await askRows(
       client,
-      `select active::text, wal_status, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::text
-       from pg_replication_slots where slot_name = $1`,
-      [slot],
+      `select active::text, wal_status, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::text, slot_name
+       from pg_replication_slots where slot_name in ($1, $2) order by length(slot_name)`,
+      [slot, freshName(slot)],
     )
     const [there] = await askRows(client, 'select to_regclass($1)::text', [OUTBOX])
     const [waiting] = there![0] === null ? [] : await askRows(client, `select count(*)::text from ${OUTBOX}`)
@@ -124,7 +128,7 @@ export async function captureStatus(options: PrepareOptions): Promise<CapturePre
         found === undefined
           ? undefined
           : {
-              name: slot,
+              name: found[3]!,
               active: found[0] === 'true',
               walStatus: found[1] ?? undefined,
               walBytes: found[2] === null ? undefined : Number(found[2]),
@@ -152,7 +156,7 @@ async function withClient<T>(database: DatabaseConfig, work: (client: PgClient) 
   } catch (thrown) {
     throw explained(thrown)
   } finally {
-    await client.end().catch(() => {})
+    await endClient(client, systemClock)
   }
 }
 
@@ -189,7 +193,7 @@ async function checkReplication(client: PgClient): Promise<void> {
 }
 
 /** @throws ConfigurationError for a table that is not there, or has no key that can be told */
-async function shapeOf(client: PgClient, name: string, { key, version }: PrepareOptions): Promise<TableShape> {
+async function shapeOf(client: PgClient, name: string, { key, version, outbox }: PrepareOptions): Promise<TableShape> {
   const quoted = quotedTable(name, 'capture: table')
   const [place] = await askRows(client, 'select to_regclass($1)::oid::text', [quoted])
   const oid = place![0]
@@ -204,6 +208,10 @@ async function shapeOf(client: PgClient, name: string, { key, version }: Prepare
   const primary = columns.flatMap(([column, isPrimary]) => (isPrimary === 'true' ? [column!] : []))
   if (primary.length === 0 && key === undefined)
     throw new ConfigurationError(`capture: table '${name}': needs a primary key, but has none: add one, or name its key column (--key)`)
+  if (primary.length > 1 && key === undefined && outbox === true)
+    throw new ConfigurationError(
+      `capture: table '${name}': needs a key of one column, but its primary key is of ${primary.join(', ')}: name the column that is the cache's key (--key)`,
+    )
   const has = (column: string): boolean => columns.some(([each]) => each === column)
   for (const column of [key, version])
     if (typeof column === 'string' && !has(column))
@@ -225,7 +233,10 @@ async function prepareTable(client: PgClient, shape: TableShape, options: Prepar
     said.push(`table ${name}: rows get a higher version with every change (trigger)`)
   }
   if (options.fullIdentity === true) {
-    await client.query(`alter table ${quoted} replica identity full`)
+    // Not passed on to partitions by the database.
+    const leaves = await askRows(client, 'select relid::regclass::text from pg_partition_tree(to_regclass($1)) where isleaf', [quoted])
+    for (const table of new Set([quoted, ...leaves.map(([leaf]) => leaf!)]))
+      await client.query(`alter table ${table} replica identity full`)
     said.push(`table ${name}: replica identity full`)
   }
 }
@@ -234,10 +245,14 @@ async function makePublication(client: PgClient, publication: string, shapes: re
   const name = quotedName(publication, 'setUpCapture: publication')
   const [there] = await askRows(client, 'select 1::text from pg_publication where pubname = $1', [publication])
   if (there === undefined) {
-    await client.query(`create publication ${name} for table ${shapes.map(({ quoted }) => quoted).join(', ')}`)
+    await client.query(
+      `create publication ${name} for table ${shapes.map(({ quoted }) => quoted).join(', ')} with (publish_via_partition_root = true)`,
+    )
     said.push(`publication ${publication} made: ${shapes.map((shape) => shape.name).join(', ')}`)
     return
   }
+  // Else a row of a partition is told as one of another table.
+  await client.query(`alter publication ${name} set (publish_via_partition_root = true)`)
   for (const shape of shapes) {
     const [has] = await askRows(
       client,
@@ -251,10 +266,10 @@ async function makePublication(client: PgClient, publication: string, shapes: re
 }
 
 async function makeSlot(client: PgClient, slot: string, said: string[]): Promise<void> {
-  const state = await slotState(client, slot)
-  if (state === 'missing') {
-    await createSlot(client, slot)
-    said.push(`slot ${slot} made: the database keeps its log for it from now on, until a follower has read it`)
+  const fresh = freshName(slot)
+  if ((await slotState(client, slot)) === 'missing' && (await slotState(client, fresh)) === 'missing') {
+    await createSlot(client, fresh)
+    said.push(`slot ${fresh} made, which becomes ${slot}: the database keeps its log for it from now on, until a follower has read it`)
   }
   const [row] = await askRows(client, "select current_setting('max_slot_wal_keep_size')")
   if (row![0] === '-1') said.push("note: max_slot_wal_keep_size is unlimited: set it, for times at which no follower runs (such as '4GB')")
@@ -264,9 +279,11 @@ async function makeSlot(client: PgClient, slot: string, said: string[]): Promise
 async function makeOutbox(client: PgClient, shapes: readonly TableShape[], said: string[]): Promise<void> {
   await client.query(outboxTable())
   for (const { quoted, key, version, name } of shapes) {
+    if (await hasOutboxTriggers(client, quoted, key, version)) continue
     await client.query(outboxTriggers(quoted, key, version))
     said.push(`table ${name}: changes are written to ${OUTBOX} (triggers)`)
   }
+  if (said.length === 0) said.push('all was there')
 }
 
 async function removeOutbox(client: PgClient, tables: readonly string[] | undefined, said: string[]): Promise<void> {

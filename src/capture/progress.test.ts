@@ -3,27 +3,30 @@ import { test } from 'node:test'
 import { endingAt, lsnOf, lsnText } from './lsn.ts'
 import { Progress } from './progress.ts'
 
-test('something is open from when the database was asked until all up to there is told', () => {
+test('all up to a moment is told when the place that the database had then is reached, and later moments are not known', () => {
   const progress = new Progress()
+  assert.equal(progress.toldMs, undefined)
   progress.probe(10n, 100)
   progress.probe(20n, 200)
-  assert.equal(progress.openSinceMs, 100)
+  assert.equal(progress.toldMs, undefined)
   progress.reach(15n)
-  assert.equal(progress.openSinceMs, 200)
-  progress.reach(20n)
-  assert.equal(progress.openSinceMs, undefined)
+  assert.equal(progress.toldMs, 100)
+  progress.reach(25n)
+  assert.equal(progress.toldMs, 200)
   progress.probe(20n, 300)
-  assert.equal(progress.openSinceMs, undefined)
+  assert.equal(progress.toldMs, 300)
+  progress.restart()
+  assert.equal(progress.toldMs, 300)
 })
 
-test('however often the database is asked, the oldest open moment and the latest are known', () => {
+test('however often the database is asked, what is reached is known, and the latest', () => {
   const progress = new Progress()
   for (let at = 1; at <= 100; at++) progress.probe(BigInt(at), at)
-  assert.deepEqual([progress.openSinceMs, progress.latest], [1, 100n])
+  assert.deepEqual([progress.toldMs, progress.latest], [undefined, 100n])
   progress.reach(1n)
-  assert.ok(progress.openSinceMs! > 1)
+  assert.equal(progress.toldMs, 1)
   progress.reach(100n)
-  assert.equal(progress.openSinceMs, undefined)
+  assert.equal(progress.toldMs, 100)
 })
 
 test('who waits to be caught up waits for a moment that came after it asked', async () => {
@@ -45,4 +48,13 @@ test('places of the log compare as numbers and read as PostgreSQL prints them', 
   assert.equal(lsnText(lsnOf('16/B374D848')), '16/B374D848')
   assert.ok(lsnOf('A/0') > lsnOf('9/FFFFFFFF'))
   assert.deepEqual([endingAt(8_192n + 24n), endingAt(8_192n + 40n), endingAt(8_192n + 32n)], [8_192n, 8_192n, 8_224n])
+})
+
+test('a place of one connection is none of the next one', () => {
+  const progress = new Progress()
+  progress.reach(1_000n)
+  progress.restart()
+  assert.equal(progress.place, 0n)
+  progress.reach(10n)
+  assert.equal(progress.place, 10n)
 })

@@ -1,9 +1,9 @@
 /**
  * How far a follower is behind: between what the database had at some moments and what is told of it since.
  *
- * From time to time the database is asked how far it is. When all up to there is told, all that had been committed before that moment is.
- * So the lag is not a guess by the last change that came: a follower that hears nothing because nothing happens, and one that hears nothing
- * because it is cut off, differ.
+ * From time to time the database is asked how far it is. When all up to there is told, all that had been committed before that moment is;
+ * of what was committed since nothing is known. So the lag is not a guess by the last change that came, and grows until the database has
+ * answered again: a follower that hears nothing because nothing happens, and one that hears nothing because it is cut off, differ.
  */
 
 /** One moment, and how far the database was. */
@@ -19,18 +19,17 @@ interface Waiter {
 }
 
 export class Progress {
-  /** How far all is told. */
+  /** How far all is told, of the connection there is; 0: nothing is known to be. */
   place = 0n
   /** How far the database was when it was last asked. */
   latest: bigint | undefined
+  /** All that was committed before this is told, monotonic ms; undefined: it is not known of any moment. */
+  toldMs: number | undefined
   /** Those that are not reached: of many the oldest, the last and one between. */
   #open: Probe[] = []
   #waiters: Waiter[] = []
-
-  /** Since when, monotonic ms, something may have been committed that is not told; undefined: nothing is known to be. */
-  get openSinceMs(): number | undefined {
-    return this.#open[0]?.atMs
-  }
+  #reached = 0n
+  #held = false
 
   probe(place: bigint, atMs: number): void {
     this.latest = place
@@ -40,12 +39,23 @@ export class Progress {
   }
 
   reach(place: bigint): void {
-    if (place > this.place) this.place = place
-    this.#check()
+    if (place > this.#reached) this.#reached = place
+    this.#settle()
   }
 
-  /** Another connection begins: what was asked of the one before is not answered any more. */
+  /** Something is owed that was to be told: until it is told, all stays where it is. */
+  hold(held: boolean): void {
+    this.#held = held
+    this.#settle()
+  }
+
+  /**
+   * Another connection begins: what was asked of the one before is not answered any more, and its places are none of this one's. For it may
+   * be to another database, whose log is lower.
+   */
   restart(): void {
+    this.place = 0n
+    this.#reached = 0n
     this.#open = []
     this.latest = undefined
   }
@@ -63,11 +73,17 @@ export class Progress {
     }
   }
 
+  #settle(): void {
+    if (!this.#held) this.place = this.#reached
+    this.#check()
+  }
+
   #check(): void {
     let reached: Probe | undefined
     while (this.#open.length > 0 && this.#open[0]!.place <= this.place) reached = this.#open.shift()
     if (reached === undefined) return
     const { atMs } = reached
+    this.toldMs = Math.max(atMs, this.toldMs ?? atMs)
     this.#waiters = this.#waiters.filter(({ sinceMs, resolve }) => {
       if (sinceMs > atMs) return true
       resolve()

@@ -7,10 +7,14 @@
 import type { Clock } from '../clock.ts'
 import { asError } from '../errors.ts'
 import { lsnText } from './lsn.ts'
-import { type DatabaseConfig, type LogMessage, type PgClient, pgClient, pgoutput } from './pg-client.ts'
+import { type DatabaseConfig, endClient, type LogMessage, type PgClient, pgClient, pgoutput, runScript } from './pg-client.ts'
 
 /** A follower whose machine is gone is missed by the database after this; one that lives says so more often. */
 const SILENCE_MS = 10_000
+
+const ANSWER_WITHIN_MS = 15_000
+/** How columns are spelt must not depend on what the database, or the role, has by default: `row-image.ts` reads them. */
+const SESSION = `set wal_sender_timeout = ${SILENCE_MS}; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set extra_float_digits = 3`
 
 const LOG_DATA = 0x77
 const KEEPALIVE = 0x6b
@@ -23,7 +27,9 @@ export interface ReplicationStreamParts {
   readonly database: DatabaseConfig
   readonly slot: string
   readonly publication: string
-  readonly clock: Pick<Clock, 'now'>
+  /** SQL run once the connection is there. */
+  readonly session: string
+  readonly clock: Pick<Clock, 'now' | 'after'>
   /** @param bytes its size on the wire */
   readonly hear: (message: LogMessage, bytes: number) => void
   /** All of the log up to here was sent. */
@@ -40,8 +46,7 @@ export class ReplicationStream {
   /** @throws ConfigurationError when a package is not installed */
   constructor(parts: ReplicationStreamParts) {
     this.#parts = parts
-    const options = `-c wal_sender_timeout=${SILENCE_MS}`
-    this.#client = pgClient(parts.database, { replication: 'database', options })
+    this.#client = pgClient(parts.database, { replication: 'database' })
   }
 
   /** @returns which database it is: its system's and timeline's number */
@@ -49,7 +54,8 @@ export class ReplicationStream {
     this.#client.on('error', (error) => this.#end(error))
     this.#client.on('end', () => this.#end(new Error('the connection was closed')))
     await this.#client.connect()
-    const [system] = (await this.#client.query('IDENTIFY_SYSTEM')).rows
+    await runScript(this.#client, `${SESSION}; ${this.#parts.session}`)
+    const [system] = (await this.#client.query({ text: 'IDENTIFY_SYSTEM', query_timeout: ANSWER_WITHIN_MS })).rows
     return `${system!.systemid}/${system!.timeline}`
   }
 
@@ -101,7 +107,7 @@ export class ReplicationStream {
 
   async stop(): Promise<void> {
     this.#end(new Error('stopped'))
-    await this.#client.end().catch(() => {})
+    await endClient(this.#client, this.#parts.clock)
   }
 
   #take(chunk: Buffer, plugin: ReturnType<typeof pgoutput>): void {

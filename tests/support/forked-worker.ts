@@ -81,11 +81,13 @@ export class ForkedWorker<Order, Told = never> {
  * @returns the way to tell something unasked
  */
 export function answerOrders<Order, Told = never>(answer: (order: Order) => unknown, close: () => Promise<void>): (told: Told) => void {
+  // What is answered when the test has let go is nobody's any more.
+  const say = (said: Said): void => void (process.connected && process.send!(said))
   process.on('message', async ({ id, order }: Ordered) => {
     try {
-      process.send?.({ id, answer: await answer(order as Order) } satisfies Said)
+      say({ id, answer: await answer(order as Order) })
     } catch (thrown) {
-      process.send?.({ id, failed: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) } satisfies Said)
+      say({ id, failed: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) })
     }
   })
   process.once('disconnect', () => void close().finally(() => process.exit()))
