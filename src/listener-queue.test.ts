@@ -127,6 +127,31 @@ test('while what a listener returned has not settled it is not called, and its q
   assert.deepEqual(failures, ['a: Error: mine'])
 })
 
+test('a listener that changes what it is told of while it is called is still called one at a time', async () => {
+  let running = 0
+  let most = 0
+  const gates: PromiseWithResolvers<void>[] = []
+  const { clock, told, push } = rig({
+    listener: async (item) => {
+      most = Math.max(most, ++running)
+      if (item === 'a') push('b', 'c')
+      const gate = Promise.withResolvers<void>()
+      gates.push(gate)
+      await gate.promise
+      running--
+    },
+  })
+  push('a')
+  for (let turn = 0; turn < 3; turn++) clock.turn()
+  assert.deepEqual([told, most], [['a'], 1])
+  for (let nth = 0; nth < 3; nth++) {
+    gates[nth]!.resolve()
+    await new FakeClock().settle()
+    clock.turn()
+  }
+  assert.deepEqual([told, most], [['a', 'b', 'c'], 1])
+})
+
 test('a listener that throws is told of, and called again', () => {
   const { clock, told, failures, push } = rig({
     listener: (item) => {

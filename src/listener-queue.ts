@@ -100,6 +100,8 @@ export class ListenerQueue<T> implements Deliverable {
   }
 
   deliver(): boolean {
+    // Its turn was asked for before the call of which the promise has not settled; or by that call itself.
+    if (this.#busy) return false
     for (const [id, item] of this.#waiting) {
       this.#waiting.delete(id)
       if (id === OVERFLOW) this.#dropped = 0

@@ -8,18 +8,20 @@ import { fileURLToPath } from 'node:url'
 import { runClean } from './consistency/clean-run.ts'
 import { runFaulty } from './consistency/faulty-run.ts'
 import { violationText } from './consistency/ground.ts'
-import { runPlanted } from './consistency/planted-run.ts'
+import { BUSY_KEYS, runPlanted } from './consistency/planted-run.ts'
 
 const LIVE = { timeout: 110_000 }
 
-test('one stale replica among twenty thousand keys is found, and nothing else', LIVE, async (t) => {
-  const { planted, found, report, loadSeconds, sweepSeconds } = await runPlanted({ keys: 20_000, seed: 7 })
+test('one stale replica among twenty thousand keys is found, and nothing else of what is read and written meanwhile', LIVE, async (t) => {
+  const { planted, found, report, loadSeconds, sweepSeconds, operations } = await runPlanted({ keys: 20_000, seed: 7 })
   t.diagnostic(`written in ${loadSeconds.toFixed(1)} s, swept in ${sweepSeconds.toFixed(1)} s; ${report.nines.text}`)
   assert.deepEqual(
     found.map(({ cache, key, node, staleness }) => ({ cache, key, node, staleness })),
     [{ cache: 'stock', ...planted, staleness: 'overtaken' }],
   )
-  assert.deepEqual([report.checkedKeys, report.checkedCopies, report.unjudged], [20_000, 60_000, 0])
+  assert.ok(report.checkedKeys >= 20_000 && report.checkedCopies >= 60_000, `${report.checkedKeys} keys, ${report.checkedCopies} copies`)
+  assert.ok(report.checkedKeys <= 20_000 + BUSY_KEYS && operations > 10, `${operations} operations`)
+  assert.equal(report.unjudged, 0)
 })
 
 test('a tier under load that keeps its promises is never accused, whatever its strategy', LIVE, async (t) => {

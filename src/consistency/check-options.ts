@@ -14,7 +14,7 @@ export interface CheckedCheckOptions {
   readonly rechecks: number
   readonly maxFindings: number
   /** Undefined: the store where there is one. */
-  readonly against: 'store' | 'owners' | undefined
+  readonly against: 'store' | 'versions' | 'owners' | undefined
 }
 
 const NAMES = ['bound', 'share', 'sweepEvery', 'keysPerSecond', 'rechecks', 'maxFindings', 'against']
@@ -38,6 +38,9 @@ export function checkedCheckOptions(options: CheckOptions, what: string): Checke
     keysPerSecond: wholeNumber(options.keysPerSecond ?? 500, `${what}: keysPerSecond`, 1, 1_000_000),
     rechecks: wholeNumber(options.rechecks ?? 3, `${what}: rechecks`, 1, 10),
     maxFindings: wholeNumber(options.maxFindings ?? 100, `${what}: maxFindings`, 1, 10_000),
-    against: against === undefined ? undefined : oneOf<'store' | 'owners'>(against, `${what}: against`, ['store', 'owners']),
+    against:
+      against === undefined
+        ? undefined
+        : oneOf<'store' | 'versions' | 'owners'>(against, `${what}: against`, ['store', 'versions', 'owners']),
   }
 }

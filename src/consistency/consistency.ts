@@ -24,16 +24,17 @@ export interface CheckOptions {
   /** Findings that are remembered, the latest: 1 to 10,000. All are counted. Default 100. */
   readonly maxFindings?: number | undefined
   /**
-   * What is the truth. `store`: the rows behind the cache. `owners`: the newest of what the owners hold. Default: the store where the cache
+   * What is the truth. `store`: the rows behind the cache, by their versions, and where these are equal by their values. `versions`: the rows
+   * by their versions alone, for a store that gives back other values than it was given (a number rounded, a time spelt otherwise). `owners`: the newest of what the owners hold. Default: the store where the cache
    * has one; a cache with one whose values come from loaders of its callers (`getOrSet`) is compared by owners.
    */
-  readonly against?: 'store' | 'owners' | undefined
+  readonly against?: 'store' | 'versions' | 'owners' | undefined
 }
 
 /**
  * In what a copy is wrong. `overtaken`: something newer was committed or acknowledged. `deleted`: the row, or what the cache held, was
- * deleted. `hidden`: there is a row, and the copy says that there is none. `different`: it is not the row's value, in a store whose versions
- * do not say which is newer.
+ * deleted. `hidden`: there is a row, and the copy says that there is none. `different`: it is not the row's value, though of the row's version,
+ * or in a store whose versions do not say which is newer.
  */
 export type Staleness = 'overtaken' | 'deleted' | 'hidden' | 'different'
 

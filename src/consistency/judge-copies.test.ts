@@ -19,6 +19,17 @@ test('against rows with versions a copy below its row is overtaken, and one at o
   assert.equal(judgeCopies([copy('value', 4n)], row(5n), 'store')[0]!.newer, 5n)
 })
 
+test('a copy of the version of its row is to be of its value as well; of a newer one it need not', () => {
+  const copies = [copy('value', 5n, { isRowsValue: true }), copy('value', 5n, { isRowsValue: false }), copy('value', 5n)]
+  assert.deepEqual(judged(copies, row(5n), 'store'), [undefined, 'different', undefined])
+  const others = [
+    copy('value', 6n, { isRowsValue: false }),
+    copy('pending', 5n, { isRowsValue: false }),
+    copy('value', 4n, { isRowsValue: true }),
+  ]
+  assert.deepEqual(judged(others, row(5n), 'store'), [undefined, undefined, 'overtaken'])
+})
+
 test('a value whose row is gone is deleted, and a negative is right', () => {
   assert.deepEqual(judged([copy('value', 4n), copy('negative', 4n)], absent, 'store'), ['deleted', undefined])
 })

@@ -15,16 +15,17 @@ export interface Copy {
   readonly begun: number
   /** Whether a reader who asks this owner is given it. */
   readonly served: boolean
-  /** Whether it is the value of the row that was read; undefined where versions say it. */
+  /** Whether it is the value of the row that was read; undefined where that was not compared. */
   readonly isRowsValue: boolean | undefined
 }
 
 /** What the store says of a key. `unknown`: it did not answer. */
 export type RowSeen =
   | { readonly state: 'row'; readonly version: Version /** Of two rows, whether they are the same. */; readonly mark: string }
-  | { readonly state: 'absent' | 'unknown'; readonly mark: string }
+  | { readonly state: 'absent'; readonly mark: string }
+  | { readonly state: 'unknown'; readonly mark: string }
 
-/** `store`: its versions order rows and copies alike. `values`: a store without; its values alone can be compared. */
+/** `store`: its versions order rows and copies alike, and of one version both are one value. `values`: a store without; its values alone can be compared. */
 export type Yardstick = 'store' | 'values' | 'owners'
 
 export interface Fault {
@@ -50,12 +51,15 @@ function againstOwner(copy: Copy, newest: Copy): Fault | undefined {
 }
 
 /** @param pending the newest version that waits for the store on any owner */
-function againstRow(copy: Copy, row: RowSeen, pending: Version): Fault | undefined {
+function againstRow(copy: Copy, row: Exclude<RowSeen, { state: 'unknown' }>, pending: Version): Fault | undefined {
   const committed = row.state === 'row' ? row.version : 0n
   const newer = committed > pending ? committed : pending
   if (copy.kind === 'negative') return newer > 0n || row.state === 'row' ? { staleness: 'hidden', newer } : undefined
   if (copy.version < newer) return { staleness: 'overtaken', newer }
-  return row.state === 'absent' && copy.kind === 'value' ? { staleness: 'deleted', newer: undefined } : undefined
+  if (copy.kind !== 'value') return undefined
+  if (row.state === 'absent') return { staleness: 'deleted', newer: undefined }
+  // The row was changed by something that left its version as it was, or is of a copy of the database that went another way.
+  return copy.version === row.version && copy.isRowsValue === false ? { staleness: 'different', newer: undefined } : undefined
 }
 
 function againstValue(copy: Copy, row: RowSeen): Fault | undefined {

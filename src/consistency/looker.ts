@@ -26,6 +26,8 @@ export interface LookerParts<V> {
   /** The store, and whether copies carry the versions of its rows; undefined: owners are compared with one another. */
   readonly truth: { readonly reader: StoreReader<V>; readonly ordered: boolean } | undefined
   readonly clock: Clock
+  /** Of a store with versions: whether copies of their row's version are not compared by value. Default false. */
+  readonly versionsOnly?: boolean | undefined
 }
 
 /** What one owner was found to serve. `none`: nothing that would be served. `unjudged`: it, or the store, did not answer. */
@@ -105,17 +107,34 @@ export class Looker<V> {
       const judged = unread ? 'unjudged' : fault === undefined ? 'right' : 'wrong'
       const state = asked.held[nth] === undefined ? 'unjudged' : served ? judged : 'none'
       const { key, wire } = asked
-      return { key, wire, node: owner.id, isPrimary: nth === 0, state, fault, copy, rowMark: after.mark }
+      const rowMark = fault?.staleness === 'different' ? this.#valueMark(after) : after.mark
+      return { key, wire, node: owner.id, isPrimary: nth === 0, state, fault, copy, rowMark }
     })
   }
 
   #judge({ held }: Asked<V>, row: RowRead<V>): Faults {
     const copies = held.map((each) => {
-      if (each?.copy === undefined || each.entry === undefined || row.state !== 'row' || row.value === undefined) return each?.copy
-      const isRowsValue = each.copy.kind !== 'value' || isDeepStrictEqual(each.entry.value, row.value.of)
-      return { ...each.copy, isRowsValue }
+      if (each?.copy?.served !== true || each.entry === undefined || row.state !== 'row' || row.value === undefined) return each?.copy
+      const { copy, entry } = each
+      if (this.#yardstick === 'store' && copy.version !== row.version) return copy
+      return { ...copy, isRowsValue: copy.kind !== 'value' || this.#isValueOf(row, entry.value) }
     })
     return judgeCopies(copies, row, this.#yardstick)
+  }
+
+  /** A row's value is brought to what a reader of its copy would get only where it is not that already: that costs. */
+  #isValueOf({ value, bytes }: ReadRow<V>, held: V | undefined): boolean {
+    if (isSameValue(held, value!.of) || bytes !== undefined) return isSameValue(held, value!.of)
+    const encoded = this.#encoded(value!.of as V)
+    // What cannot be cached is not what was cached; but nothing says that it is newer.
+    return encoded === undefined || isSameValue(held, encoded.of)
+  }
+
+  /** Equal while the row's value is. */
+  #valueMark(row: RowRead<V>): string {
+    if (row.state !== 'row' || row.value === undefined || row.bytes !== undefined) return row.mark
+    const { bytes } = this.#encoded(row.value.of as V) ?? {}
+    return bytes === undefined ? row.mark : `${row.mark} ${xxh32(bytes, 0, bytes.length, 0)}`
   }
 
   async #askOwners(asked: readonly Asked<V>[]): Promise<void> {
@@ -201,24 +220,49 @@ export class Looker<V> {
     }
   }
 
-  /** A row whose values must be compared is brought to what a reader of its copy would get: through the codec and back. */
   #rowOf({ value, version }: Row<V>): RowRead<V> {
-    if (this.#yardstick === 'store') return { state: 'row', version, mark: String(version) }
+    if (this.#yardstick === 'store') {
+      const mark = String(version)
+      return this.#parts.versionsOnly === true ? { state: 'row', version, mark } : { state: 'row', version, mark, value: { of: value } }
+    }
+    const encoded = this.#encoded(value)
+    // What cannot be encoded is not cached either, and nothing can be said of it.
+    if (encoded === undefined) return UNKNOWN
+    const { bytes, of } = encoded
+    return { state: 'row', version, mark: String(xxh32(bytes, 0, bytes.length, 0)), value: { of }, bytes }
+  }
+
+  /** A value as a reader of its copy would get it: through the codec and back. */
+  #encoded(value: V): { readonly bytes: Uint8Array; readonly of: V | undefined } | undefined {
     try {
       const { codec } = this.#parts
       const bytes = codec.encode('value', value, { version: 0n, freshUntilMs: 0, graceMs: 0, begun: 0 })
       const decoded = codec.decode(bytes)
-      if (decoded.rejected !== undefined) return UNKNOWN
-      return { state: 'row', version, mark: String(xxh32(bytes, 0, bytes.length, 0)), value: { of: decoded.value } }
+      return decoded.rejected === undefined ? { bytes, of: decoded.value } : undefined
     } catch {
-      // What cannot be encoded is not cached either, and nothing can be said of it.
-      return UNKNOWN
+      return undefined
     }
   }
 }
 
 type Faults = readonly (Fault | undefined)[]
-type RowRead<V> = RowSeen & { readonly value?: { readonly of: V | undefined } }
+type ReadRow<V> = Extract<RowSeen, { state: 'row' }> & {
+  /** Of the row; undefined where values are not compared. */
+  readonly value?: { readonly of: V | undefined }
+  /** Where the value is as a reader of its copy would get it: that, encoded. */
+  readonly bytes?: Uint8Array
+}
+type RowRead<V> = ReadRow<V> | Exclude<RowSeen, { state: 'row' }>
+
+/** A store over columns has null for what a value left out. */
+function isSameValue(held: unknown, ofRow: unknown): boolean {
+  return isDeepStrictEqual(held, ofRow) || isDeepStrictEqual(withoutNulls(held), withoutNulls(ofRow))
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== null))
+}
 
 /** @returns undefined for what is no text that leads back to the key */
 function keyOf(wire: string, keys: KeyCodec): string | undefined {

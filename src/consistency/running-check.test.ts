@@ -67,6 +67,69 @@ test('whether readers of the first owner are served it is said', async () => {
   assert.deepEqual([...owners].sort(), ['primary', 'replica'])
 })
 
+/** Rows that are given back otherwise than they were saved, under the version that they had. */
+function rewriting<V>(rows: Store<V>, rewrite: (value: V) => unknown): Store<V> {
+  return {
+    ...rows,
+    name: rows.name,
+    versioned: true,
+    stats: () => rows.stats(),
+    save: (saves, call) => rows.save(saves, call),
+    remove: (removals, call) => rows.remove(removals, call),
+    async load(keys, call) {
+      const loaded = await rows.load(keys, call)
+      return { ...loaded, rows: new Map(Array.from(loaded.rows, ([key, row]) => [key, { ...row, value: rewrite(row.value) as V }])) }
+    },
+  }
+}
+
+test('a row that was changed and kept its version is found in every copy, but not by versions alone', async () => {
+  for (const [against, findings] of [
+    ['store', 3],
+    ['versions', 0],
+  ] as const) {
+    let byHand = 0
+    const store = rewriting<number>(memoryStore<number>(), (value) => value + byHand)
+    const { cache, clock, told, check, tier } = await checkedTier(through(store), { against })
+    await cache.set('k', 1)
+    await clock.advance(PROVEN_MS)
+    assert.deepEqual(told, [])
+    byHand = 10
+    await clock.advance(PROVEN_MS)
+    assert.deepEqual(
+      told.map(({ staleness, newer }) => [staleness, newer]),
+      Array(findings).fill(['different', undefined]),
+    )
+    assert.equal(check.report().nines.isLowerBound, findings === 0)
+    await tier.close()
+  }
+})
+
+test('a row under one version that is another every time was wrong for less long than the bound', async () => {
+  let turn = 0
+  const { cache, clock, told, check, tier } = await checkedTier(
+    through(rewriting<number>(memoryStore<number>(), (value) => value + ++turn)),
+  )
+  await cache.set('k', 1)
+  await clock.advance(PROVEN_MS)
+  assert.deepEqual(told, [])
+  assert.ok(check.report().suspicions > 0)
+  await tier.close()
+})
+
+test('a value that a cache gives back otherwise than it was given, or whose missing parts a store has as null, is no other', async () => {
+  interface Item {
+    readonly at: Date
+    readonly note?: string | null
+  }
+  const store = rewriting<Item>(memoryStore<Item>(), ({ at }) => ({ at: new Date(at), note: null }))
+  const { cache, clock, told, check, tier } = await checkedTier<Item>({ strategy: writeThrough(store), ttl: '1h' })
+  await cache.set('k', { at: new Date(0) })
+  await clock.advance(PROVEN_MS)
+  assert.deepEqual([told, check.report().suspicions, check.report().checkedCopies > 0], [[], 0, true])
+  await tier.close()
+})
+
 test('a value whose row is gone is found', async () => {
   const checked = await checkedTier(through(memoryStore<number>()))
   await checked.cache.set('k', 1)

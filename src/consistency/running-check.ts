@@ -65,7 +65,11 @@ export class RunningCheck<V> implements ConsistencyCheck {
     const { clock, options, random, invalidations, keys } = parts
     this.cache = parts.cache
     this.#parts = parts
-    this.#looker = new Looker({ ...parts, truth: options.against === 'owners' ? undefined : parts.truth })
+    this.#looker = new Looker({
+      ...parts,
+      truth: options.against === 'owners' ? undefined : parts.truth,
+      versionsOnly: options.against === 'versions',
+    })
     this.#pace = new Pace(clock, options.keysPerSecond)
     this.#changes = new SampledChanges(options.share, options.boundMs)
     this.#suspicions = new Suspicions({ ...options, random })

@@ -1,22 +1,29 @@
 /**
  * A tier that keeps its promises, under load from three processes' worth of tiers, and a check beside it that must accuse nobody.
  *
- * Five caches, one a strategy and kind of store, over few and hot keys with short lives: reads, writes, updates, deletes, deletes by tag and
- * of everything, values that run out and rows that are not there. The check takes every change and sweeps all the time.
+ * Seven caches, one a strategy and kind of store (rows in PostgreSQL among them, and writes that reach it later from a journal), over few and
+ * hot keys with short lives: reads, writes, updates, deletes, deletes by tag and of everything, values that run out and rows that are not
+ * there. The check takes every change and sweeps all the time.
  */
+import type pg from 'pg'
 import {
   type Cache,
   type ConsistencyReport,
   cacheAside,
+  type Journal,
   type MemoryStore,
   memoryStore,
+  postgresStore,
+  postgresTable,
   readThrough,
   type StrategyChoice,
   type Tier,
   writeAround,
+  writeBehind,
   writeThrough,
 } from '../../src/index.ts'
 import { seededRandom } from '../../src/testing/index.ts'
+import { startPostgres } from '../support/postgres.ts'
 import { Ground, type Violation } from './ground.ts'
 
 export interface CleanPlan {
@@ -43,6 +50,8 @@ const TAGS = 8
 /** Between two operations of a caller, ms: the servers and the check share the machine. */
 const PAUSE_MS = 2
 const LOOK_EVERY_MS = 200
+/** Those that are changed by compare-and-set as well. */
+const UPDATED: ReadonlySet<string> = new Set(['through', 'around', 'postgres', 'behind'])
 
 type Tell = (what: string) => void
 
@@ -51,30 +60,41 @@ interface Truths {
   readonly unversioned: MemoryStore<number>
   readonly around: MemoryStore<number>
   readonly read: MemoryStore<number>
+  /** With the tables of `TABLES`. */
+  readonly pool: pg.Pool
 }
+
+/** Caches of the same names are over them. */
+const TABLES = ['postgres', 'behind'] as const
 
 export async function runClean(plan: CleanPlan, tell: Tell = () => {}): Promise<CleanReport> {
   const ground = await Ground.prepare(4)
+  const postgres = await startPostgres()
   try {
+    const pool = postgres.pool(undefined, { max: 2 * (TIERS + 1) })
+    for (const table of TABLES) await pool.query(postgresTable({ table }))
     const truths: Truths = {
       rows: memoryStore(),
       unversioned: memoryStore({ versioned: false }),
       around: memoryStore(),
       read: memoryStore(),
+      pool,
     }
     const tiers = await Promise.all(Array.from({ length: TIERS + 1 }, () => ground.tier()))
+    const journals = await Promise.all(tiers.map(() => ground.journal()))
     const counts = { operations: 0, missed: 0, errors: {} as Record<string, number> }
     for (const tier of tiers) tier.on('write:missed', ({ changes }) => (counts.missed += changes))
     const callers = tiers.slice(1).flatMap((tier, at) => {
-      const caches = cachesOf(tier, truths)
+      const caches = cachesOf(tier, truths, journals[at + 1]!)
       return Array.from(
         { length: CALLERS },
         (_, nth) => new Caller(caches, truths.read, seededRandom(plan.seed + at * CALLERS + nth), counts),
       )
     })
-    return await observed(tiers[0]!, truths, callers, plan, counts, tell)
+    return await observed(tiers[0]!, cachesOf(tiers[0]!, truths, journals[0]!), callers, plan, counts, tell)
   } finally {
     await ground.stop()
+    await postgres.stop()
   }
 }
 
@@ -82,7 +102,7 @@ type Counts = Pick<CleanReport, 'errors'> & { operations: number; missed: number
 
 async function observed(
   tier: Tier,
-  truths: Truths,
+  caches: readonly Cache<number>[],
   callers: readonly Caller[],
   { forMs, copies }: CleanPlan,
   counts: Counts,
@@ -90,7 +110,7 @@ async function observed(
 ): Promise<CleanReport> {
   const found: Violation[] = []
   tier.on('consistency:violated', (violation) => found.push(violation))
-  const checks = cachesOf(tier, truths).map((cache) => tier.checkConsistency(cache, { share: 1, sweepEvery: '1s', keysPerSecond: 1_000 }))
+  const checks = caches.map((cache) => tier.checkConsistency(cache, { share: 1, sweepEvery: '1s', keysPerSecond: 1_000 }))
   const judged = (): number => checks.reduce((sum, check) => sum + check.report().checkedCopies, 0)
   const startMs = performance.now()
   const lasted = (): number => performance.now() - startMs
@@ -107,13 +127,15 @@ async function observed(
   return { found, reports, ...counts, seconds: lasted() / 1_000 }
 }
 
-function cachesOf(tier: Tier, { rows, unversioned, around, read }: Truths): Cache<number>[] {
+function cachesOf(tier: Tier, { rows, unversioned, around, read, pool }: Truths, journal: Journal): Cache<number>[] {
   const choices: Record<string, StrategyChoice<number>> = {
     through: writeThrough(rows),
     unversioned: writeThrough(unversioned),
     around: writeAround(around),
     read: readThrough(read),
     aside: cacheAside(),
+    postgres: writeThrough(postgresStore<number>({ pool, table: 'postgres' })),
+    behind: writeBehind(postgresStore<number>({ pool, table: 'behind' }), { journal }),
   }
   return Object.entries(choices).map(([name, strategy], at) =>
     tier.cache<number>(name, {
@@ -169,7 +191,7 @@ class Caller {
     else if (drawn < 0.8) await this.#write(cache, key, value)
     else if (drawn < 0.9) await this.#remove(cache, key)
     else if (drawn < 0.95 && cache.name === 'aside') await cache.getOrSet(key, () => value)
-    else if (drawn < 0.95 && (cache.name === 'through' || cache.name === 'around')) await cache.update(key, (current = 0) => current + 1)
+    else if (drawn < 0.95 && UPDATED.has(cache.name)) await cache.update(key, (current = 0) => current + 1)
     else if (drawn < 0.994) await cache.get(key)
     else if (drawn < 0.999) await cache.deleteByTag(`t${this.#below(TAGS)}`)
     else await cache.clear()

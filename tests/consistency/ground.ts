@@ -1,8 +1,11 @@
 /**
  * What a consistency check is shown on: real Redis servers, tiers on them, and a way past the tiers to what lies on one server.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { createTier, redisNode, type Tier, type TierEvents } from '../../src/index.ts'
+import { createTier, type Journal, openJournal, redisNode, type Tier, type TierEvents } from '../../src/index.ts'
 import { type RedisServer, startRedisServer } from '../../src/testing/index.ts'
 
 const IDS = ['a', 'b', 'c', 'd']
@@ -14,6 +17,7 @@ export class Ground {
   readonly #servers: RedisServer[]
   readonly #clients: Redis[]
   readonly #tiers: Tier[] = []
+  readonly #journals: Journal[] = []
 
   private constructor(servers: RedisServer[]) {
     this.#servers = servers
@@ -38,6 +42,13 @@ export class Ground {
     return tier
   }
 
+  /** Of one process, as two never share one. */
+  async journal(): Promise<Journal> {
+    const journal = await openJournal({ directory: mkdtempSync(join(tmpdir(), 'ringtail-consistency-')) })
+    this.#journals.push(journal)
+    return journal
+  }
+
   server(id: string): RedisServer {
     return this.#servers[IDS.indexOf(id)]!
   }
@@ -58,6 +69,8 @@ export class Ground {
   async stop(): Promise<void> {
     for (const server of this.#servers) server.resume()
     await Promise.allSettled(this.#tiers.map((tier) => tier.close()))
+    await Promise.allSettled(this.#journals.map((journal) => journal.close()))
+    for (const { directory } of this.#journals.map((journal) => journal.stats())) rmSync(directory, { recursive: true, force: true })
     for (const client of this.#clients) client.disconnect()
     await Promise.allSettled(this.#servers.map((server) => server.stop()))
   }

@@ -39,9 +39,9 @@ function progress(): (what: string) => void {
   }
 }
 
-function tellPlanted({ planted, found, report, loadSeconds, sweepSeconds }: PlantedReport): number {
+function tellPlanted({ planted, found, report, loadSeconds, sweepSeconds, operations }: PlantedReport): number {
   console.log(
-    `\n${report.checkedKeys} keys, ${report.checkedCopies} copies judged; written in ${loadSeconds.toFixed(1)} s, swept in ${sweepSeconds.toFixed(1)} s`,
+    `\n${report.checkedKeys} keys, ${report.checkedCopies} copies judged; written in ${loadSeconds.toFixed(1)} s, swept in ${sweepSeconds.toFixed(1)} s beside ${operations} operations on others`,
   )
   console.log(`planted: ${planted.key} on ${planted.node}`)
   for (const violation of found) console.log(`found:   ${violationText(violation)}`)

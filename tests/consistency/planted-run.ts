@@ -1,8 +1,8 @@
 /**
  * One stale replica among many keys: everything is written by a tier, one key twice, and one owner of that key is given back what it held
- * before. A sweep of another process has to find that key on that node, and nothing else.
+ * before. A sweep of another process has to find that key on that node, and nothing else: not what others read and write meanwhile.
  */
-import { type ConsistencyReport, memoryStore, type Tier, writeThrough } from '../../src/index.ts'
+import { type Cache, type ConsistencyReport, memoryStore, type Tier, writeThrough } from '../../src/index.ts'
 import { seededRandom } from '../../src/testing/index.ts'
 import { Ground, type Violation } from './ground.ts'
 
@@ -17,12 +17,18 @@ export interface PlantedReport {
   readonly report: ConsistencyReport
   readonly loadSeconds: number
   readonly sweepSeconds: number
+  /** Reads and writes of other keys while it swept. */
+  readonly operations: number
 }
 
 const CACHE = 'stock'
 const BATCH = 4_096
 /** Batches under way at once. */
 const ABREAST = 2
+/** Keys that are read and written during the sweep, beside those of the plan. */
+export const BUSY_KEYS = 500
+/** Between two operations on them, ms: the sweep shares the machine. */
+const PAUSE_MS = 2
 
 type Tell = (what: string) => void
 
@@ -50,8 +56,13 @@ export async function runPlanted({ keys, seed }: PlantedPlan, tell: Tell = () =>
     )
     const loadSeconds = (performance.now() - startMs) / 1_000
     const planted = await plant(ground, keyOf(Math.floor(random() * keys)), random, (key) => cache.set(key, -1))
-    const sweep = await sweepOnce(checking, tell)
-    return { planted, ...sweep, loadSeconds }
+    await cache.setMany(Array.from({ length: BUSY_KEYS }, (_, nth) => [busyKeyOf(nth), nth]))
+    const swept = new AbortController()
+    const working = work(cache, random, swept.signal)
+    // Rejects where an operation failed.
+    const sweep = await Promise.race([sweepOnce(checking, tell), working.then(() => Promise.reject(new Error('the work ended first')))])
+    swept.abort()
+    return { planted, ...sweep, loadSeconds, operations: await working }
   } finally {
     await ground.stop()
   }
@@ -68,6 +79,18 @@ async function fill(keys: number, put: (batch: [string, number][]) => Promise<vo
     }
   }
   await Promise.all(Array.from({ length: ABREAST }, writer))
+}
+
+/** One after the other until it is ended. @returns how many */
+async function work(cache: Cache<number>, random: () => number, ended: AbortSignal): Promise<number> {
+  for (let operations = 0; ; operations++) {
+    if (ended.aborted) return operations
+    const key = busyKeyOf(Math.floor(random() * BUSY_KEYS))
+    if (random() < 0.5) await cache.get(key)
+    else if (random() < 0.9) await cache.set(key, operations)
+    else await cache.delete(key)
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  }
 }
 
 /** On one owner, drawn, of all three. */
@@ -104,3 +127,4 @@ async function sweepOnce(tier: Tier, tell: Tell): Promise<Pick<PlantedReport, 'f
 }
 
 const keyOf = (nth: number): string => `item-${nth}`
+const busyKeyOf = (nth: number): string => `busy-${nth}`
