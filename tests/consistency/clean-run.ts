@@ -72,7 +72,7 @@ export async function runClean(plan: CleanPlan, tell: Tell = () => {}): Promise<
   const postgres = await startPostgres()
   try {
     const pool = postgres.pool(undefined, { max: 2 * (TIERS + 1) })
-    for (const table of TABLES) await pool.query(postgresTable({ table }))
+    for (const table of TABLES) await pool.query(postgresTable({ table, removals: `${table}_removals` }))
     const truths: Truths = {
       rows: memoryStore(),
       unversioned: memoryStore({ versioned: false }),
@@ -134,8 +134,8 @@ function cachesOf(tier: Tier, { rows, unversioned, around, read, pool }: Truths,
     around: writeAround(around),
     read: readThrough(read),
     aside: cacheAside(),
-    postgres: writeThrough(postgresStore<number>({ pool, table: 'postgres' })),
-    behind: writeBehind(postgresStore<number>({ pool, table: 'behind' }), { journal }),
+    postgres: writeThrough(postgresStore<number>({ pool, table: 'postgres', removals: 'postgres_removals' })),
+    behind: writeBehind(postgresStore<number>({ pool, table: 'behind', removals: 'behind_removals' }), { journal }),
   }
   return Object.entries(choices).map(([name, strategy], at) =>
     tier.cache<number>(name, {
