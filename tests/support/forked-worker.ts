@@ -44,7 +44,11 @@ export class ForkedWorker<Order, Told = never> {
     const waiting = Promise.withResolvers<unknown>()
     this.#waiting.set(id, waiting)
     const bound = setTimeout(() => this.#settle(id, { failed: `no answer within ${withinMs} ms to ${JSON.stringify(order)}` }), withinMs)
-    if (this.#child.connected) this.#child.send({ id, order } satisfies Ordered)
+    // A process that is killed meanwhile has not heard it.
+    const sent = (error: Error | null): void => {
+      if (error !== null) this.#settle(id, { failed: `its process cannot be reached (${error.message})` })
+    }
+    if (this.#child.connected) this.#child.send({ id, order } satisfies Ordered, sent)
     else this.#settle(id, { failed: 'its process has ended' })
     try {
       return (await waiting.promise) as T
