@@ -7,7 +7,6 @@
  * are believed; where it was not as it should be, caches are emptied.
  */
 import { ConfigurationError, StoreError } from '../errors.ts'
-import { boundedClient } from './bounded-client.ts'
 import type { CaptureRun } from './capture-run.ts'
 import { CapturedTables } from './captured-tables.ts'
 import { ChangeApplier } from './change-applier.ts'
@@ -17,16 +16,15 @@ import { askRows, cutClient, endClient, type PgClient, pgClient } from './pg-cli
 
 const ENTRIES = 512
 const WAIT_MS = 500
-/** Of a statement by the database, and, which is a little longer, of its answer by the clock here. */
+/** Of a statement, by the database. */
 const STATEMENT_MS = 5_000
-const ANSWER_MS = 6_000
 /** First of the two numbers of an advisory lock: 'outb' of a slot's name, 'outt' of a table's. The other is the name's. */
 const SLOT_LOCK = 0x6f757462
 const TABLE_LOCK = 0x6f757474
 
 export async function followOutbox(run: CaptureRun): Promise<void> {
   const { database, tables } = run.options
-  const client = boundedClient(pgClient(database, { options: `-c statement_timeout=${STATEMENT_MS}` }), run.parts.clock, ANSWER_MS)
+  const client = pgClient(database, { options: `-c statement_timeout=${STATEMENT_MS}` })
   run.cut = () => cutClient(client)
   try {
     await client.connect()

@@ -67,7 +67,7 @@ async function follow(
   const [database, tables] = [databaseUrls[index]!, [STOCK_TABLE.table]]
   const preparation = { database, tables, slot: name, publication: name, outbox }
   const there = await captureStatus(preparation)
-  if (outbox && there.outbox !== undefined) return 'there is an outbox already, and whoever reads one takes all that is in it'
+  if (outbox && there.outbox !== undefined) return 'there is an outbox already, which is not ours to change'
   if (!outbox && (there.slot ?? there.publication) !== undefined)
     return `there is a slot or publication ${name} already (of a shop that was killed? ringtail-capture down --slot ${name} --publication ${name})`
   let capture: Capture | undefined
