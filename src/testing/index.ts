@@ -13,3 +13,6 @@ export { findRedisServer, type RedisServer, startRedisServer } from './redis-ser
 export { checkReplicas, type NodeDump, type ReplicasCheck, type ReplicasReport, type RestingEntry } from './replicas-at-rest.ts'
 export { seededRandom } from './seeded-random.ts'
 export { type StoreConformance, storeConformance } from './store-conformance.ts'
+export type { ByteCounts, ToxicDoor } from './toxic-door.ts'
+export { startToxicProxy, type ToxicProxy, type ToxicProxyOptions } from './toxic-proxy.ts'
+export type { Direction, Toxics } from './toxics.ts'
