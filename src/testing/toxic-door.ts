@@ -162,11 +162,11 @@ export class ToxicDoor {
         if (this.#listening === server && !server.listening) this.refuse()
         reject(new UnavailableError(`toxic proxy: door '${this.name}' cannot listen on ${this.host}:${this.#port}`, { cause }))
       })
+      // Told to refuse while it is on its way to listen, it closes and never listens.
+      server.once('close', resolve)
       server.listen(this.#port, this.host, resolve)
     })
-    this.#port = (server.address() as AddressInfo).port
-    // It was told to refuse while it was on its way to listen.
-    if (this.#listening !== server) server.close()
+    this.#port = (server.address() as AddressInfo | null)?.port ?? this.#port
   }
 
   #changed(directions: readonly Direction[], isCountNew: boolean): void {

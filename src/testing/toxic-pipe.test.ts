@@ -173,6 +173,20 @@ test('slices are reads of their own, of one byte to as many as were said', SOON,
   assert.deepEqual([...sizes].sort(), [1, 2, 3, 4])
 })
 
+test('what comes after slicing was taken off does not overtake what is still being sliced', SOON, async (t) => {
+  const { proxy, client } = await stage(t)
+  const one = client()
+  for (let round = 0; round < 50; round++) {
+    proxy.set({ sliceBytes: 1 }, 'up')
+    one.send('abc')
+    await until(() => proxy.forwarded.up > 6 * round)
+    proxy.set({ sliceBytes: undefined }, 'up')
+    one.send('def')
+    await until(() => one.text.length === 6 * (round + 1))
+  }
+  assert.equal(one.text, 'abcdef'.repeat(50))
+})
+
 test('a chunk is cut once, at the byte that was said, wherever that is', SOON, async (t) => {
   const { proxy, client } = await stage(t)
   const one = client()

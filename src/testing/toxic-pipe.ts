@@ -51,7 +51,7 @@ export class ToxicPipe {
   #isHarmless: boolean
   #heldBytes = 0
   #piece: Piece | undefined
-  /** When all that was sent so far has passed the narrow place. */
+  /** When the last piece was due: the next one is counted from then, however late it went. */
   #freeMs = 0
   #leftUntilReset: number | undefined
   #timer: Timer | undefined
@@ -67,7 +67,8 @@ export class ToxicPipe {
     const { source, sink } = parts
     source.on('data', (bytes: Buffer) => this.#came(bytes))
     source.on('end', () => this.#ended('end'))
-    source.on('error', () => this.#ended('reset'))
+    source.on('error', () => {})
+    // Whatever tore it, and wherever: a stream that did not end both ways in order was reset.
     source.on('close', () => {
       if (!(source.readableEnded && source.writableFinished)) this.#ended('reset')
     })
@@ -81,7 +82,6 @@ export class ToxicPipe {
     this.#toxics = toxics
     this.#isHarmless = isHarmless(toxics)
     if (isCountNew) this.#leftUntilReset = toxics.resetAfterBytes
-    this.#freeMs = Math.min(this.#freeMs, this.#parts.clock.monotonic())
     this.#piece = undefined
     this.#pump()
   }

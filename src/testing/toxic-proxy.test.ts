@@ -25,6 +25,7 @@ test('a reset after so many bytes comes in the middle of the reply, of each conn
   proxy.set({ resetAfterBytes: 7 }, 'down')
   one.send('abc')
   await until(() => one.text === 'beforeabc')
+  proxy.set({ latencyMs: 0 }, 'down')
   one.send('defghij')
   await one.ended()
   assert.deepEqual([one.text, one.ends], ['beforeabcdefg', ['ECONNRESET']])
@@ -54,6 +55,20 @@ test('a refusing proxy refuses who comes, keeps who is there, and listens on the
   await proxy.accept()
   assert.equal(proxy.port, port)
   await client(port).says('c')
+})
+
+test('a proxy that is told to refuse, or closed, while it is about to listen does not listen after all', SOON, async (t) => {
+  for (const end of ['refuse', 'close'] as const) {
+    const { proxy, client } = await stage(t)
+    proxy.refuse()
+    const accepting = proxy.accept()
+    await proxy[end]()
+    if (end === 'refuse') await accepting
+    const one = client()
+    await one.ended()
+    assert.deepEqual(one.ends, ['ECONNREFUSED'])
+    await accepting
+  }
 })
 
 test('a port that another has taken meanwhile is told of', SOON, async (t) => {
