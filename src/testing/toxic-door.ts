@@ -144,9 +144,7 @@ export class ToxicDoor {
   /** Ends every connection, and leaves no socket and no timer. */
   async close(): Promise<void> {
     this.#isClosed = true
-    const opening = this.#opening
     this.refuse()
-    await opening?.catch(() => {})
     const closing = [...this.#connections].flatMap(({ client, server }) => [client, server]).filter((socket) => !socket.closed)
     const closed = closing.map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())))
     for (const socket of closing) socket.destroy()
