@@ -39,17 +39,19 @@ export function flakyReader<V>(reader: StoreReader<V>, options: FlakyOptions = {
 
 /** @throws ConfigurationError on a wrong option */
 export function flakyStore<V>(store: Store<V>, options: FlakyOptions = {}): FlakyStore<V> {
-  const { shardOf } = store
+  const { shardOf, prepare } = store
   const mishaps = mishapsOf(store.name, options)
   return {
     name: store.name,
     versioned: store.versioned,
+    remembersRemovals: store.remembersRemovals,
     mishaps,
     stats: () => store.stats(),
     load: (keys, call) => load(store, mishaps, keys, call),
     save: (saves, call) => changed(mishaps, 'save', saves, call, (how) => store.save(saves, how)),
     remove: (removals, call) => changed(mishaps, 'remove', removals, call, (how) => store.remove(removals, how)),
     ...(shardOf === undefined ? {} : { shardOf: (key: string) => shardOf.call(store, key) }),
+    ...(prepare === undefined ? {} : { prepare: () => prepare.call(store) }),
   }
 }
 
