@@ -39,9 +39,11 @@ import type { CacheNode } from './node/node.ts'
 import { type NodeReport, reportNodes } from './node-report.ts'
 import { knownOptions, wholeNumber } from './options.ts'
 import { rareTelling } from './rare-telling.ts'
+import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './resilience/guarded-store.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement, Ring } from './ring/ring.ts'
 import { Session } from './session.ts'
+import type { StoreReader } from './store/store.ts'
 import { versionClock } from './version-clock.ts'
 
 export interface TierOptions {
@@ -55,6 +57,8 @@ export interface TierOptions {
   readonly zone?: string | undefined
   /** How the processes hear of one another's changes where the nodes cannot tell them: `redisBus(url)`. Default: the nodes tell (client tracking). */
   readonly bus?: Bus | undefined
+  /** How the databases behind the caches are protected; one guard a store, whichever caches use it. `false`: not at all. */
+  readonly stores?: StoreGuardOptions | false | undefined
   /** For tests. Default: the system's. */
   readonly clock?: Clock | undefined
   /** For tests. Default: the system's. */
@@ -67,7 +71,7 @@ export interface TierMetrics {
   readonly consistency: Readonly<Record<string, ConsistencyCounts>>
 }
 
-const NAMES = ['nodes', 'replicas', 'ring', 'zone', 'bus', 'clock', 'random']
+const NAMES = ['nodes', 'replicas', 'ring', 'zone', 'bus', 'stores', 'clock', 'random']
 const REPLICAS = 3
 const MAX_REPLICAS = 16
 
@@ -121,6 +125,9 @@ export class Tier {
   readonly #lookers = new Map<string, LookerParts<unknown>>()
   readonly #checks = new Map<string, RunningCheck<unknown>>()
   readonly #down = new Set<string>()
+  readonly #guarding: StoreGuardOptions | false
+  /** By store: one that serves several caches is one database. */
+  readonly #guarded = new WeakMap<object, object>()
   #closed = false
 
   /** Use `createTier`. */
@@ -130,6 +137,7 @@ export class Tier {
     this.#placement = placement
     this.#ring = placement.build(this.#nodes, replicas)
     this.#zone = options.zone
+    this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
     this.#ownClock = options.clock ?? systemClock
     this.#deliveries = new Deliveries(this.#ownClock)
     this.#events = new Emitter(this.#deliveries)
@@ -303,6 +311,7 @@ export class Tier {
       sliding: options.sliding,
       ttlMs: options.ttlMs,
       negative: options.negativeTtlMs > 0,
+      guard: (store) => this.#guard(store),
       bypassed: (operation, reason) => {
         outcomes.bypassed++
         emit('cache:bypassed', { cache: name, operation, reason })
@@ -331,6 +340,15 @@ export class Tier {
       announce: this.#hasBus ? announce : undefined,
       events: new CacheEvents({ cache: name, emitter: this.#events, feed }),
     })
+  }
+
+  #guard<S extends StoreReader<unknown>>(store: S): S {
+    if (this.#guarding === false) return store
+    const known = this.#guarded.get(store)
+    if (known !== undefined) return known as S
+    const guarded = guardStore(store, this.#guarding, { clock: this.#clock, random: this.#random, emit: this.#events.emit })
+    this.#guarded.set(store, guarded)
+    return guarded
   }
 
   #feedOf(cache: string, parts: Omit<ChangeFeedParts, 'cache' | 'clock' | 'emit' | 'deliveries'>): ChangeFeed {

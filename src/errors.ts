@@ -41,10 +41,19 @@ export class NodeError extends RingtailError {
   }
 }
 
-/** A bounded queue was full and the call was shed rather than queued without end. */
+/**
+ * A call was shed rather than queued without end; nothing of it happened. `full`: its queue had no room. `late`: its turn would not have come,
+ * or did not come, in time. `open`: whom it would have asked fails so often that it is not asked for now.
+ */
 export class OverloadError extends RingtailError {
   override readonly name = 'OverloadError'
   readonly code = 'OVERLOADED'
+  readonly reason: 'full' | 'late' | 'open'
+
+  constructor(message: string, reason: 'full' | 'late' | 'open' = 'full', options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
 }
 
 /** No owner of a key could answer, and there was no store to ask instead. */
@@ -63,6 +72,13 @@ export class UnacknowledgedError extends RingtailError {
 export class StoreError extends RingtailError {
   override readonly name = 'StoreError'
   readonly code = 'STORE_FAILED'
+  /** Whether one row is at fault, and the database is well. */
+  readonly ofRow?: boolean
+
+  constructor(message: string, options?: ErrorOptions & { ofRow?: boolean }) {
+    super(message, options)
+    if (options?.ofRow === true) this.ofRow = true
+  }
 }
 
 /** A loader said that it could not load: `context.fail(reason)`. */

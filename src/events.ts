@@ -25,6 +25,10 @@ export interface TierEvents {
   'replica:repaired': { readonly node: string; readonly keys: number }
   /** The store did not answer, or refused. */
   'store:failed': { readonly cache: string; readonly operation: 'load' | 'save' | 'remove'; readonly reason: string }
+  /** Too many calls to a shard of a store failed, so it is not asked but by a few that try; `shard` is '' where a store is one. */
+  'shard:down': { readonly store: string; readonly shard: string; readonly reason: string }
+  /** A shard answered again after it had not. */
+  'shard:up': { readonly store: string; readonly shard: string }
   /** The journal took no write, so that it went to the store at once: it is full, or its disk failed it. */
   'journal:refused': { readonly cache: string; readonly reason: string }
   /** Closing waits for writes that the store does not have yet. At the end: how many are left in the journal. */
@@ -92,6 +96,8 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'write:missed': true,
   'replica:repaired': true,
   'store:failed': true,
+  'shard:down': true,
+  'shard:up': true,
   'journal:refused': true,
   'journal:draining': true,
   'write:buried': true,

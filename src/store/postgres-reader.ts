@@ -55,7 +55,7 @@ export function postgresReader<V>(options: PostgresReaderOptions<V>): StoreReade
     try {
       rows.set(key, { value: makeValue(row), version: 0n })
     } catch (cause) {
-      failed.set(key, new StoreError(`${name}: the row of key ${inspectBriefly(key)} cannot be read`, { cause }))
+      failed.set(key, new StoreError(`${name}: the row of key ${inspectBriefly(key)} cannot be read`, { cause, ofRow: true }))
     }
   }
   return {

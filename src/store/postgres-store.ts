@@ -160,7 +160,7 @@ class PostgresStore<V> implements Store<V> {
       try {
         rows.set(key, { value: json === null ? null : JSON.parse(json), version: BigInt(version) })
       } catch (cause) {
-        failed.set(key, new StoreError(`${this.name}: the row of key ${inspectBriefly(key)} cannot be read`, { cause }))
+        failed.set(key, new StoreError(`${this.name}: the row of key ${inspectBriefly(key)} cannot be read`, { cause, ofRow: true }))
       }
     }
   }

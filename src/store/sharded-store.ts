@@ -11,7 +11,7 @@ import { asStoreError, failed, givenUp } from './batch.ts'
 import { textOr, withMethods } from './checked-options.ts'
 import { Gate } from './gate.ts'
 import { type Sharding, type ShardingOptions, sharding } from './sharding.ts'
-import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall, StoreReader } from './store.ts'
+import type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall, StoreLimits, StoreReader } from './store.ts'
 
 export interface ShardedStoreOptions extends ShardingOptions {
   /** For messages and metrics. Default: `sharded`. */
@@ -52,6 +52,7 @@ export function shardedStore<V>(shards: readonly Shard<Store<V>>[], options: Sha
     stats: () => sharded.stats(),
     prepare: () => sharded.prepare(),
     shardOf: (key) => sharded.shardOf(key),
+    limits: sharded.limits,
   }
 }
 
@@ -62,12 +63,15 @@ export function shardedReader<V>(shards: readonly Shard<StoreReader<V>>[], optio
     name: sharded.name,
     load: (keys, call) => sharded.load(keys, call),
     stats: () => sharded.stats(),
+    shardOf: (key) => sharded.shardOf(key),
+    limits: sharded.limits,
   }
 }
 
 class Shards<V, S extends StoreReader<V>> {
   readonly name: string
   readonly stores: readonly S[]
+  readonly limits: StoreLimits
   readonly #ids: readonly string[]
   readonly #gates: readonly Gate[]
   readonly #sharding: Sharding
@@ -83,6 +87,7 @@ class Shards<V, S extends StoreReader<V>> {
     this.#sharding = sharding(options, shards.length, what)
     const concurrency = wholeNumber(options.concurrency ?? 16, `${what}: concurrency`, 1)
     const queue = wholeNumber(options.queue ?? 1_024, `${what}: queue`, 0)
+    this.limits = { concurrency, queue }
     this.#gates = this.#ids.map((id) => new Gate(`${this.name}: ${id}`, concurrency, queue))
   }
 

@@ -133,7 +133,7 @@ export class SqliteStore<V> implements Store<V> {
     try {
       rows.set(key, { value: JSON.parse(row.value as string), version: row.version as Version })
     } catch (cause) {
-      failed.set(key, new StoreError(`${this.name}: the value under ${inspectBriefly(key)} is not JSON`, { cause }))
+      failed.set(key, new StoreError(`${this.name}: the value under ${inspectBriefly(key)} is not JSON`, { cause, ofRow: true }))
     }
   }
 

@@ -13,6 +13,8 @@ import type { RingtailError } from '../errors.ts'
 
 export interface StoreCall {
   readonly signal?: AbortSignal | undefined
+  /** How long the caller waits at most, ms from now: what stands in line for longer need not be begun. */
+  readonly withinMs?: number | undefined
   /**
    * A store that answers an aborted call while the database is still at work hands that work over here, before it answers: whoever counts
    * what runs at once (`shardedStore`) counts it until it settles. A store that answers only when its work is done has nothing to tell.
@@ -72,6 +74,20 @@ export interface StoreReader<V> {
   load(keys: readonly string[], call?: StoreCall): Promise<Loaded<V>>
   /** Statements made since it was built, by shard. */
   stats(): readonly ShardStats[]
+  /** Which of several databases a key lies in, for whoever wants one that fails not to hold up the others. Default: all in one. */
+  shardOf?(key: string): string
+  /** Resolves once `shardOf` may be asked. Default: it may be from the start. */
+  prepare?(): Promise<void>
+  /** What each of them takes, for whoever guards it. */
+  readonly limits?: StoreLimits | undefined
+}
+
+/** Of one shard. */
+export interface StoreLimits {
+  /** Calls under way at once. */
+  readonly concurrency: number
+  /** Calls waiting in line. */
+  readonly queue: number
 }
 
 export interface Loaded<V> {
@@ -85,6 +101,21 @@ export interface ShardStats {
   readonly queries: number
   readonly rowsLoaded: number
   readonly rowsSaved: number
+  /** Of a store that a tier guards. */
+  readonly guard?: ShardGuardStats | undefined
+}
+
+/** How a shard is, as far as its calls tell: `suspect` while some were slow or failed, `down` while it is not asked, `returning` while a few try. */
+export interface ShardGuardStats {
+  readonly state: 'up' | 'suspect' | 'down' | 'returning'
+  /** Calls that may be under way at once now, that are, and that wait in line. */
+  readonly limit: number
+  readonly underWay: number
+  readonly waiting: number
+  /** Calls so far that failed for the shard's sake, that took more than half of their time, and that were shed. */
+  readonly failed: number
+  readonly slow: number
+  readonly shed: number
 }
 
 export interface Store<V> extends StoreReader<V> {
@@ -99,10 +130,6 @@ export interface Store<V> extends StoreReader<V> {
   readonly remembersRemovals?: boolean | undefined
   /** One status a save, in order; never rejects. No key twice in one call. */
   save(saves: readonly Save<V>[], call?: StoreCall): Promise<SaveStatus[]>
-  /** Resolves once `shardOf` may be asked. Default: it may be from the start. */
-  prepare?(): Promise<void>
-  /** Which of several databases a key lies in, for whoever wants one that fails not to hold up the others. Default: all in one. */
-  shardOf?(key: string): string
   /** Like `save`; a key without a row is 'saved' too, with a version that no later row of the key will be below. */
   remove(removals: readonly Removal[], call?: StoreCall): Promise<SaveStatus[]>
 }

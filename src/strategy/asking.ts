@@ -28,6 +28,11 @@ export class Asking<V> {
     this.#reader = reader
   }
 
+  /** Where the database that is asked for it is one of several: which. */
+  shardOf({ key, loader }: LoadAsk<V>): string {
+    return loader === undefined ? (this.#reader?.shardOf?.(key) ?? '') : ''
+  }
+
   /** Rejects with what the loader threw, or with a StoreError or DeadlineError. @param asks of one loader, or of none */
   async fetch(asks: readonly LoadAsk<V>[], loader: Loader<V> | undefined): Promise<Arrived<V>> {
     const { clock, loadDeadlineMs, cache } = this.#parts
@@ -36,7 +41,8 @@ export class Asking<V> {
     const timer = clock.after(loadDeadlineMs, () => {
       const error = new DeadlineError(`cache '${cache}': a load of ${asks.length} keys took longer than ${loadDeadlineMs} ms`)
       late.abort(error)
-      deadline.reject(error)
+      // A store that has answered for some of its shards says so before it is given up.
+      clock.soon(() => clock.soon(() => deadline.reject(error)))
     })
     try {
       const work = loader === undefined ? this.#store(asks, late.signal) : this.#call(loader, asks, late.signal)
@@ -70,7 +76,7 @@ export class Asking<V> {
     try {
       const { rows, failed } = await this.#reader.load(
         asks.map(({ key }) => key),
-        { signal },
+        { signal, withinMs: this.#parts.loadDeadlineMs },
       )
       const [some] = failed?.values() ?? []
       if (some !== undefined) this.#tell(some)

@@ -128,6 +128,7 @@ class World {
       const clock = Object.assign(Object.create(this.clock), {
         now: () => this.clock.now() + skewMs,
         after: this.clock.after.bind(this.clock),
+        soon: this.clock.soon.bind(this.clock),
       })
       clock.monotonic = () => this.clock.monotonic()
       return cacheOn<number>(options, this.cluster, clock, 'things', nth + 1).cache

@@ -77,10 +77,16 @@ export class LoadFlight<V> {
     try {
       const leasings = await this.#lease(seats)
       const mine = seats.filter((seat, at) => this.#settleLeasing(seat, leasings?.[at]))
-      if (mine.length > 0) await this.#load(mine)
+      await Promise.all(this.#byShard(mine).map((part) => this.#load(part)))
     } catch (thrown) {
       for (const seat of seats) this.#fail(seat, thrown)
     }
+  }
+
+  /** Keys of a shard that is slow are not to hold up those of the others, which left with them by chance. */
+  #byShard(seats: readonly LoadSeat<V>[]): readonly (readonly LoadSeat<V>[])[] {
+    if (seats.length < 2) return seats.length === 0 ? [] : [seats]
+    return [...Map.groupBy(seats, ({ ask }) => this.#parts.asking.shardOf(ask)).values()]
   }
 
   async #lease(seats: readonly LoadSeat<V>[]): Promise<Leasing<V>[] | undefined> {

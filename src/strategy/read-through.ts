@@ -26,7 +26,7 @@ import { settledOf } from './write-outcome.ts'
 /** @param reader a store, or anything that can load: `postgresReader({ query: … })` */
 export function readThrough<V>(reader: StoreReader<V>): StrategyChoice<V> {
   checkedReader(reader, 'readThrough: reader')
-  return { name: 'read-through', build: (parts) => new ReadThrough(parts, reader) }
+  return { name: 'read-through', build: (parts) => new ReadThrough(parts, parts.guard?.(reader) ?? reader) }
 }
 
 class ReadThrough<V> implements Strategy<V> {

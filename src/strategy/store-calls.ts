@@ -19,10 +19,11 @@ export async function boundedStoreCall<T>(
   const timer = clock.after(boundMs, () => {
     const error = new DeadlineError(`cache '${cache}': ${name} did not answer within ${boundMs} ms`)
     late.abort(error)
-    deadline.reject(error)
+    // Whatever can say by then what became of its part of the work does so.
+    clock.soon(() => clock.soon(() => deadline.reject(error)))
   })
   try {
-    return await Promise.race([work({ signal: late.signal }), deadline.promise])
+    return await Promise.race([work({ signal: late.signal, withinMs: boundMs }), deadline.promise])
   } finally {
     timer.cancel()
   }

@@ -156,6 +156,8 @@ export interface StrategyParts<V> extends Freshness {
   readonly emit: Emit
   /** Whether a missing row is remembered. */
   readonly negative: boolean
+  /** Puts a guard before the database behind the cache. Default: it is asked as it is. */
+  readonly guard?: (<S extends StoreReader<V>>(store: S) => S) | undefined
   /** Told when no owner could answer and the store was used without the cache. */
   readonly bypassed: (operation: 'read' | 'write' | 'delete', reason: string) => void
 }

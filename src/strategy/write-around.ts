@@ -11,5 +11,5 @@ import type { StrategyChoice } from './strategy.ts'
 /** @param store where rows live */
 export function writeAround<V>(store: Store<V>): StrategyChoice<V> {
   checkedStore(store, 'writeAround: store')
-  return { name: 'write-around', build: (parts) => new StoreStrategy('write-around', parts, store, 'remove') }
+  return { name: 'write-around', build: (parts) => new StoreStrategy('write-around', parts, parts.guard?.(store) ?? store, 'remove') }
 }

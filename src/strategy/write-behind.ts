@@ -58,7 +58,7 @@ const LAID_AT_ONCE = 500
 /** @param store where rows live; with a version column, by which it keeps what is newer @throws ConfigurationError */
 export function writeBehind<V>(store: Store<V>, options: WriteBehindOptions): StrategyChoice<V> {
   const checked = checkedWriteBehind(store, options)
-  return { name: 'write-behind', build: (parts) => new WriteBehind(parts, store, checked) }
+  return { name: 'write-behind', build: (parts) => new WriteBehind(parts, parts.guard?.(store) ?? store, checked) }
 }
 
 /** One write on its way. */

@@ -14,6 +14,6 @@ export function writeThrough<V>(store: Store<V>): StrategyChoice<V> {
   checkedStore(store, 'writeThrough: store')
   return {
     name: 'write-through',
-    build: (parts) => new StoreStrategy('write-through', parts, store, store.versioned ? 'replace' : 'remove'),
+    build: (parts) => new StoreStrategy('write-through', parts, parts.guard?.(store) ?? store, store.versioned ? 'replace' : 'remove'),
   }
 }

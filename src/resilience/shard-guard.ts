@@ -1,0 +1,314 @@
+/**
+ * Stands before one shard of a database: how many calls it has at once, who waits for how long, and whether it is asked at all.
+ *
+ * What comes above the limit (`adaptive-limit.ts`) waits in a bounded line, for a bounded time; what the line has no room for, or what would
+ * not get its turn in time, is shed at once with an `OverloadError`: an answer that comes too late costs the database as much as one in time.
+ * Reads and writes have lines of their own and take turns, so that a flood of misses does not shed saves. A shard that fails is not asked
+ * (`breaker.ts`), but by a few calls that try. A place is taken until the work is over, also when its caller has left before: a database
+ * gone silent is not asked more and more.
+ */
+import type { Clock, Random, Timer } from '../clock.ts'
+import { asError, DeadlineError, OverloadError, RingtailError, StoreError } from '../errors.ts'
+import type { ShardGuardStats, StoreCall } from '../store/store.ts'
+import { AdaptiveLimit } from './adaptive-limit.ts'
+import { Breaker, type BreakerChange, type BreakerOptions } from './breaker.ts'
+
+export interface ShardGuardLimits {
+  /** Calls under way at once, at most and (as the limit adapts) at least. */
+  readonly concurrency: number
+  readonly minConcurrency: number
+  /** Calls waiting, of reads and of writes each. */
+  readonly queue: number
+  /** How long one waits at most. */
+  readonly waitMs: number
+  readonly breaker: BreakerOptions
+}
+
+export interface ShardGuardParts {
+  /** For messages. */
+  readonly name: string
+  readonly limits: ShardGuardLimits
+  readonly clock: Clock
+  readonly random: Random
+  /** Told once of each change: when it is no longer asked, and when it is well again. */
+  readonly changed: (state: 'up' | 'down', reason: string) => void
+}
+
+/** What an answer says of the shard: `unsaid` where it is the caller's doing. */
+export type Verdict = 'well' | 'failed' | 'unsaid'
+export type CallKind = 'read' | 'write'
+
+interface Waiter {
+  enter(): void
+  refuse(error: unknown): void
+}
+
+/** What is left running by those who gave it up, or is never answered, counts as under way for no longer than this, ms. */
+const LEFT_MS = 30_000
+/** Where a call does not say how long its caller waits, ms. */
+const USUAL_MS = 1_000
+
+/** Whether what was thrown says that the shard is not well: neither one row nor the caller is at fault, and it was asked. */
+export function isShardFailure(thrown: unknown): boolean {
+  if (thrown instanceof StoreError) return thrown.ofRow !== true
+  return thrown instanceof DeadlineError || !(thrown instanceof RingtailError)
+}
+
+export class ShardGuard {
+  readonly #parts: ShardGuardParts
+  readonly #limit: AdaptiveLimit
+  readonly #breaker: Breaker
+  readonly #lines: Record<CallKind, Set<Waiter>> = { read: new Set(), write: new Set() }
+  #next: CallKind = 'write'
+  #running = 0
+  #failed = 0
+  #slow = 0
+  #shed = 0
+  #lastFailure = ''
+
+  constructor(parts: ShardGuardParts) {
+    this.#parts = parts
+    const { minConcurrency, concurrency, breaker } = parts.limits
+    this.#limit = new AdaptiveLimit({ floor: Math.min(minConcurrency, concurrency), cap: concurrency }, parts.clock)
+    this.#breaker = new Breaker(breaker, parts.clock, parts.random, (change) => this.#told(change))
+  }
+
+  /**
+   * @param task is handed the call with a `leftRunning` of its own; the caller's is told as well
+   * @param judge what the answer says of the shard
+   * @returns what `task` returns. Rejects with an OverloadError if it was not begun; with what the task threw, or the signal's reason
+   */
+  async run<T>(
+    kind: CallKind,
+    task: (call: StoreCall) => Promise<T>,
+    call: StoreCall | undefined,
+    judge: (answer: T) => Verdict,
+  ): Promise<T> {
+    call?.signal?.throwIfAborted()
+    const era = this.#pass()
+    try {
+      const turn = this.#enter(kind, call)
+      if (turn !== undefined) await turn
+    } catch (thrown) {
+      this.#breaker.forgone(era)
+      throw thrown
+    }
+    if (call?.signal?.aborted === true || era !== this.#breaker.era) this.#passAgain(call?.signal, era)
+    return this.#perform(task, call, judge)
+  }
+
+  stats(): ShardGuardStats {
+    return {
+      state: this.#state(),
+      limit: this.#limit.current,
+      underWay: this.#running,
+      waiting: this.#waiting,
+      failed: this.#failed,
+      slow: this.#slow,
+      shed: this.#shed,
+    }
+  }
+
+  get #waiting(): number {
+    return this.#lines.read.size + this.#lines.write.size
+  }
+
+  #state(): ShardGuardStats['state'] {
+    if (this.#breaker.state === 'open') return 'down'
+    if (this.#breaker.state === 'half-open') return 'returning'
+    return this.#limit.isStrained ? 'suspect' : 'up'
+  }
+
+  /** @returns the breaker's era @throws OverloadError while the shard is not asked */
+  #pass(): number {
+    if (!this.#breaker.mayPass()) throw this.#closed()
+    return this.#breaker.era
+  }
+
+  /** What has got its turn may have lost the reason for it meanwhile. */
+  #passAgain(signal: AbortSignal | undefined, era: number): void {
+    try {
+      if (signal?.aborted === true) {
+        this.#breaker.forgone(era)
+        throw this.#leftLine(signal)
+      }
+      this.#pass()
+    } catch (thrown) {
+      this.#leave()
+      throw thrown
+    }
+  }
+
+  /** Takes a place, or waits for one. */
+  #enter(kind: CallKind, call: StoreCall | undefined): Promise<void> | undefined {
+    if (this.#running < this.#limit.current && this.#waiting === 0) {
+      this.#running++
+      return undefined
+    }
+    const { queue, waitMs } = this.#parts.limits
+    const line = this.#lines[kind]
+    if (line.size >= queue) throw this.#refused('full', `has ${this.#running} calls under way and ${line.size} ${kind}s in line`)
+    const { meanMs, current } = this.#limit
+    const boundMs = Math.min(waitMs, (call?.withinMs ?? Number.POSITIVE_INFINITY) - meanMs)
+    const expectedMs = ((this.#waiting + 1) * meanMs) / current
+    if (boundMs <= 0 || expectedMs > boundMs) {
+      throw this.#refused('late', `has ${this.#waiting} calls in line, and another would wait for about ${Math.ceil(expectedMs)} ms`)
+    }
+    return this.#wait(line, boundMs, call?.signal)
+  }
+
+  #wait(line: Set<Waiter>, boundMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        line.delete(waiter)
+        timer.cancel()
+        signal?.removeEventListener('abort', giveUp)
+      }
+      const waiter: Waiter = {
+        enter: () => {
+          done()
+          resolve()
+        },
+        refuse: (error) => {
+          done()
+          reject(error)
+        },
+      }
+      const late = (): void => waiter.refuse(this.#refused('late', `had no place for a call within ${Math.ceil(boundMs)} ms`))
+      const giveUp = (): void => waiter.refuse(this.#leftLine(signal!))
+      const timer = this.#parts.clock.after(boundMs, late, { keepAlive: true })
+      signal?.addEventListener('abort', giveUp, { once: true })
+      line.add(waiter)
+    })
+  }
+
+  #perform<T>(task: (call: StoreCall) => Promise<T>, call: StoreCall | undefined, judge: (answer: T) => Verdict): Promise<T> {
+    const { clock } = this.#parts
+    const signal = call?.signal
+    const left: Promise<unknown>[] = []
+    const leftRunning = (work: Promise<unknown>): void => {
+      left.push(work)
+      call?.leftRunning?.(work)
+    }
+    const place = new Place(clock, () => this.#leave())
+    const learn = this.#learning(call)
+    return new Promise((resolve, reject) => {
+      const aborted = (): void => {
+        const { reason } = signal!
+        learn(reason instanceof DeadlineError ? 'failed' : 'unsaid', reason)
+        place.leaveLater(LEFT_MS)
+        // The store may say what became of it. One that says nothing is not waited for.
+        clock.soon(() => reject(reason))
+      }
+      const over = (): void => {
+        signal?.removeEventListener('abort', aborted)
+        if (left.length === 0) place.leave()
+        else void Promise.allSettled(left).then(() => place.leave())
+      }
+      signal?.addEventListener('abort', aborted, { once: true })
+      new Promise<T>((begun) => begun(task({ signal, withinMs: call?.withinMs, leftRunning }))).then(
+        (answer) => {
+          learn(judge(answer), answer)
+          over()
+          resolve(answer)
+        },
+        (thrown: unknown) => {
+          learn(isShardFailure(thrown) ? 'failed' : 'unsaid', thrown)
+          over()
+          reject(thrown)
+        },
+      )
+    })
+  }
+
+  /** @returns what is to be told once of a call that begins now; of more it takes the first */
+  #learning(call: StoreCall | undefined): (verdict: Verdict, answer: unknown) => void {
+    const { clock } = this.#parts
+    const { era } = this.#breaker
+    const underWay = this.#running
+    const startMs = clock.monotonic()
+    let isTold = false
+    return (verdict, answer) => {
+      if (isTold) return
+      isTold = true
+      const tookMs = clock.monotonic() - startMs
+      if (tookMs > (call?.withinMs ?? USUAL_MS) / 2) this.#slow++
+      if (verdict === 'well') {
+        this.#limit.answered(tookMs, underWay)
+        this.#breaker.succeeded(1, era)
+      } else if (verdict === 'failed') {
+        this.#failed++
+        this.#lastFailure = answer instanceof Error ? asError(answer).message : ''
+        this.#limit.dropped()
+        this.#breaker.failed(1, era)
+      } else this.#breaker.forgone(era)
+    }
+  }
+
+  #leave(): void {
+    this.#running--
+    while (this.#running < this.#limit.current) {
+      const next = this.#nextWaiter()
+      if (next === undefined) return
+      this.#running++
+      next.enter()
+    }
+  }
+
+  #nextWaiter(): Waiter | undefined {
+    const turn = this.#next
+    this.#next = turn === 'read' ? 'write' : 'read'
+    const [first] = this.#lines[turn]
+    if (first !== undefined) return first
+    const [other] = this.#lines[this.#next]
+    return other
+  }
+
+  #told({ state, from, failures, calls }: BreakerChange): void {
+    if (state === 'open') {
+      for (const line of Object.values(this.#lines)) for (const waiter of [...line]) waiter.refuse(this.#closed())
+      const last = this.#lastFailure === '' ? '' : `, the last: ${this.#lastFailure}`
+      if (from === 'closed') this.#parts.changed('down', `${failures} of ${calls} calls failed${last}`)
+    } else if (state === 'closed') this.#parts.changed('up', `${calls} calls were answered again`)
+  }
+
+  #closed(): OverloadError {
+    const againMs = Math.ceil(this.#breaker.pauseLeftMs)
+    return this.#refused('open', `is not asked, for too many calls to it fail; a few will try ${againMs > 0 ? `in ${againMs} ms` : 'soon'}`)
+  }
+
+  /** Whose caller's deadline came first was shed; another reason is the caller's own. */
+  #leftLine({ reason }: AbortSignal): unknown {
+    if (!(reason instanceof DeadlineError)) return reason
+    return this.#refused('late', 'had no place for a call before its deadline', { cause: reason })
+  }
+
+  #refused(reason: OverloadError['reason'], what: string, options?: ErrorOptions): OverloadError {
+    this.#shed++
+    return new OverloadError(`${this.#parts.name} ${what}`, reason, options)
+  }
+}
+
+/** One of the places of those under way; left once. */
+class Place {
+  readonly #clock: Clock
+  readonly #left: () => void
+  #timer: Timer | undefined
+  #isLeft = false
+
+  constructor(clock: Clock, left: () => void) {
+    this.#clock = clock
+    this.#left = left
+  }
+
+  leave(): void {
+    if (this.#isLeft) return
+    this.#isLeft = true
+    this.#timer?.cancel()
+    this.#left()
+  }
+
+  leaveLater(ms: number): void {
+    if (!this.#isLeft) this.#timer = this.#clock.after(ms, () => this.leave())
+  }
+}
