@@ -73,7 +73,7 @@ export class StoreError extends RingtailError {
   override readonly name = 'StoreError'
   readonly code = 'STORE_FAILED'
   /** Whether one row is at fault, and the database is well. */
-  readonly ofRow?: boolean
+  declare readonly ofRow?: true
 
   constructor(message: string, options?: ErrorOptions & { ofRow?: boolean }) {
     super(message, options)

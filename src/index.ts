@@ -76,6 +76,7 @@ export type {
 export { type RedisNodeOptions, redisNode } from './node/redis-node.ts'
 export type { NodeReport } from './node-report.ts'
 export type { CallOptions, Duration } from './options.ts'
+export type { StoreBreakerOptions, StoreGuardOptions } from './resilience/guarded-store.ts'
 export { type HashRingOptions, hashRing } from './ring/hash-ring.ts'
 export { type KetamaOptions, ketamaRing } from './ring/ketama.ts'
 export { type MemberShare, type Move, type MovedShares, movedShares, sharesOf } from './ring/moved-ranges.ts'
@@ -91,7 +92,19 @@ export type { PostgresColumn, PostgresColumns } from './store/postgres-value.ts'
 export { type Shard, type ShardedStoreOptions, shardedReader, shardedStore } from './store/sharded-store.ts'
 export type { ShardingOptions } from './store/sharding.ts'
 export { type SqliteStore, type SqliteStoreOptions, sqliteStore } from './store/sqlite-store.ts'
-export type { Loaded, Removal, Row, Save, SaveStatus, ShardStats, Store, StoreCall, StoreReader } from './store/store.ts'
+export type {
+  Loaded,
+  Removal,
+  Row,
+  Save,
+  SaveStatus,
+  ShardGuardStats,
+  ShardStats,
+  Store,
+  StoreCall,
+  StoreLimits,
+  StoreReader,
+} from './store/store.ts'
 export { cacheAside } from './strategy/cache-aside.ts'
 export { readThrough } from './strategy/read-through.ts'
 export type { LoadControls, RowChange, StoreCounts, StrategyChoice } from './strategy/strategy.ts'

@@ -115,6 +115,12 @@ function outcomeOf(promise: Promise<unknown>): { value?: unknown; error?: unknow
   return outcome
 }
 
+/** Saves are not gathered: each has its own place in line. */
+const save = (store: Store<number>, key: string, call?: StoreCall) => store.save([{ key, value: 1, floor: 1n }], call)
+const codeOfSave = ({ value }: { value?: unknown }) => {
+  const status = (value as SaveStatus[] | undefined)?.[0]
+  return status?.state === 'failed' && status.error instanceof OverloadError ? status.error.reason : status?.state
+}
 const codeOf = (outcome: { error?: unknown }) => {
   const { error } = outcome
   return error instanceof OverloadError ? error.reason : (error as { code?: string } | undefined)?.code
@@ -224,23 +230,26 @@ describe('what cannot be answered in time is shed', () => {
     const held = new HeldStore()
     const store = guarded(held, { concurrency: 1, queue: 2 })
     const loads = Array.from({ length: 5 }, () => outcomeOf(store.load(['a'])))
+    const saves = Array.from({ length: 3 }, () => outcomeOf(save(store, 'a')))
     await clock.settle()
     assert.deepEqual(loads.map(codeOf), [undefined, undefined, undefined, 'full', 'full'])
-    assert.equal(guardOf(store).shed, 2)
+    assert.deepEqual(saves.map(codeOfSave), [undefined, undefined, 'full'])
+    assert.equal(guardOf(store).shed, 3)
   })
 
   test('after its wait in line, and nothing is asked for it', async () => {
     const held = new HeldStore()
     const store = guarded(held, { concurrency: 1, wait: 500 })
     store.load(['a'])
-    const waiting = outcomeOf(store.load(['b'], { withinMs: 1_000 }))
-    const hurried = outcomeOf(store.load(['c'], { withinMs: 200 }))
+    const waiting = outcomeOf(save(store, 'b', { withinMs: 1_000 }))
+    const hurried = outcomeOf(save(store, 'c', { withinMs: 200 }))
+    const load = outcomeOf(store.load(['d'], { withinMs: 1_000 }))
     await clock.advance(200)
-    assert.equal(codeOf(hurried), 'late')
+    assert.equal(codeOfSave(hurried), 'late')
     await clock.advance(299)
-    assert.equal(codeOf(waiting), undefined)
+    assert.deepEqual([codeOfSave(waiting), codeOf(load)], [undefined, undefined])
     await clock.advance(1)
-    assert.equal(codeOf(waiting), 'late')
+    assert.deepEqual([codeOfSave(waiting), codeOf(load)], ['late', 'late'])
     held.calls[0]!.answer()
     await clock.settle()
     assert.equal(held.begun, 1)
@@ -255,10 +264,10 @@ describe('what cannot be answered in time is shed', () => {
     clock.stall(200)
     held.calls[0]!.answer()
     await first
-    const loads = Array.from({ length: 6 }, () => outcomeOf(store.load(['b'], { withinMs: 1_000 })))
+    const saves = Array.from({ length: 6 }, () => outcomeOf(save(store, 'b', { withinMs: 1_000 })))
     await clock.settle()
     // One is asked, two would wait for 200 and 400 ms, another for 600.
-    assert.deepEqual(loads.map(codeOf), [undefined, undefined, undefined, 'late', 'late', 'late'])
+    assert.deepEqual(saves.map(codeOfSave), [undefined, undefined, undefined, 'late', 'late', 'late'])
   })
 
   test('a caller whose deadline comes first is told that it was shed, one that gives up its own reason', async () => {
@@ -297,15 +306,108 @@ describe('what cannot be answered in time is shed', () => {
     const reads = Array.from({ length: 10 }, () => outcomeOf(store.load(['read'])))
     const writes = ['w0', 'w1'].map((key) => outcomeOf(store.save([{ key, value: 1, floor: 1n }])))
     const order: string[] = []
-    for (let turn = 0; turn < 7; turn++) {
+    for (let turn = 0; turn < 4; turn++) {
       await clock.settle()
       order.push(held.calls[0]!.keys[0]!)
       held.calls[0]!.answer()
     }
     await clock.settle()
-    assert.deepEqual(order, ['read', 'w0', 'read', 'w1', 'read', 'read', 'read'])
+    assert.deepEqual(order, ['read', 'w0', 'read', 'w1'])
     assert.equal(reads.filter((read) => codeOf(read) === 'full').length, 5)
     assert.ok(writes.every(({ value }) => (value as SaveStatus[])[0]!.state === 'saved'))
+  })
+})
+
+describe('loads that would wait', () => {
+  test('are gathered into one, and each is told of its own keys', async () => {
+    const held = new HeldStore()
+    const store = guarded(held, { concurrency: 1 })
+    const first = store.load(['a'])
+    const others = [['b', 'c'], ['c'], ['d']].map((keys) => store.load(keys))
+    await clock.settle()
+    held.calls[0]!.answer()
+    await first
+    await clock.settle()
+    assert.deepEqual(
+      held.calls.map(({ keys }) => keys),
+      [['b', 'c', 'd']],
+    )
+    const [later] = [store.load(['e'])]
+    held.calls[0]!.answer()
+    const answers = await Promise.all(others)
+    assert.deepEqual(
+      answers.map(({ rows }) => [...rows.keys()]),
+      [['b', 'c'], ['c'], ['d']],
+    )
+    await clock.settle()
+    assert.deepEqual(held.calls[0]!.keys, ['e'], 'who comes when it has begun goes with the next')
+    held.calls[0]!.answer()
+    await later
+    assert.equal(held.begun, 3)
+  })
+
+  test('of many keys are several', async () => {
+    const held = new HeldStore()
+    const store = guarded(held, { concurrency: 1 })
+    store.load(['first'])
+    for (let nth = 0; nth < 11; nth++) store.load(Array.from({ length: 100 }, (_, at) => `${nth} ${at}`))
+    const sizes: number[] = []
+    for (let turn = 0; turn < 4; turn++) {
+      await clock.settle()
+      sizes.push(held.calls[0]!.keys.length)
+      held.calls[0]!.answer()
+    }
+    assert.deepEqual(sizes, [1, 500, 500, 100])
+  })
+
+  test('go on for the others when one of their callers leaves, and are given up with the last', async () => {
+    const held = new HeldStore()
+    const store = guarded(held, { concurrency: 1, breaker: false })
+    const patience = [1, 2, 3].map(() => new AbortController())
+    store.load(['first'])
+    const loads = patience.map(({ signal }, nth) => outcomeOf(store.load([`k${nth}`], { signal })))
+    await clock.settle()
+    patience[0]!.abort(new Error('enough'))
+    await clock.settle()
+    assert.match(String(loads[0]!.error), /enough/)
+    held.calls[0]!.answer()
+    await clock.settle()
+    assert.deepEqual(held.calls[0]!.keys, ['k1', 'k2'], 'who left before it began is not asked for')
+    patience[1]!.abort(new DeadlineError('late'))
+    await clock.settle()
+    assert.equal((loads[1]!.error as DeadlineError).code, 'DEADLINE_EXCEEDED')
+    assert.equal(guardOf(store).failed, 0, 'another waits still')
+    patience[2]!.abort(new DeadlineError('late'))
+    await clock.settle()
+    assert.equal((loads[2]!.error as DeadlineError).code, 'DEADLINE_EXCEEDED')
+    assert.equal(guardOf(store).failed, 1)
+    const unwanted = new AbortController()
+    const last = outcomeOf(store.load(['x'], { signal: unwanted.signal }))
+    await clock.settle()
+    unwanted.abort(new Error('enough'))
+    held.calls[0]!.answer()
+    await clock.settle()
+    assert.match(String(last.error), /enough/)
+    assert.equal(held.begun, 2, 'what nobody waits for is not begun')
+    assert.deepEqual([guardOf(store).underWay, guardOf(store).waiting, clock.pendingTimers], [0, 0, 0])
+  })
+
+  test('fail together, and tell each of its own failures', async () => {
+    const store = guarded(
+      {
+        ...failing(new Error()),
+        load: async (keys) => ({ rows: new Map(), failed: new Map(keys.map((key) => [key, new StoreError(key)])) }),
+      },
+      { concurrency: 1 },
+    )
+    const loads = await Promise.all([['a'], ['b'], ['c']].map((keys) => store.load(keys)))
+    assert.deepEqual(
+      loads.map(({ failed }) => [...failed!.values()].map(({ message }) => message)),
+      [['a'], ['b'], ['c']],
+    )
+    const away = guarded(failing(new StoreError('away')), { concurrency: 1 })
+    const outcomes = await Promise.all([['a'], ['b'], ['c']].map((keys) => settledOf(away.load(keys))))
+    assert.deepEqual(outcomes.map(codeOf), ['STORE_FAILED', 'STORE_FAILED', 'STORE_FAILED'])
   })
 })
 
@@ -371,15 +473,12 @@ describe('a shard that fails', () => {
       await load
     }
     await clock.advance(250)
-    const [, second, third] = [1, 2, 3].map(() => outcomeOf(store.load(['a'])))
+    const probes = [1, 2, 3].map(() => outcomeOf(save(store, 'a')))
     await clock.advance(100)
-    assert.deepEqual(
-      [second, third].map((each) => codeOf(each!)),
-      ['late', 'late'],
-    )
-    const others = [1, 2, 3].map(() => outcomeOf(store.load(['a'])))
+    assert.deepEqual(probes.map(codeOfSave), [undefined, 'late', 'late'])
+    const others = [1, 2, 3].map(() => outcomeOf(save(store, 'a')))
     await clock.settle()
-    assert.deepEqual(others.map(codeOf), [undefined, undefined, 'open'])
+    assert.deepEqual(others.map(codeOfSave), [undefined, undefined, 'open'])
   })
 
   test('takes no other shard with it', async () => {

@@ -13,6 +13,7 @@ import { asError, OverloadError, RingtailError, StoreError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { type Duration, durationMs, fraction, knownOptions, wholeNumber } from '../options.ts'
 import type { Loaded, Removal, Row, SaveStatus, ShardGuardStats, ShardStats, Store, StoreCall, StoreReader } from '../store/store.ts'
+import { GatheredLoads } from './gathered-loads.ts'
 import { isShardFailure, ShardGuard, type ShardGuardLimits, type Verdict } from './shard-guard.ts'
 
 export interface StoreGuardOptions {
@@ -69,11 +70,11 @@ export function checkedGuardOptions(options: StoreGuardOptions, what: string): S
 
 /** @param options as `checkedGuardOptions` lets them pass @returns a store if it is given one, else a reader */
 export function guardStore<S extends StoreReader<unknown>>(store: S, options: StoreGuardOptions, parts: StoreGuardParts): S {
-  const guards = new ShardGuards(store, options, parts)
+  const guards = new ShardGuards<unknown>(store, options, parts)
   const reader: StoreReader<unknown> = {
     name: store.name,
     limits: store.limits,
-    load: (keys, call) => guards.load(store, keys, call),
+    load: (keys, call) => guards.load(keys, call),
     stats: () => guards.stats(),
     ...(store.shardOf === undefined ? {} : { shardOf: (key: string) => store.shardOf!(key) }),
   }
@@ -91,42 +92,40 @@ function isStore(store: StoreReader<unknown>): store is Store<unknown> {
   return typeof (store as Partial<Store<unknown>>).save === 'function'
 }
 
-class ShardGuards {
-  readonly #store: StoreReader<unknown>
+interface GuardedShard<V> {
+  readonly guard: ShardGuard
+  readonly loads: GatheredLoads<V>
+}
+
+class ShardGuards<V> {
+  readonly #store: StoreReader<V>
   readonly #limits: ShardGuardLimits
   readonly #parts: StoreGuardParts
-  readonly #guards = new Map<string, ShardGuard>()
+  readonly #shards = new Map<string, GuardedShard<V>>()
 
-  constructor(store: StoreReader<unknown>, options: StoreGuardOptions, parts: StoreGuardParts) {
+  constructor(store: StoreReader<V>, options: StoreGuardOptions, parts: StoreGuardParts) {
     this.#store = store
     this.#limits = limitsOf(store, options)
     this.#parts = parts
   }
 
-  async load<V>(reader: StoreReader<V>, keys: readonly string[], call: StoreCall | undefined): Promise<Loaded<V>> {
+  async load(keys: readonly string[], call: StoreCall | undefined): Promise<Loaded<V>> {
     const parts = this.#split(keys, (key) => key)
     const [only] = parts
-    if (only === undefined) return reader.load(keys, call)
-    const load = ([shard, part]: readonly [string, string[]]): Promise<Loaded<V>> =>
-      this.#guardOf(shard).run(
-        'read',
-        (inner) => reader.load(part, inner),
-        call,
-        (loaded) => verdictOfLoad(loaded, part),
-      )
-    if (parts.size === 1) return load(only)
+    if (only === undefined) return this.#store.load(keys, call)
+    if (parts.size === 1) return this.#shard(only[0]).loads.load(only[1], call)
     const rows = new Map<string, Row<V>>()
     const failed = new Map<string, RingtailError>()
     let answered = 0
-    const loads = [...parts].map(async (each) => {
+    const loads = [...parts].map(async ([shard, part]) => {
       try {
-        const loaded = await load(each)
+        const loaded = await this.#shard(shard).loads.load(part, call)
         answered++
         for (const [key, row] of loaded.rows) rows.set(key, row)
         for (const [key, error] of loaded.failed ?? []) failed.set(key, error)
       } catch (thrown) {
         const error = this.#asError(thrown)
-        for (const key of each[1]) failed.set(key, error)
+        for (const key of part) failed.set(key, error)
       }
     })
     await Promise.all(loads)
@@ -151,7 +150,7 @@ class ShardGuards {
         )
       }
       try {
-        const answers = await this.#guardOf(shard).run('write', begin, call, verdictOfChange)
+        const answers = await this.#shard(shard).guard.run('write', begin, call, verdictOfChange)
         for (const [nth, { index }] of part.entries()) statuses[index] = answers[nth]!
       } catch (thrown) {
         const error = this.#asError(thrown)
@@ -166,7 +165,7 @@ class ShardGuards {
 
   stats(): readonly ShardStats[] {
     if (this.#store.shardOf === undefined) {
-      const guard = this.#guardOf('').stats()
+      const guard = this.#shard('').guard.stats()
       return this.#store.stats().map((each) => ({ ...each, guard }))
     }
     return this.#store.stats().map((each) => ({ ...each, guard: this.#statsOf(each.id) }))
@@ -174,8 +173,8 @@ class ShardGuards {
 
   /** A shard that is of several parts has the guard of the whole. */
   #statsOf(id: string): ShardGuardStats | undefined {
-    const guard = this.#guards.get(id) ?? [...this.#guards].find(([shard]) => id.startsWith(`${shard}/`))?.[1]
-    return guard?.stats()
+    const shard = this.#shards.get(id) ?? [...this.#shards].find(([name]) => id.startsWith(`${name}/`))?.[1]
+    return shard?.guard.stats()
   }
 
   #split<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
@@ -189,13 +188,21 @@ class ShardGuards {
     return parts
   }
 
-  #guardOf(shard: string): ShardGuard {
-    const known = this.#guards.get(shard)
+  #shard(shard: string): GuardedShard<V> {
+    const known = this.#shards.get(shard)
     if (known !== undefined) return known
-    if (shard !== '' && this.#guards.size >= MAX_SHARDS) return this.#guardOf('')
+    if (shard !== '' && this.#shards.size >= MAX_SHARDS) return this.#shard('')
+    const guard = this.#newGuard(shard)
+    const load = (keys: readonly string[], call: StoreCall): Promise<Loaded<V>> => this.#store.load(keys, call)
+    const guarded = { guard, loads: new GatheredLoads({ guard, load, judge: verdictOfLoad, queue: this.#limits.queue }) }
+    this.#shards.set(shard, guarded)
+    return guarded
+  }
+
+  #newGuard(shard: string): ShardGuard {
     const { name } = this.#store
     const { emit, clock, random } = this.#parts
-    const guard = new ShardGuard({
+    return new ShardGuard({
       name: shard === '' ? name : `${name}: ${shard}`,
       limits: this.#limits,
       clock,
@@ -203,8 +210,6 @@ class ShardGuards {
       changed: (state, reason) =>
         state === 'down' ? emit('shard:down', { store: name, shard, reason }) : emit('shard:up', { store: name, shard }),
     })
-    this.#guards.set(shard, guard)
-    return guard
   }
 
   #asError(thrown: unknown): RingtailError {
@@ -213,7 +218,7 @@ class ShardGuards {
   }
 }
 
-function limitsOf(store: StoreReader<unknown>, options: StoreGuardOptions): ShardGuardLimits {
+function limitsOf(store: Pick<StoreReader<unknown>, 'limits'>, options: StoreGuardOptions): ShardGuardLimits {
   const { breaker = {} } = options
   const concurrency = Math.min(options.concurrency ?? store.limits?.concurrency ?? CONCURRENCY, store.limits?.concurrency ?? 65_536)
   return {

@@ -97,6 +97,17 @@ export class ShardGuard {
     return this.#perform(task, call, judge)
   }
 
+  /** Whether a call would be made at once, unless the shard is not asked. */
+  get hasRoom(): boolean {
+    return this.#running < this.#limit.current && this.#waiting === 0
+  }
+
+  /** Counted as shed. @param what of the shard, for the message */
+  refusal(reason: OverloadError['reason'], what: string, options?: ErrorOptions): OverloadError {
+    this.#shed++
+    return new OverloadError(`${this.#parts.name} ${what}`, reason, options)
+  }
+
   stats(): ShardGuardStats {
     return {
       state: this.#state(),
@@ -141,18 +152,18 @@ export class ShardGuard {
 
   /** Takes a place, or waits for one. */
   #enter(kind: CallKind, call: StoreCall | undefined): Promise<void> | undefined {
-    if (this.#running < this.#limit.current && this.#waiting === 0) {
+    if (this.hasRoom) {
       this.#running++
       return undefined
     }
     const { queue, waitMs } = this.#parts.limits
     const line = this.#lines[kind]
-    if (line.size >= queue) throw this.#refused('full', `has ${this.#running} calls under way and ${line.size} ${kind}s in line`)
+    if (line.size >= queue) throw this.refusal('full', `has ${this.#running} calls under way and ${line.size} ${kind}s in line`)
     const { meanMs, current } = this.#limit
     const boundMs = Math.min(waitMs, (call?.withinMs ?? Number.POSITIVE_INFINITY) - meanMs)
     const expectedMs = ((this.#waiting + 1) * meanMs) / current
     if (boundMs <= 0 || expectedMs > boundMs) {
-      throw this.#refused('late', `has ${this.#waiting} calls in line, and another would wait for about ${Math.ceil(expectedMs)} ms`)
+      throw this.refusal('late', `has ${this.#waiting} calls in line, and another would wait for about ${Math.ceil(expectedMs)} ms`)
     }
     return this.#wait(line, boundMs, call?.signal)
   }
@@ -174,7 +185,7 @@ export class ShardGuard {
           reject(error)
         },
       }
-      const late = (): void => waiter.refuse(this.#refused('late', `had no place for a call within ${Math.ceil(boundMs)} ms`))
+      const late = (): void => waiter.refuse(this.refusal('late', `had no place for a call within ${Math.ceil(boundMs)} ms`))
       const giveUp = (): void => waiter.refuse(this.#leftLine(signal!))
       const timer = this.#parts.clock.after(boundMs, late, { keepAlive: true })
       signal?.addEventListener('abort', giveUp, { once: true })
@@ -274,18 +285,13 @@ export class ShardGuard {
 
   #closed(): OverloadError {
     const againMs = Math.ceil(this.#breaker.pauseLeftMs)
-    return this.#refused('open', `is not asked, for too many calls to it fail; a few will try ${againMs > 0 ? `in ${againMs} ms` : 'soon'}`)
+    return this.refusal('open', `is not asked, for too many calls to it fail; a few will try ${againMs > 0 ? `in ${againMs} ms` : 'soon'}`)
   }
 
   /** Whose caller's deadline came first was shed; another reason is the caller's own. */
   #leftLine({ reason }: AbortSignal): unknown {
     if (!(reason instanceof DeadlineError)) return reason
-    return this.#refused('late', 'had no place for a call before its deadline', { cause: reason })
-  }
-
-  #refused(reason: OverloadError['reason'], what: string, options?: ErrorOptions): OverloadError {
-    this.#shed++
-    return new OverloadError(`${this.#parts.name} ${what}`, reason, options)
+    return this.refusal('late', 'had no place for a call before its deadline', { cause: reason })
   }
 }
 

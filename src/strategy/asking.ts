@@ -41,8 +41,7 @@ export class Asking<V> {
     const timer = clock.after(loadDeadlineMs, () => {
       const error = new DeadlineError(`cache '${cache}': a load of ${asks.length} keys took longer than ${loadDeadlineMs} ms`)
       late.abort(error)
-      // A store that has answered for some of its shards says so before it is given up.
-      clock.soon(() => clock.soon(() => deadline.reject(error)))
+      deadline.reject(error)
     })
     try {
       const work = loader === undefined ? this.#store(asks, late.signal) : this.#call(loader, asks, late.signal)
