@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { test } from 'node:test'
 import { createTier, type TierOptions } from './create-tier.ts'
-import { ConfigurationError } from './errors.ts'
+import { ConfigurationError, StoreError } from './errors.ts'
 import { prometheusText } from './metrics/prometheus.ts'
 import { memoryNode } from './node/memory-node.ts'
 import { hashRing } from './ring/hash-ring.ts'
@@ -259,4 +259,47 @@ test('nodes and caches of any name are counted like any other', async () => {
     1,
   )
   await tier.close()
+})
+
+test('one store of several caches has one guard, which tells of its shard once and is told of in their metrics', async () => {
+  const { tier, clock } = await tierOf({ stores: { breaker: { minimumCalls: 4 } } })
+  let away = true
+  const rows = memoryStore<number>({ rows: [['k', 1]] })
+  const load: typeof rows.load = async (keys) => {
+    if (away) throw new StoreError('connection refused')
+    return rows.load(keys)
+  }
+  const store = { name: 'db', load, stats: () => rows.stats() }
+  const [one, other] = ['one', 'other'].map((name) => tier.cache(name, { strategy: readThrough(store), ttl: '1m' }))
+  const told: string[] = []
+  tier.on('shard:down', ({ store, shard, reason }) => void told.push(`down ${store} ${shard} ${reason}`))
+  tier.on('shard:up', ({ store, shard }) => void told.push(`up ${store} ${shard}`))
+  for (let read = 0; read < 2; read++) {
+    await assert.rejects(one!.get(`k${read}`), StoreError)
+    await assert.rejects(other!.get(`k${read}`), StoreError)
+  }
+  for (const cache of [one!, other!]) {
+    await assert.rejects(cache.get('k'), { code: 'OVERLOADED', reason: 'open' })
+    assert.equal(cache.metrics().store?.shards[0]?.guard?.state, 'down')
+  }
+  assert.match(prometheusText(tier.metrics()), /^ringtail_shard_up\{cache="one",shard="memory"\} 0$/m)
+  away = false
+  await clock.advance(1_500)
+  for (let probe = 0; probe < 3; probe++) assert.equal(await one!.get(`unknown${probe}`), undefined)
+  assert.equal(await other!.get('k'), 1)
+  assert.match(prometheusText(tier.metrics()), /^ringtail_shard_up\{cache="one",shard="memory"\} 1$/m)
+  await clock.settle()
+  assert.deepEqual(told, ['down db  4 of 4 calls failed, the last: connection refused', 'up db '])
+  await tier.close()
+})
+
+test('stores are as they were made where the tier is to guard none', async () => {
+  const { tier } = await tierOf({ stores: false })
+  const load = async () => {
+    throw new StoreError('connection refused')
+  }
+  const cache = tier.cache('n', { strategy: readThrough({ name: 'db', load, stats: () => [] }), ttl: '1m' })
+  for (let read = 0; read < 30; read++) await assert.rejects(cache.get(`k${read}`), StoreError)
+  await tier.close()
+  await assert.rejects(createTier({ nodes: five(), stores: { concurrency: 0 } }), ConfigurationError)
 })

@@ -36,6 +36,16 @@ interface CheckCounts {
 interface ShardCounts {
   readonly id: string
   readonly queries: number
+  readonly guard?:
+    | {
+        readonly state: 'up' | 'suspect' | 'down' | 'returning'
+        readonly limit: number
+        readonly underWay: number
+        readonly waiting: number
+        readonly failed: number
+        readonly shed: number
+      }
+    | undefined
 }
 
 interface NodeGauges {
@@ -126,6 +136,7 @@ export function prometheusText(source: PrometheusSource): string {
       'Statements by shard.',
       each((cache, name) => (cache.store?.shards ?? []).map((shard) => [{ cache: name, shard: shard.id }, shard.queries] as const)),
     ),
+    ...shardFamilies(caches),
     ...latencyFamily(
       caches.flatMap(([name, cache]) =>
         Object.entries(cache.latencyMs).map(([kind, snapshot]) => [{ cache: name, kind }, snapshot] as const),
@@ -169,6 +180,54 @@ export function prometheusText(source: PrometheusSource): string {
     ),
     ...consistencyFamilies(Object.entries(source.consistency ?? {})),
   ].join('')
+}
+
+/** Of the guards before a store's shards, where there are any. */
+function shardFamilies(caches: readonly (readonly [name: string, cache: PrometheusSource['caches'][string]])[]): string[] {
+  const guarded = caches.flatMap(([cache, { store }]) =>
+    (store?.shards ?? []).flatMap(({ id, guard }) => (guard === undefined ? [] : [{ labels: { cache, shard: id }, guard }])),
+  )
+  if (guarded.length === 0) return []
+  const each = (of: (guard: (typeof guarded)[number]['guard']) => number): Sample[] =>
+    guarded.map(({ labels, guard }) => [labels, of(guard)] as const)
+  return [
+    family(
+      'ringtail_shard_up',
+      'gauge',
+      '0 while the shard is not asked, but by a few that try.',
+      each(({ state }) => (state === 'up' || state === 'suspect' ? 1 : 0)),
+    ),
+    family(
+      'ringtail_shard_limit',
+      'gauge',
+      'Calls that may be under way at once.',
+      each(({ limit }) => limit),
+    ),
+    family(
+      'ringtail_shard_under_way',
+      'gauge',
+      'Calls under way.',
+      each(({ underWay }) => underWay),
+    ),
+    family(
+      'ringtail_shard_waiting',
+      'gauge',
+      'Calls waiting in line.',
+      each(({ waiting }) => waiting),
+    ),
+    family(
+      'ringtail_shard_failed_total',
+      'counter',
+      "Calls that failed for the shard's sake.",
+      each(({ failed }) => failed),
+    ),
+    family(
+      'ringtail_shard_shed_total',
+      'counter',
+      'Calls that were shed.',
+      each(({ shed }) => shed),
+    ),
+  ]
 }
 
 function consistencyFamilies(checks: readonly (readonly [cache: string, counts: CheckCounts])[]): string[] {

@@ -77,11 +77,13 @@ export function guardStore<S extends StoreReader<unknown>>(store: S, options: St
     load: (keys, call) => guards.load(keys, call),
     stats: () => guards.stats(),
     ...(store.shardOf === undefined ? {} : { shardOf: (key: string) => store.shardOf!(key) }),
+    ...(store.prepare === undefined ? {} : { prepare: () => store.prepare!() }),
   }
   if (!isStore(store)) return reader as S
   const whole: Store<unknown> = {
     ...reader,
     versioned: store.versioned,
+    remembersRemovals: store.remembersRemovals,
     save: (saves, call) => guards.change(saves, call, (part, inner) => store.save(part, inner)),
     remove: (removals, call) => guards.change(removals, call, (part, inner) => store.remove(part, inner)),
   }
