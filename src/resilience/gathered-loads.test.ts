@@ -45,6 +45,21 @@ describe('loads that would wait', () => {
     assert.equal(held.begun, 3)
   })
 
+  test('are out of the line when they begin, whatever becomes of them', async () => {
+    const held = new HeldStore()
+    const store = guarded(held, { concurrency: 1, queue: 2, breaker: false })
+    for (let round = 0; round < 5; round++) {
+      const loads = [1, 2, 3].map(() => outcomeOf(store.load(['a'])))
+      await clock.settle()
+      assert.deepEqual(loads.map(codeOf), [undefined, undefined, undefined], `in round ${round}`)
+      held.calls[0]!.answer()
+      await clock.settle()
+      if (round % 2 === 0) held.calls[0]!.answer()
+      else held.calls[0]!.fail(new StoreError('refused'))
+      await clock.settle()
+    }
+  })
+
   test('of many keys are several', async () => {
     const held = new HeldStore()
     const store = guarded(held, { concurrency: 1 })
