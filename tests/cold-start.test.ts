@@ -26,15 +26,18 @@ test('a cold start asks the database by no more statements at once than the cap,
   assert.equal(missingAfter, 0)
 })
 
-test('what the database cannot answer in time is shed with a typed error, and once the load is over it is well again', LIVE, async (t) => {
-  const stores = { concurrency: 2, queue: 20, wait: 30 }
-  const { mostAtOnce, answered, failed, missingAfter } = await coldStart(postgres, { ...LOAD, stores })
-  t.diagnostic(`answered ${answered}, ${mostAtOnce} statements at once at most; failed: ${JSON.stringify(failed)}`)
-  assert.ok(mostAtOnce <= 2, `${mostAtOnce} statements at once`)
-  assert.ok((failed.OVERLOADED ?? 0) > 0)
-  assert.deepEqual(
-    Object.keys(failed).filter((code) => !['OVERLOADED', 'DEADLINE_EXCEEDED', 'STORE_FAILED'].includes(code)),
-    [],
-  )
-  assert.equal(missingAfter, 0)
-})
+test(
+  'one that may ask for next to nothing keeps to that, fails with typed errors alone, and is well again once the load is over',
+  LIVE,
+  async (t) => {
+    const stores = { concurrency: 2, queue: 20, wait: 30 }
+    const { mostAtOnce, answered, failed, missingAfter } = await coldStart(postgres, { ...LOAD, stores })
+    t.diagnostic(`answered ${answered}, ${mostAtOnce} statements at once at most; failed: ${JSON.stringify(failed)}`)
+    assert.ok(mostAtOnce <= 2, `${mostAtOnce} statements at once`)
+    assert.deepEqual(
+      Object.keys(failed).filter((code) => !['OVERLOADED', 'DEADLINE_EXCEEDED', 'STORE_FAILED'].includes(code)),
+      [],
+    )
+    assert.equal(missingAfter, 0)
+  },
+)
