@@ -112,6 +112,7 @@ class ShardGuards<V> {
   }
 
   async load(keys: readonly string[], call: StoreCall | undefined): Promise<Loaded<V>> {
+    if (this.#store.prepare !== undefined) await this.#store.prepare()
     const parts = this.#split(keys, (key) => key)
     const [only] = parts
     if (only === undefined) return this.#store.load(keys, call)
@@ -140,6 +141,12 @@ class ShardGuards<V> {
     call: StoreCall | undefined,
     run: (part: readonly T[], call: StoreCall) => Promise<SaveStatus[]>,
   ): Promise<SaveStatus[]> {
+    try {
+      if (this.#store.prepare !== undefined) await this.#store.prepare()
+    } catch (thrown) {
+      const error = this.#asError(thrown)
+      return items.map(() => ({ state: 'failed', error }))
+    }
     const indexed = items.map((item, index) => ({ item, index }))
     const statuses: SaveStatus[] = new Array(items.length)
     const changes = [...this.#split(indexed, ({ item }) => item.key)].map(async ([shard, part]) => {
