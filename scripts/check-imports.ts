@@ -33,7 +33,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // versions of times: which removals are too old to be remembered.
   'store/': ['version-clock.ts'],
   'resilience/': ['node/node.ts', 'store/store.ts'],
-  'cluster/': ['ring/', 'node/node.ts', 'codec/envelope.ts', 'resilience/hedge.ts', 'resilience/retry-budget.ts'],
+  'cluster/': ['ring/', 'node/node.ts', 'codec/envelope.ts', 'resilience/hedge.ts', 'resilience/hot-keys.ts', 'resilience/retry-budget.ts'],
   'session.ts': [],
   'keyspaces/': ['each-prepared.ts', 'session.ts', 'codec/', 'cluster/cluster.ts'],
   'journal/': [],

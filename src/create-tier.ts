@@ -40,6 +40,7 @@ import { type NodeReport, reportNodes } from './node-report.ts'
 import { knownOptions, wholeNumber } from './options.ts'
 import { rareTelling } from './rare-telling.ts'
 import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './resilience/guarded-store.ts'
+import { Health } from './resilience/health.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement, Ring } from './ring/ring.ts'
 import { Session } from './session.ts'
@@ -102,7 +103,9 @@ export async function createTier(options: TierOptions): Promise<Tier> {
 }
 
 export class Tier {
+  /** Each with its guard before it. */
   readonly #nodes: readonly CacheNode[]
+  readonly #health: Health
   readonly #replicas: number
   readonly #placement: Placement
   readonly #ring: Ring<CacheNode>
@@ -124,7 +127,6 @@ export class Tier {
   /** What a consistency check of each cache needs; of plain values there is none. */
   readonly #lookers = new Map<string, LookerParts<unknown>>()
   readonly #checks = new Map<string, RunningCheck<unknown>>()
-  readonly #down = new Set<string>()
   readonly #guarding: StoreGuardOptions | false
   /** By store: one that serves several caches is one database. */
   readonly #guarded = new WeakMap<object, object>()
@@ -132,24 +134,23 @@ export class Tier {
 
   /** Use `createTier`. */
   constructor(options: TierOptions, replicas: number, placement: Placement) {
-    this.#nodes = [...options.nodes]
+    this.#ownClock = options.clock ?? systemClock
+    this.#random = options.random ?? systemRandom
+    this.#deliveries = new Deliveries(this.#ownClock)
+    this.#events = new Emitter(this.#deliveries)
+    this.#health = new Health(options.nodes, { clock: this.#ownClock, random: this.#random, emit: this.#events.emit })
+    this.#nodes = this.#health.guarded
     this.#replicas = replicas
     this.#placement = placement
     this.#ring = placement.build(this.#nodes, replicas)
     this.#zone = options.zone
     this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
-    this.#ownClock = options.clock ?? systemClock
-    this.#deliveries = new Deliveries(this.#ownClock)
-    this.#events = new Emitter(this.#deliveries)
     this.#clock = new FleetClock(this.#ownClock, this.#nodes, { emit: this.#events.emit })
-    this.#random = options.random ?? systemRandom
     const heard = { clock: this.#clock, random: this.#random, emit: this.#events.emit }
     this.#invalidations =
       options.bus === undefined ? new Tracking({ ...heard, nodes: this.#nodes }) : new BusInvalidations({ ...heard, bus: options.bus })
     this.#hasBus = options.bus !== undefined
     this.#versions = versionClock(this.#clock, this.#random)
-    this.#events.onAtOnce('node:down', ({ node }) => void this.#down.add(node))
-    this.#events.onAtOnce('node:up', ({ node }) => void this.#down.delete(node))
   }
 
   async connect(): Promise<void> {
@@ -161,10 +162,10 @@ export class Tier {
         } catch (error) {
           // A misconfigured node is the caller's mistake; one that does not answer is what a tier is for.
           if (error instanceof ConfigurationError) throw error
-          this.#down.add(node.id)
         }
       }),
     )
+    this.#health.start()
     await this.#clock.start()
   }
 
@@ -252,7 +253,7 @@ export class Tier {
 
   /** What each node holds and has answered; asks the nodes. */
   nodes(): Promise<NodeReport[]> {
-    return reportNodes(this.#ring, this.#down, Object.values(this.metrics().caches))
+    return reportNodes(this.#ring, this.#health, Object.values(this.metrics().caches))
   }
 
   /** Lets what is under way finish, within its deadlines, and closes every connection. */
@@ -260,6 +261,7 @@ export class Tier {
     this.#closed = true
     await Promise.all(Array.from(this.#captures, (capture) => capture.close()))
     this.#clock.stop()
+    this.#health.stop()
     this.#feeds.close()
     await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))

@@ -7,10 +7,16 @@
  */
 
 export interface TierEvents {
-  /** A node answered again after it had not. */
+  /** A node answers again after it had not, or is as quick as the others again. */
   'node:up': { readonly node: string }
-  /** A node's connections were lost, or it stopped answering. */
+  /** A node is slow, or did not answer its last ping; or it looks dead, but most nodes do, so that this process may be cut off. It is asked as ever. */
+  'node:suspect': { readonly node: string; readonly reason: string }
+  /** A node's connections were lost, or it stopped answering, or most calls of it failed. */
   'node:down': { readonly node: string; readonly reason: string }
+  /** A node answers and may have missed changes: reads ask others first until it has caught up. */
+  'node:returning': { readonly node: string }
+  /** A node is to be taken out of the ring. */
+  'node:draining': { readonly node: string }
   /** A node runs with settings that can lose what must be kept, or refuse what should be evicted. */
   'node:misconfigured': { readonly node: string; readonly reason: string }
   /** Bytes under a key were not an entry of this cache: corrupt, foreign or cut short. They were treated as a miss. */
@@ -88,7 +94,10 @@ export type ChangeEventName = 'entry:changed' | 'group:deleted' | 'changes:misse
 
 const EVENTS: Readonly<Record<EventName, true>> = {
   'node:up': true,
+  'node:suspect': true,
   'node:down': true,
+  'node:returning': true,
+  'node:draining': true,
   'node:misconfigured': true,
   'entry:rejected': true,
   'entry:refused': true,

@@ -3,6 +3,7 @@
  */
 import type { CacheReport } from './caches/cache.ts'
 import type { CacheNode } from './node/node.ts'
+import type { Health, NodeState } from './resilience/health.ts'
 import { sharesOf } from './ring/moved-ranges.ts'
 import type { Ring } from './ring/ring.ts'
 
@@ -14,6 +15,8 @@ export interface NodeReport {
   readonly engineVersion: string | undefined
   /** Whether it answered when it was last spoken to. */
   readonly up: boolean
+  /** What this process thinks of it, which steers its reads. */
+  readonly state: NodeState
   /** The part of all keys of which it is the first owner by the tier's own ring, 0 to 1. */
   readonly share: number
   /** Entries of all kinds; undefined, like the three below, when the node did not answer. */
@@ -29,7 +32,11 @@ export interface NodeReport {
   readonly errors: number
 }
 
-export async function reportNodes(ring: Ring<CacheNode>, down: ReadonlySet<string>, caches: readonly CacheReport[]): Promise<NodeReport[]> {
+export async function reportNodes(
+  ring: Ring<CacheNode>,
+  health: Pick<Health, 'isDown' | 'stateOf'>,
+  caches: readonly CacheReport[],
+): Promise<NodeReport[]> {
   const shares = sharesOf(ring)
   return Promise.all(
     ring.members.map(async (node): Promise<NodeReport> => {
@@ -40,7 +47,8 @@ export async function reportNodes(ring: Ring<CacheNode>, down: ReadonlySet<strin
         weight: node.weight,
         engine: stats?.engine ?? node.engine,
         engineVersion: stats?.engineVersion,
-        up: stats !== undefined && !down.has(node.id),
+        up: stats !== undefined && !health.isDown(node.id),
+        state: health.stateOf(node.id),
         share: shares.get(node.id)?.primaries ?? 0,
         entries: stats?.entries,
         usedBytes: stats?.usedBytes,

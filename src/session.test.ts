@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SETTLED_AFTER_MS } from './cluster/unsettled.ts'
 import { createTier } from './create-tier.ts'
 import { ConfigurationError } from './errors.ts'
 import { memoryNode } from './node/memory-node.ts'
@@ -105,6 +106,8 @@ async function twoProcesses() {
     node.drops = true
     await work()
     node.drops = false
+    // Until then it may be on its way to the first owner yet, and no reader is told.
+    await clock.advance(SETTLED_AFTER_MS)
   }
   const close = async () => {
     for (const tier of tiers) await tier.close()

@@ -11,6 +11,7 @@ import { unanswered } from './batch-walk.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
+import { inAskingOrder } from './owner-order.ts'
 import { FIRST_PAUSE_MS, type PollLevel, quorumOf, unsettled } from './owner-poll.ts'
 import type { WalkContext } from './owner-walk.ts'
 import type { ReadRepair } from './read-repair.ts'
@@ -31,6 +32,8 @@ interface Ballot {
   readonly position: number
   readonly key: string
   readonly owners: readonly CacheNode[]
+  /** The same in the order in which they are asked. */
+  readonly order: readonly CacheNode[]
   /** By the owner's place in the ring's order. */
   readonly answers: (Answer | undefined)[]
   asked: number
@@ -42,9 +45,10 @@ export async function pollBatch(poll: BatchPoll): Promise<Fetched[]> {
   const { level, context, deadlineMs } = poll
   const beganMs = context.clock.now()
   const deadlineAtMs = context.clock.monotonic() + deadlineMs
-  const ballots = poll.keys.map(
-    (key, position): Ballot => ({ position, key, owners: poll.owners[position]!, answers: [], asked: 0, error: undefined }),
-  )
+  const ballots = poll.keys.map((key, position): Ballot => {
+    const owners = poll.owners[position]!
+    return { position, key, owners, order: inAskingOrder(owners), answers: [], asked: 0, error: undefined }
+  })
   let open = ballots
   while (open.length > 0) {
     const remainingMs = deadlineAtMs - context.clock.monotonic()
@@ -100,7 +104,7 @@ async function askRound(poll: BatchPoll, open: readonly Ballot[], remainingMs: n
     const { owners } = ballot
     const upTo =
       poll.level === 'all' ? owners.length : Math.min(owners.length, ballot.asked + quorumOf(owners.length) - knownOf(ballot).length)
-    for (; ballot.asked < upTo; ballot.asked++) addToGroup(groups, owners[ballot.asked]!, at)
+    for (; ballot.asked < upTo; ballot.asked++) addToGroup(groups, ballot.order[ballot.asked]!, at)
     if (poll.level === 'all' ? owners.length > 1 : upTo < owners.length) replaceable = true
   }
   const timeoutMs = replaceable ? Math.min(poll.context.firstCall.timeoutMs, remainingMs) : remainingMs

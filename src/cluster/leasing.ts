@@ -1,5 +1,5 @@
 /**
- * Leases over a cluster: each asked of its key's first owner, and of the next where that does not answer.
+ * Leases over a cluster: each asked of its key's first owner, and of the next where that does not answer, or looks dead.
  *
  * The whole fleet asks the same owner, which is what makes a lease exclusive. While a first owner fails, some processes may see it and
  * others not, so that two may hold a lease of the same key at different owners: then a key is loaded twice, and the nodes keep the newer
@@ -11,6 +11,7 @@ import type { CacheNode, LeaseAsk, Leased, StatusReceiver } from '../node/node.t
 import type { Ring } from '../ring/ring.ts'
 import type { Lease, LeaseAnswer, LeaseRequest } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
+import { inAskingOrder } from './owner-order.ts'
 import type { WalkContext } from './owner-walk.ts'
 
 /** Tokens are from 1 to this; 0 in a header means that there is none. */
@@ -28,6 +29,7 @@ export async function askLeases(
 ): Promise<LeaseAnswer[]> {
   const answers = new Array<LeaseAnswer>(requests.length)
   const asks = requests.map((request): LeaseAsk => ({ ...request, token: 1 + Math.floor(random() * TOKENS) }))
+  const orders = asks.map(({ key }) => inAskingOrder(ring.ownersOf(key)))
   const deadlineAtMs = context.clock.monotonic() + deadlineMs
   let left = Array.from(requests.keys())
   for (let attempt = 0; left.length > 0 && attempt < ring.replicas; attempt++) {
@@ -35,7 +37,7 @@ export async function askLeases(
     const timeoutMs = attempt === ring.replicas - 1 ? remainingMs : Math.min(context.firstCall.timeoutMs, remainingMs)
     if (timeoutMs <= 0) break
     const groups: NodeGroups = new Map()
-    for (const position of left) addToGroup(groups, ring.ownersOf(asks[position]!.key)[attempt]!, position)
+    for (const position of left) addToGroup(groups, orders[position]![attempt]!, position)
     const failed: number[] = []
     const ask = async (node: CacheNode, group: readonly number[]): Promise<void> => {
       const leased = await node.lease(

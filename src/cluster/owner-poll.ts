@@ -10,6 +10,7 @@ import { DeadlineError, type RingtailError, UnavailableError } from '../errors.t
 import type { CacheNode, Receiver } from '../node/node.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
+import { inAskingOrder } from './owner-order.ts'
 import type { WalkContext } from './owner-walk.ts'
 import type { ReadRepair } from './read-repair.ts'
 import { unsettledMs } from './unsettled.ts'
@@ -34,6 +35,7 @@ export function unsettled(owners: number, deadlineMs: number): UnavailableError 
 export class OwnerPoll implements Receiver {
   readonly #key: string
   readonly #owners: readonly CacheNode[]
+  readonly #order: readonly CacheNode[]
   readonly #level: PollLevel
   readonly #deadlineMs: number
   readonly #deadlineAtMs: number
@@ -58,6 +60,7 @@ export class OwnerPoll implements Receiver {
   ) {
     this.#key = key
     this.#owners = owners
+    this.#order = inAskingOrder(owners)
     this.#level = level
     this.#deadlineMs = deadlineMs
     this.#deadlineAtMs = context.clock.monotonic() + deadlineMs
@@ -74,12 +77,12 @@ export class OwnerPoll implements Receiver {
     const irreplaceable = this.#level === 'quorum' && this.#asked === this.#owners.length
     const call = irreplaceable || this.#deadlineMs < firstCall.timeoutMs ? { timeoutMs: this.#deadlineMs } : firstCall
     const first = this.#asked
-    for (let nth = 0; nth < first; nth++) this.#owners[nth]!.get(this.#key, this, call)
+    for (let nth = 0; nth < first; nth++) this.#order[nth]!.get(this.#key, this, call)
   }
 
-  answered(bytes: Uint8Array | undefined, node: CacheNode): void {
+  answered(bytes: Uint8Array | undefined, { id }: CacheNode): void {
     if (this.#settled) return
-    this.#answers.push({ node, bytes })
+    this.#answers.push({ node: this.#owners.find((owner) => owner.id === id)!, bytes })
     const wanted = this.#level === 'all' ? this.#owners.length - this.#failed : quorumOf(this.#owners.length)
     if (this.#answers.length >= wanted) this.#succeed()
   }
@@ -99,7 +102,7 @@ export class OwnerPoll implements Receiver {
 
   #replace(error: RingtailError): void {
     const wanted = quorumOf(this.#owners.length)
-    const next = this.#owners[this.#asked]
+    const next = this.#order[this.#asked]
     if (next === undefined) {
       const message = `fewer than ${wanted} of the ${this.#owners.length} owners answered, but a quorum needs as many`
       this.#fail(new UnavailableError(message, { cause: error }))
@@ -139,7 +142,8 @@ export class OwnerPoll implements Receiver {
       return
     }
     const again: Receiver = {
-      answered: (bytes, node) => {
+      answered: (bytes) => {
+        const node = this.#owners[0]!
         this.#answers[this.#answers.findIndex((answer) => answer.node === node)] = { node, bytes }
         this.#succeed()
       },

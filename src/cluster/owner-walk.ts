@@ -1,13 +1,19 @@
 /**
  * One single-key read under way: asks the key's owners one after the other until one answers; first the one that the level prefers, then
- * the others in the ring's order.
+ * the others in the ring's order, those that look dead last.
  *
- * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise in all.
+ * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise in all. Where the
+ * answer is late, or the owner so slow that its load is taken off it, others are asked for a second opinion, and what comes first counts.
  */
 import type { Clock } from '../clock.ts'
-import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
+import { DeadlineError, type NodeError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, Receiver } from '../node/node.ts'
+import type { RetryBudget } from '../resilience/retry-budget.ts'
 import type { Fetched } from './cluster.ts'
+import type { Answer } from './newest.ts'
+import { nextToAsk } from './owner-order.ts'
+import type { ReadRepair } from './read-repair.ts'
+import { othersToAsk, SecondOpinion } from './second-opinion.ts'
 
 /** What all walks of a cluster share. */
 export interface WalkContext {
@@ -16,14 +22,20 @@ export interface WalkContext {
   readonly firstCall: { readonly timeoutMs: number }
   /** Told of each try that a node failed. */
   readonly nodeFailed: (node: string) => void
+  readonly repair: ReadRepair
+  /** Of tries that failed after they were sent. */
+  readonly retries: RetryBudget
+  /** Of second opinions on answers that are late. */
+  readonly hedges: RetryBudget
 }
 
-/**
- * The owner to ask after `nth` others. @param first the position of the owner that is asked before all others
- */
-export function nthOwner(owners: readonly CacheNode[], first: number, nth: number): CacheNode | undefined {
-  if (first === 0 || nth > first) return owners[nth]
-  return owners[nth === 0 ? first : nth - 1]
+/** Whether trying elsewhere is on top of load that a try has already been: one that was refused, or never sent, was none. */
+export function costsRetry(error: RingtailError): boolean {
+  return error.code === 'DEADLINE_EXCEEDED' || (error.code === 'NODE_FAILED' && (error as NodeError).outcome === 'unknown')
+}
+
+export function outOfRetries(cause: RingtailError): UnavailableError {
+  return new UnavailableError('too many tries have failed of late for another one', { cause })
 }
 
 export class OwnerWalk implements Receiver, Fetched {
@@ -32,26 +44,34 @@ export class OwnerWalk implements Receiver, Fetched {
   failure: RingtailError | undefined = undefined
   readonly #key: string
   readonly #owners: readonly CacheNode[]
-  readonly #first: number
+  /** Whether the level lets any owner answer. */
+  readonly #anyOwner: boolean
   readonly #context: WalkContext
   readonly #settle: (fetched: Fetched) => void
   readonly #deadlineMs: number
   /** Undefined while the clock has not been read: see `start`. */
   #deadlineAtMs: number | undefined
   #attempt = 0
+  /** The owner being asked, and all asked so far, a bit each. */
+  #at: number
+  #asked: number
+  #hasSecond = false
 
   /** @param first the position of the owner to ask first */
   constructor(
     key: string,
     owners: readonly CacheNode[],
     first: number,
+    anyOwner: boolean,
     deadlineMs: number,
     context: WalkContext,
     settle: (fetched: Fetched) => void,
   ) {
     this.#key = key
     this.#owners = owners
-    this.#first = first
+    this.#at = first
+    this.#asked = 1 << first
+    this.#anyOwner = anyOwner
     this.#deadlineMs = deadlineMs
     this.#context = context
     this.#settle = settle
@@ -65,34 +85,87 @@ export class OwnerWalk implements Receiver, Fetched {
     const { firstCall, clock } = this.#context
     const usual = this.#owners.length > 1 && this.#deadlineMs >= 2 * firstCall.timeoutMs
     if (!usual) this.#deadlineAtMs = clock.monotonic() + this.#deadlineMs
-    this.#owners[this.#first]!.get(this.#key, this, usual ? firstCall : this.#nextCall(this.#deadlineMs))
+    this.#owners[this.#at]!.get(this.#key, this, usual ? firstCall : this.#nextCall(this.#deadlineMs))
   }
 
-  answered(bytes: Uint8Array | undefined, node: CacheNode): void {
-    this.bytes = bytes
-    this.node = node
-    this.#settle(this)
+  /** Asks others first, in place of the first owner, which is slow; and that one only if they have no answer that counts. */
+  startAside(): void {
+    const { clock } = this.#context
+    const others = othersToAsk(this.#owners, this.#asked, this.#isSingle)
+    if (others.length === 0) {
+      this.start()
+      return
+    }
+    const deadlineAtMs = clock.monotonic() + this.#deadlineMs
+    this.#deadlineAtMs = deadlineAtMs
+    this.#ask(others, this.#nextCall(this.#deadlineMs / 2), (answer) => {
+      if (answer !== undefined) this.#found(answer.bytes, answer.node)
+      else this.#owners[this.#at]!.get(this.#key, this, this.#nextCall(deadlineAtMs - clock.monotonic()))
+    })
   }
 
-  failed(error: RingtailError, node: CacheNode): void {
-    this.#context.nodeFailed(node.id)
-    this.#attempt++
-    const next = nthOwner(this.#owners, this.#first, this.#attempt)
-    if (next === undefined) {
+  answered(bytes: Uint8Array | undefined): void {
+    if (!this.#isSettled) this.#found(bytes, this.#owners[this.#at]!)
+  }
+
+  late(): void {
+    const { hedges, firstCall, clock } = this.#context
+    if (this.#hasSecond || this.#isSettled) return
+    const others = othersToAsk(this.#owners, this.#asked, this.#isSingle)
+    if (others.length === 0 || !hedges.tryTake(others.length)) return
+    const remainingMs = this.#deadlineAtMs === undefined ? firstCall.timeoutMs : this.#deadlineAtMs - clock.monotonic()
+    this.#ask(others, { timeoutMs: Math.max(1, Math.min(firstCall.timeoutMs, remainingMs)) }, (answer) => {
+      if (answer !== undefined && !this.#isSettled) this.#found(answer.bytes, answer.node)
+    })
+  }
+
+  failed(error: RingtailError, { id }: CacheNode): void {
+    const { clock, firstCall, nodeFailed, retries } = this.#context
+    nodeFailed(id)
+    if (this.#isSettled) return
+    const next = nextToAsk(this.#owners, this.#asked, this.#at)
+    if (next === -1) {
       this.#fail(new UnavailableError(`none of the ${this.#owners.length} owners answered`, { cause: error }))
       return
     }
-    const { clock, firstCall } = this.#context
+    this.#attempt++
     this.#deadlineAtMs ??= clock.monotonic() + this.#deadlineMs - firstCall.timeoutMs
     const call = this.#nextCall(this.#deadlineAtMs - clock.monotonic())
-    if (call.timeoutMs <= 0) this.#fail(new DeadlineError(`no owner answered within ${this.#deadlineMs} ms`, { cause: error }))
-    else next.get(this.#key, this, call)
+    if (call.timeoutMs <= 0) {
+      this.#fail(new DeadlineError(`no owner answered within ${this.#deadlineMs} ms`, { cause: error }))
+    } else if (costsRetry(error) && !retries.tryTake(1)) {
+      this.#fail(outOfRetries(error))
+    } else {
+      this.#at = next
+      this.#asked |= 1 << next
+      this.#owners[next]!.get(this.#key, this, call)
+    }
+  }
+
+  get #isSettled(): boolean {
+    return this.node !== undefined || this.failure !== undefined
+  }
+
+  /** Whether one other owner may answer in place of the one asked: see `second-opinion.ts`. */
+  get #isSingle(): boolean {
+    return this.#anyOwner || this.#at !== 0
+  }
+
+  #ask(others: readonly CacheNode[], call: { readonly timeoutMs: number }, heard: (answer: Answer | undefined) => void): void {
+    this.#hasSecond = true
+    new SecondOpinion(this.#key, others, this.#isSingle, this.#context, heard).ask(call)
   }
 
   /** The last owner has all the time that is left: after it there is nobody to ask. */
   #nextCall(remainingMs: number): { readonly timeoutMs: number } {
     const last = this.#attempt === this.#owners.length - 1
     return { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) }
+  }
+
+  #found(bytes: Uint8Array | undefined, node: CacheNode): void {
+    this.bytes = bytes
+    this.node = node
+    this.#settle(this)
   }
 
   #fail(failure: RingtailError): void {

@@ -8,6 +8,7 @@
 import type { CacheNode, NodeCall, Receiver } from '../node/node.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
+import { isAvoided } from './owner-order.ts'
 import type { ReadRepair } from './read-repair.ts'
 
 /** Probes under way at once, at most. */
@@ -45,6 +46,7 @@ export class Probe {
     const { node, bytes } = fetched
     if (node === undefined || this.#underWay >= LIMIT) return
     const other = this.#next(owners, node)
+    if (isAvoided(other)) return
     const end = (): void => void this.#underWay--
     const first: Answer = { node, bytes }
     const receiver: Receiver = {

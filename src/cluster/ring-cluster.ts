@@ -2,13 +2,16 @@
  * A cluster on a ring: each key on its N owners, read from the first that answers or from several, written to all.
  *
  * Reads of one owner walk the owners in order: a node that fails a try, or does not answer it in time, costs the caller that try and is
- * followed by the next. Reads of a quorum take the newest of what more than half of the owners hold. Writes go to every owner at once and are
+ * followed by the next; one that looks dead is asked last, and a slow one less. Reads of a quorum take the newest of what more than half of the owners hold. Writes go to every owner at once and are
  * acknowledged when as many as the level asks for have answered; each owner judges a change by itself, by version, so that they agree
  * whatever order changes reach them in. Where reads find that owners differ, the older ones are mended behind the reader.
  */
 import { type Clock, type Random, systemRandom } from '../clock.ts'
 import type { Emit } from '../events.ts'
 import type { CacheNode, Change, NodeCall } from '../node/node.ts'
+import { HEDGES } from '../resilience/hedge.ts'
+import { type HotKey, HotKeys } from '../resilience/hot-keys.ts'
+import { RETRIES, RetryBudget } from '../resilience/retry-budget.ts'
 import type { Ring } from '../ring/ring.ts'
 import { pollBatch } from './batch-poll.ts'
 import { walkBatch } from './batch-walk.ts'
@@ -27,6 +30,7 @@ import type {
 } from './cluster.ts'
 import { type Decision, decideFirst } from './decide-first.ts'
 import { askLeases, giveBack } from './leasing.ts'
+import { nextToAsk } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
 import { OwnerWalk, type WalkContext } from './owner-walk.ts'
 import { Probe } from './probe.ts'
@@ -70,6 +74,7 @@ export class RingCluster implements Cluster {
   readonly #zone: string | undefined
   readonly #repair: ReadRepair
   readonly #probe: Probe | undefined
+  readonly #hotKeys = new HotKeys()
 
   constructor(ring: Ring<CacheNode>, parts: ClusterParts) {
     this.#ring = ring
@@ -80,8 +85,15 @@ export class RingCluster implements Cluster {
     this.#read = parts.read ?? 'primary'
     this.#zone = parts.zone
     const firstCall = { timeoutMs: parts.tryTimeoutMs ?? TRY_TIMEOUT_MS }
-    this.#context = { clock: parts.clock, firstCall, nodeFailed: parts.nodeFailed ?? (() => {}) }
     this.#repair = new ReadRepair({ clock: parts.clock, emit: parts.emit, call: this.#wholeCall })
+    this.#context = {
+      clock: parts.clock,
+      firstCall,
+      nodeFailed: parts.nodeFailed ?? (() => {}),
+      repair: this.#repair,
+      retries: new RetryBudget(RETRIES),
+      hedges: new RetryBudget(HEDGES),
+    }
     const probeEvery = parts.probeEvery ?? PROBE_EVERY
     const probes = probeEvery > 0 && ring.replicas > 1
     this.#probe = probes ? new Probe(probeEvery, this.#repair, firstCall, this.#context.nodeFailed) : undefined
@@ -100,6 +112,11 @@ export class RingCluster implements Cluster {
     return this.#repair.counts
   }
 
+  /** The keys that a good part of the reads in this process are of, the most read first. */
+  get hotKeys(): readonly HotKey[] {
+    return this.#hotKeys.list()
+  }
+
   ownersOf(key: string): readonly CacheNode[] {
     return this.#ring.ownersOf(key)
   }
@@ -112,9 +129,20 @@ export class RingCluster implements Cluster {
       new OwnerPoll(key, owners, level, deadlineMs, this.#context, this.#repair, settle).start()
       return
     }
-    const first = level === 'nearest' ? this.#nearest(owners) : 0
+    const { retries, hedges } = this.#context
+    retries.requested(1)
+    hedges.requested(1)
+    const anyOwner = level === 'nearest'
+    const first = anyOwner ? this.#nearest(owners, key) : 0
     const answered = this.#probe?.isDue() === true ? this.#probedAfter(this.#probe, key, owners, settle) : settle
-    new OwnerWalk(key, owners, first, deadlineMs, this.#context, answered).start()
+    const { standing } = owners[first]!
+    if (standing === undefined || (!standing.avoided && standing.share >= 1)) {
+      new OwnerWalk(key, owners, first, anyOwner, deadlineMs, this.#context, answered).start()
+      return
+    }
+    const walk = new OwnerWalk(key, owners, nextToAsk(owners, 0, first), anyOwner, deadlineMs, this.#context, answered)
+    if (standing.avoided || standing.takesRead()) walk.start()
+    else walk.startAside()
   }
 
   async fetchMany(keys: readonly string[], call?: ClusterCall): Promise<Fetched[]> {
@@ -127,8 +155,11 @@ export class RingCluster implements Cluster {
       context: this.#context,
     }
     if ((level === 'quorum' || level === 'all') && replicas > 1) return pollBatch({ ...batch, level, repair: this.#repair })
+    this.#context.retries.requested(keys.length)
+    this.#context.hedges.requested(keys.length)
     const beganMs = this.#context.clock.now()
-    const results = await walkBatch({ ...batch, replicas, firstOf: level === 'nearest' ? this.#nearest : firstInRing })
+    const anyOwner = level === 'nearest'
+    const results = await walkBatch({ ...batch, replicas, anyOwner, firstOf: anyOwner ? this.#nearest : firstInRing })
     this.#probeSome(keys, batch.owners, results, beganMs)
     return results
   }
@@ -187,13 +218,15 @@ export class RingCluster implements Cluster {
     return call?.deadlineMs === undefined ? this.#wholeCall : { timeoutMs: call.deadlineMs }
   }
 
-  readonly #nearest = (owners: readonly CacheNode[]): number => {
+  readonly #nearest = (owners: readonly CacheNode[], key: string): number => {
+    if (this.#hotKeys.isHot(key)) return this.#hotKeys.spread(owners)
     if (this.#zone === undefined) return 0
     for (let at = 0; at < owners.length; at++) if (owners[at]!.zone === this.#zone) return at
     return 0
   }
 
   #probedAfter(probe: Probe, key: string, owners: readonly CacheNode[], settle: (fetched: Fetched) => void): (fetched: Fetched) => void {
+    this.#hotKeys.note(key)
     const beganMs = this.#context.clock.now()
     return (fetched) => {
       settle(fetched)
@@ -203,7 +236,11 @@ export class RingCluster implements Cluster {
 
   #probeSome(keys: readonly string[], owners: readonly (readonly CacheNode[])[], results: readonly Fetched[], readMs: number): void {
     if (this.#probe === undefined) return
-    for (let at = 0; at < keys.length; at++) if (this.#probe.isDue()) this.#probe.ask(keys[at]!, owners[at]!, results[at]!, readMs)
+    for (let at = 0; at < keys.length; at++) {
+      if (!this.#probe.isDue()) continue
+      this.#hotKeys.note(keys[at]!)
+      this.#probe.ask(keys[at]!, owners[at]!, results[at]!, readMs)
+    }
   }
 
   readonly #hearMissed: MissedListener = (node, changes, reason) => {

@@ -37,7 +37,7 @@ export class SingleReplication implements StatusReceiver {
   }
 
   settled(status: Status, node: CacheNode): void {
-    if (node === this.#owners[0]) this.#primaryHeard = true
+    if (node.id === this.#owners[0]!.id) this.#primaryHeard = true
     if (status.state === 'failed' || status.state === 'unknown') {
       this.#failed++
       this.#decide(status.error)
@@ -47,7 +47,7 @@ export class SingleReplication implements StatusReceiver {
     this.#held++
     if (status.state === 'refused') {
       this.#refusals++
-      if (node === this.#owners[0]) this.#byPrimary = true
+      if (node.id === this.#owners[0]!.id) this.#byPrimary = true
       if (this.#newest === undefined || status.version > this.#newest) this.#newest = status.version
     }
     this.#decide(undefined)

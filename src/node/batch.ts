@@ -11,6 +11,8 @@ export interface Sink<Reply, Origin> {
   answered(reply: Reply | undefined, origin: Origin, slot: number): void
   /** @param sent whether it may have reached the node */
   failed(error: RingtailError, origin: Origin, slot: number, sent: boolean): void
+  /** See `Receiver.late`. */
+  late?(origin: Origin, slot: number): void
 }
 
 export class Batch<Request, Reply, Origin> {
@@ -20,9 +22,12 @@ export class Batch<Request, Reply, Origin> {
   slots: number[] = []
   deadlines: number[] = []
   bytes = 0
+  /** When its first item was added, then when it was sent. */
+  sinceMs = 0
   overdueAtMs = 0
   overdue = false
   landed = false
+  toldLate = false
 
   constructor(lane: Lane<Request, Reply, Origin>) {
     this.lane = lane
@@ -37,23 +42,28 @@ export class Lane<Request, Reply, Origin> {
   readonly holdsBytes: boolean
   /** How many of these a batch may hold as things are now known; asked when one is sent. */
   readonly keysPerBatch: () => number
+  /** Whether its items are reads, which are told when they are late. */
+  readonly reads: boolean
   waiting: Batch<Request, Reply, Origin>[] = []
   flights = 0
 
   constructor(
     send: (batch: Batch<Request, Reply, Origin>) => void,
-    options: { maxFlights: number; holdsBytes?: boolean; keysPerBatch?: () => number },
+    options: { maxFlights: number; holdsBytes?: boolean; keysPerBatch?: () => number; reads?: boolean },
   ) {
     this.send = send
     this.maxFlights = options.maxFlights
     this.holdsBytes = options.holdsBytes ?? false
     this.keysPerBatch = options.keysPerBatch ?? (() => Number.POSITIVE_INFINITY)
+    this.reads = options.reads ?? false
   }
 }
 
 /** Takes the first `keys` items out of a waiting batch, as a batch of their own. */
 export function splitOff<Request, Reply, Origin>(from: Batch<Request, Reply, Origin>, keys: number): Batch<Request, Reply, Origin> {
   const batch = new Batch(from.lane)
+  batch.sinceMs = from.sinceMs
+  batch.toldLate = from.toldLate
   batch.bytes = (from.bytes * keys) / from.requests.length
   from.bytes -= batch.bytes
   batch.requests = from.requests.splice(0, keys)

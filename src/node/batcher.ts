@@ -13,29 +13,9 @@
 import type { Clock, Timer } from '../clock.ts'
 import { DeadlineError, NodeError, OverloadError, type RingtailError } from '../errors.ts'
 import { Batch, Lane, removeHoles, type Sink, splitOff } from './batch.ts'
-
-export interface BatcherOptions<Origin> {
-  /** Handed back with every answer: the node. */
-  readonly origin: Origin
-  /** The node's id, for messages. */
-  readonly name: string
-  readonly clock: Clock
-  /** An item's timeout unless it brings its own; also how long a batch may be under way before the connection counts as stalled, ms. */
-  readonly timeoutMs: number
-  /** Batches under way at a time. */
-  readonly maxFlights: number
-  readonly maxBatchKeys: number
-  /** A batch is closed before it would pass this; an item larger than it goes alone. */
-  readonly maxBatchBytes: number
-  /** Items that may wait, over all lanes. */
-  readonly maxQueue: number
-  /** Bytes that may wait to be written. */
-  readonly maxQueueBytes: number
-  /** How long after a batch became overdue its reply is still waited for, ms; then `reset` is called. */
-  readonly resetAfterMs: number
-  /** Has the connection closed and made anew; every batch under way is to be lost by it. */
-  readonly reset: (reason: string) => void
-}
+import type { BatcherOptions } from './batcher-options.ts'
+import { Lookout } from './lookout.ts'
+import type { NodeObserver } from './node.ts'
 
 /** A timer that fires later than this was held up by this process, not by the node. */
 const HELD_UP_MS = 10
@@ -58,16 +38,21 @@ export class Batcher<Origin> {
   #timerAtMs = Number.POSITIVE_INFINITY
   #forgave = false
   #drained: (() => void) | undefined
+  readonly #observer: NodeObserver | undefined
+  readonly #lookout: Lookout<Origin> | undefined
 
   constructor(options: BatcherOptions<Origin>) {
     this.#options = options
     this.#clock = options.clock
+    this.#observer = options.observer
+    if (options.observer !== undefined)
+      this.#lookout = new Lookout(options.clock, options.observer, options.origin, this.#flying, this.#lanes)
   }
 
   /** Adds a lane. Lanes are made once, when the connection is. */
   lane<Request, Reply>(
     send: (batch: Batch<Request, Reply, Origin>) => void,
-    options?: { maxFlights?: number; holdsBytes?: boolean; keysPerBatch?: () => number },
+    options?: { maxFlights?: number; holdsBytes?: boolean; keysPerBatch?: () => number; reads?: boolean },
   ): Lane<Request, Reply, Origin> {
     const lane = new Lane(send, { maxFlights: this.#options.maxFlights, ...options })
     // Lanes of several types share one list; each batch goes back to the lane that made it, so the types meet again.
@@ -116,6 +101,7 @@ export class Batcher<Origin> {
     }
     // One reading of the clock for the items that one turn adds to a batch: the last of them has less time by what adding them took.
     this.#readAtMs ??= this.#clock.monotonic()
+    if (batch.requests.length === 0) batch.sinceMs = this.#readAtMs
     const deadlineMs = this.#readAtMs + timeoutMs
     batch.requests.push(request)
     batch.sinks.push(sink)
@@ -134,10 +120,13 @@ export class Batcher<Origin> {
     if (!this.#takeDown(batch)) return
     const { sinks, slots } = batch
     const { origin } = this.#options
+    const tookMs = this.#observer === undefined ? 0 : this.#clock.monotonic() - batch.sinceMs
+    let answered = 0
     for (let i = 0; i < sinks.length; i++) {
       const sink = sinks[i]
       if (sink === undefined) continue
       this.#unsettled--
+      answered++
       try {
         sink.answered(replies[i] ?? undefined, origin, slots[i]!)
       } catch (thrown) {
@@ -145,13 +134,15 @@ export class Batcher<Origin> {
       }
     }
     batch.sinks = []
+    this.#observer?.landed(answered, tookMs, batch.lane.reads)
     this.#moveOn()
   }
 
   /** A batch under way that will not be answered. @param sent whether it may have reached the node */
   lose<Request, Reply>(batch: Batch<Request, Reply, Origin>, error: RingtailError, sent: boolean): void {
     if (!this.#takeDown(batch)) return
-    this.#failAll(batch, error, sent)
+    const lost = this.#failAll(batch, error, sent)
+    if (sent && lost > 0) this.#observer?.lost(lost, error)
     this.#moveOn()
   }
 
@@ -188,6 +179,7 @@ export class Batcher<Origin> {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#timerAtMs = Number.POSITIVE_INFINITY
+    this.#lookout?.stop()
   }
 
   /**
@@ -240,8 +232,10 @@ export class Batcher<Origin> {
     this.#readAtMs ??= this.#clock.monotonic()
     let lastMs = this.#readAtMs + this.#options.timeoutMs
     for (let i = 0; i < batch.deadlines.length; i++) if (batch.deadlines[i]! > lastMs) lastMs = batch.deadlines[i]!
+    batch.sinceMs = this.#readAtMs
     batch.overdueAtMs = lastMs
     if (lastMs < this.#timerAtMs) this.#arm(lastMs)
+    if (lane.reads) this.#lookout?.watch()
     lane.send(batch)
   }
 
@@ -313,6 +307,7 @@ export class Batcher<Origin> {
   #failOverdue<Request, Reply>(batch: Batch<Request, Reply, Origin>, nowMs: number, sent: boolean): number {
     let nextMs = Number.POSITIVE_INFINITY
     let error: RingtailError | undefined
+    let lost = 0
     for (let i = 0; i < batch.deadlines.length; i++) {
       const sink = batch.sinks[i]
       if (sink === undefined) continue
@@ -322,7 +317,9 @@ export class Batcher<Origin> {
       }
       error ??= new DeadlineError(`node ${this.#options.name}: ${sent ? 'no answer within the timeout' : 'not sent within the timeout'}`)
       this.#fail(batch, i, error, sent)
+      lost++
     }
+    if (error !== undefined && sent) this.#observer?.lost(lost, error)
     // A change that was failed as not sent must not be sent after all.
     if (error !== undefined && !sent) {
       const bytes = batch.bytes
@@ -332,8 +329,15 @@ export class Batcher<Origin> {
     return nextMs
   }
 
-  #failAll<Request, Reply>(batch: Batch<Request, Reply, Origin>, error: RingtailError, sent: boolean): void {
-    for (let i = 0; i < batch.sinks.length; i++) if (batch.sinks[i] !== undefined) this.#fail(batch, i, error, sent)
+  /** @returns how many items were still open */
+  #failAll<Request, Reply>(batch: Batch<Request, Reply, Origin>, error: RingtailError, sent: boolean): number {
+    let failed = 0
+    for (let i = 0; i < batch.sinks.length; i++) {
+      if (batch.sinks[i] === undefined) continue
+      this.#fail(batch, i, error, sent)
+      failed++
+    }
+    return failed
   }
 
   #fail<Request, Reply>(batch: Batch<Request, Reply, Origin>, at: number, error: RingtailError, sent: boolean): void {

@@ -13,8 +13,11 @@ export class GetManyCall implements Sink<Uint8Array, CacheNode> {
   readonly #resolve: (found: (Uint8Array | undefined)[]) => void
   readonly #reject: (error: RingtailError) => void
   #left: number
+  #toldLate: (() => void) | undefined
 
-  constructor(size: number) {
+  /** @param toldLate told once when some of the answers are late */
+  constructor(size: number, toldLate?: () => void) {
+    this.#toldLate = toldLate
     const { promise, resolve, reject } = Promise.withResolvers<(Uint8Array | undefined)[]>()
     this.promise = promise
     this.#resolve = resolve
@@ -31,6 +34,12 @@ export class GetManyCall implements Sink<Uint8Array, CacheNode> {
 
   failed(error: RingtailError): void {
     this.#reject(error)
+  }
+
+  late(): void {
+    const toldLate = this.#toldLate
+    this.#toldLate = undefined
+    toldLate?.()
   }
 }
 

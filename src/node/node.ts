@@ -16,6 +16,8 @@ import type { Emit } from '../events.ts'
 export interface NodeCall {
   /** Bound of this one try, ms. Default: the node's own `timeout` (50 ms unless set). */
   readonly timeoutMs?: number | undefined
+  /** Of `getMany`: as `Receiver.late`, told once when some of the answers are late. */
+  readonly late?: (() => void) | undefined
 }
 
 /** What a node is given by whoever wires it, before it is used. Default: the system's clock and chance, and nobody told. */
@@ -32,9 +34,31 @@ export interface NodeParts {
  */
 export interface Receiver {
   /** @param bytes undefined when the node has nothing under the key. The bytes are the receiver's to read, not to change; they may be a view of
-   * a larger buffer, so that what is kept for long is better copied. */
+   * a larger buffer, so that what is kept for long is better copied. @param node to be told apart by its id: what was asked may stand before it */
   answered(bytes: Uint8Array | undefined, node: CacheNode): void
   failed(error: RingtailError, node: CacheNode): void
+  /** May be told once, before the answer, when that takes longer than `NodeObserver.lateAfterMs`: time to ask somebody else as well. */
+  late?(): void
+}
+
+/** Told of a node's traffic a batch at a time, so that single calls cost nothing. It must not throw. */
+export interface NodeObserver {
+  /** How long after it was asked a read counts as late, ms; Infinity: never. Looked at for each batch. */
+  readonly lateAfterMs: number
+  /** A batch was answered. @param reads whether it was one of reads @param tookMs from being sent to being answered */
+  landed(calls: number, tookMs: number, reads: boolean): void
+  /** Calls of a batch that had been sent were not answered: in time, before the connection was lost, or but with an error. */
+  lost(calls: number, error: RingtailError): void
+}
+
+/** What is thought of a node by who guards it. Kept up to date in place: it is looked at on the path of every read. */
+export interface Standing {
+  /** Whether reads ask others first: it is down, or not to be trusted yet. */
+  readonly avoided: boolean
+  /** The part of the reads that are its own to answer that it is to be asked, above 0 and at most 1: less while it is slower than others. */
+  readonly share: number
+  /** Of a node whose `share` is below 1: counts one read. @returns whether that is one of its share */
+  takesRead(): boolean
 }
 
 /** One single-key change under way: see `Receiver`. */
@@ -181,6 +205,12 @@ export interface CacheNode {
   readonly label: string
   /** 'memory', 'redis'; the precise engine and version are in `stats()`. */
   readonly engine: string
+  /** Absent, or undefined, where nobody guards it: then it is as good as any. */
+  readonly standing?: Standing | undefined
+  /** Calls under way or waiting in this process. Absent where none ever wait. */
+  readonly load?: number | undefined
+  /** Has an observer told of the traffic from now on. Absent where there is none to speak of. @returns the way to stop */
+  observe?(observer: NodeObserver): () => void
   /**
    * Connects; resolves once the node answers, rejects with a `NodeError` when it does not in time. The node goes on trying after a rejection.
    * Called again, it gives the same answer: the parts of the first call stay.

@@ -11,7 +11,7 @@ import { ClosedError, DeadlineError, NodeError, OverloadError, type RingtailErro
 import type { Batch, Lane, Sink } from './batch.ts'
 import { Batcher } from './batcher.ts'
 import { ReadFlight, ScriptFlight } from './flights.ts'
-import type { CacheNode, Change, LeaseAsk, Leased, Status } from './node.ts'
+import type { CacheNode, Change, LeaseAsk, Leased, NodeObserver, Status } from './node.ts'
 import { isWritable, openChannel, type RedisClient } from './redis-client.ts'
 import { type LinkOptions, RedisLink } from './redis-link.ts'
 import { isErrorReply, isNoScript, leasedOf, nodeError, statusOf } from './redis-reply.ts'
@@ -36,6 +36,8 @@ export interface ConnectionOptions extends Omit<LinkOptions, 'setUp' | 'onUp' | 
   readonly node: CacheNode
   readonly timeoutMs: number
   readonly limits: BatchLimits
+  /** Told of every batch. */
+  readonly observer?: NodeObserver | undefined
   /** Told of the server's INFO on each new connection, before it is used. */
   readonly onInfo: (info: string) => void
   readonly onUp: () => void
@@ -80,11 +82,12 @@ export class RedisConnection {
       maxQueue: limits.maxQueue,
       maxQueueBytes: MAX_QUEUE_BYTES,
       resetAfterMs: RESET_AFTER_MS,
+      observer: options.observer,
       reset: (reason) => this.#link.reset(reason),
     })
     const keysPerBatch = (): number => Math.floor(limits.maxBytes / this.#sizes.mean)
     const readFlights = { maxFlights: Math.max(1, limits.maxFlights - 1) }
-    this.#reads = this.#batcher.lane<string, Buffer>((batch) => this.#sendReads(batch), { keysPerBatch })
+    this.#reads = this.#batcher.lane<string, Buffer>((batch) => this.#sendReads(batch), { keysPerBatch, reads: true })
     this.#largeReads = this.#batcher.lane<string, Buffer>((batch) => this.#sendReads(batch), readFlights)
     this.#writes = this.#batcher.lane<Change, Status>((batch) => this.#sendWrites(batch), { holdsBytes: true })
     this.#leases = this.#batcher.lane<LeaseAsk, Leased>((batch) => this.#sendLeases(batch), { holdsBytes: true })

@@ -17,6 +17,7 @@ import type {
   LeaseAsk,
   Leased,
   NodeCall,
+  NodeObserver,
   NodeParts,
   NodeStats,
   Pong,
@@ -36,6 +37,7 @@ import { asBuffer, scriptReply, unansweredStatus } from './redis-reply.ts'
 import { RedisWatch } from './redis-watch.ts'
 import type { Argument } from './resp-writer.ts'
 import { compareAndSetControlScript, scriptSource } from './script-source.ts'
+import { Traffic } from './traffic.ts'
 
 export interface RedisNodeOptions extends Credentials {
   /** Who the node is, whatever its address: keys follow it. Default: `host:port` as they were given. */
@@ -103,6 +105,7 @@ class RedisNode implements CacheNode {
   #random: Random = systemRandom
   #emit: Emit = noEmit
   #connections: RedisConnection[] = []
+  readonly #traffic = new Traffic()
   readonly #watches = new Set<RedisWatch>()
   #state: 'new' | 'connecting' | 'up' | 'down' | 'closed' = 'new'
   #awaitingUp: (() => void)[] = []
@@ -142,6 +145,16 @@ class RedisNode implements CacheNode {
     await this.#firstUp()
   }
 
+  get load(): number {
+    let load = 0
+    for (const connection of this.#connections) load += connection.load
+    return load
+  }
+
+  observe(observer: NodeObserver): () => void {
+    return this.#traffic.add(observer)
+  }
+
   get(key: string, receiver: Receiver, call?: NodeCall): void {
     const connection = this.#pick()
     if (connection === undefined) receiver.failed(this.#notConnected(), this)
@@ -149,7 +162,7 @@ class RedisNode implements CacheNode {
   }
 
   getMany(keys: readonly string[], call?: NodeCall): Promise<(Uint8Array | undefined)[]> {
-    const many = new GetManyCall(keys.length)
+    const many = new GetManyCall(keys.length, call?.late)
     const connection = this.#pick()
     if (connection === undefined) many.failed(this.#notConnected())
     else for (let i = 0; i < keys.length; i++) connection.get(keys[i]!, many, i, call?.timeoutMs)
@@ -256,6 +269,7 @@ class RedisNode implements CacheNode {
         node: this,
         timeoutMs: this.#timeoutMs,
         limits: this.#limits,
+        observer: this.#traffic,
         onInfo: (info) => this.#judgeSettings(info),
         onUp: () => this.#onUp(),
         onLost: (error) => this.#onLost(error),

@@ -3,7 +3,8 @@
  */
 import type { RingtailError } from '../errors.ts'
 import type { Batch, Lane, Sink } from '../node/batch.ts'
-import { Batcher, type BatcherOptions } from '../node/batcher.ts'
+import { Batcher } from '../node/batcher.ts'
+import type { BatcherOptions } from '../node/batcher-options.ts'
 import { FakeClock } from './fake-clock.ts'
 
 export type Told = { slot: number; reply?: string | undefined; error?: RingtailError; sent?: boolean; atMs: number }

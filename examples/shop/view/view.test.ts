@@ -23,6 +23,7 @@ function moment(elapsedMs: number, requests: number): Moment {
     engine: 'redis',
     engineVersion: '7',
     up: true,
+    state: 'up' as const,
     share: 0.5,
     entries: 3,
     usedBytes: 2 ** 20,

@@ -1,0 +1,36 @@
+/**
+ * In which order a key's owners are asked: the ring's, but for those of which their guard says that others should be asked first.
+ *
+ * Those come last, not never: a guard may be wrong, and where all owners of a key look dead they are asked all the same.
+ */
+import type { CacheNode } from '../node/node.ts'
+
+/**
+ * @param asked the positions asked already, a bit each @param first the position of the owner that the level prefers
+ * @returns the position of the owner to ask next; -1 when all were asked
+ */
+export function nextToAsk(owners: readonly CacheNode[], asked: number, first: number): number {
+  let last = -1
+  for (let nth = 0; nth <= owners.length; nth++) {
+    const at = nth === 0 ? first : nth - 1
+    if ((asked & (1 << at)) !== 0) continue
+    if (owners[at]!.standing?.avoided !== true) return at
+    if (last === -1) last = at
+  }
+  return last
+}
+
+/** The owners in the order in which they are asked. */
+export function inAskingOrder(owners: readonly CacheNode[]): readonly CacheNode[] {
+  if (!owners.some(isAvoided)) return owners
+  return [...owners.filter((owner) => !isAvoided(owner)), ...owners.filter(isAvoided)]
+}
+
+export function isAvoided(node: CacheNode): boolean {
+  return node.standing?.avoided === true
+}
+
+/** Whether a read that is this node's own to answer is to be answered by others: it is slower than they are. */
+export function isRelieved({ standing }: CacheNode): boolean {
+  return standing !== undefined && standing.share < 1 && !standing.takesRead()
+}
