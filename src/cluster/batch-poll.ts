@@ -13,9 +13,9 @@ import { type Answer, newestOf } from './newest.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
 import { inAskingOrder } from './owner-order.ts'
 import { FIRST_PAUSE_MS, type PollLevel, quorumOf, unsettled } from './owner-poll.ts'
-import type { WalkContext } from './owner-walk.ts'
 import type { ReadRepair } from './read-repair.ts'
 import { unsettledMs } from './unsettled.ts'
+import type { WalkContext } from './walk-context.ts'
 
 export interface BatchPoll {
   readonly keys: readonly string[]

@@ -6,11 +6,12 @@
  */
 import { type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
+import { costsRetry, outOfRetries } from '../resilience/retry-budget.ts'
 import type { Fetched } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
 import { isRelieved, nextToAsk } from './owner-order.ts'
-import { costsRetry, outOfRetries, type WalkContext } from './owner-walk.ts'
 import { askOthers } from './second-opinions.ts'
+import type { WalkContext } from './walk-context.ts'
 
 export interface BatchWalk {
   readonly keys: readonly string[]

@@ -10,8 +10,8 @@ import { type RingtailError, UnacknowledgedError } from '../errors.ts'
 import type { CacheNode, Status } from '../node/node.ts'
 import type { PutChange, Replicated, WriteLevel } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
-import type { WalkContext } from './owner-walk.ts'
 import { APPLIED, addToParts, type MissedListener, type NodeParts, Replication } from './replication.ts'
+import type { WalkContext } from './walk-context.ts'
 
 /** One change with the owner that judges it. */
 export interface Decision {

@@ -12,7 +12,7 @@ import type { Ring } from '../ring/ring.ts'
 import type { Lease, LeaseAnswer, LeaseRequest } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
 import { inAskingOrder } from './owner-order.ts'
-import type { WalkContext } from './owner-walk.ts'
+import type { WalkContext } from './walk-context.ts'
 
 /** Tokens are from 1 to this; 0 in a header means that there is none. */
 const TOKENS = 2 ** 32 - 1

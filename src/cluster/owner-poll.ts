@@ -11,9 +11,9 @@ import type { CacheNode, Receiver } from '../node/node.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
 import { inAskingOrder } from './owner-order.ts'
-import type { WalkContext } from './owner-walk.ts'
 import type { ReadRepair } from './read-repair.ts'
 import { unsettledMs } from './unsettled.ts'
+import type { WalkContext } from './walk-context.ts'
 
 /** Of a quorum or of all owners. */
 export type PollLevel = 'quorum' | 'all'

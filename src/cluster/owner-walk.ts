@@ -5,38 +5,14 @@
  * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise in all. Where the
  * answer is late, or the owner so slow that its load is taken off it, others are asked for a second opinion, and what comes first counts.
  */
-import type { Clock } from '../clock.ts'
-import { DeadlineError, type NodeError, type RingtailError, UnavailableError } from '../errors.ts'
+import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, Receiver } from '../node/node.ts'
-import type { RetryBudget } from '../resilience/retry-budget.ts'
+import { costsRetry, outOfRetries } from '../resilience/retry-budget.ts'
 import type { Fetched } from './cluster.ts'
 import type { Answer } from './newest.ts'
 import { nextToAsk } from './owner-order.ts'
-import type { ReadRepair } from './read-repair.ts'
 import { othersToAsk, SecondOpinion } from './second-opinion.ts'
-
-/** What all walks of a cluster share. */
-export interface WalkContext {
-  readonly clock: Clock
-  /** A call bounded by what one try may take. */
-  readonly firstCall: { readonly timeoutMs: number }
-  /** Told of each try that a node failed. */
-  readonly nodeFailed: (node: string) => void
-  readonly repair: ReadRepair
-  /** Of tries that failed after they were sent. */
-  readonly retries: RetryBudget
-  /** Of second opinions on answers that are late. */
-  readonly hedges: RetryBudget
-}
-
-/** Whether trying elsewhere is on top of load that a try has already been: one that was refused, or never sent, was none. */
-export function costsRetry(error: RingtailError): boolean {
-  return error.code === 'DEADLINE_EXCEEDED' || (error.code === 'NODE_FAILED' && (error as NodeError).outcome === 'unknown')
-}
-
-export function outOfRetries(cause: RingtailError): UnavailableError {
-  return new UnavailableError('too many tries have failed of late for another one', { cause })
-}
+import type { WalkContext } from './walk-context.ts'
 
 export class OwnerWalk implements Receiver, Fetched {
   bytes: Uint8Array | undefined = undefined

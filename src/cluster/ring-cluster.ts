@@ -32,11 +32,12 @@ import { type Decision, decideFirst } from './decide-first.ts'
 import { askLeases, giveBack } from './leasing.ts'
 import { nextToAsk } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
-import { OwnerWalk, type WalkContext } from './owner-walk.ts'
+import { OwnerWalk } from './owner-walk.ts'
 import { Probe } from './probe.ts'
 import { ReadRepair, type RepairCounts } from './read-repair.ts'
 import { addToParts, type MissedListener, type NodeParts, Replication } from './replication.ts'
 import { SingleReplication } from './single-replication.ts'
+import type { WalkContext } from './walk-context.ts'
 
 /** What the nodes may take to answer, in all, ms. */
 const DEADLINE_MS = 250

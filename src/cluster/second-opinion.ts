@@ -10,8 +10,8 @@
 import type { CacheNode, NodeCall, Receiver } from '../node/node.ts'
 import { type Answer, compareAnswers, holdingOf, newestOf } from './newest.ts'
 import { isAvoided } from './owner-order.ts'
-import type { WalkContext } from './owner-walk.ts'
 import { youngForMs } from './unsettled.ts'
+import type { WalkContext } from './walk-context.ts'
 
 /** Of `others` owners, how many have among them one of each quorum of all. */
 function quorumOfOthers(others: number): number {

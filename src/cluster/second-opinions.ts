@@ -3,11 +3,21 @@
  */
 import type { CacheNode } from '../node/node.ts'
 import type { RetryBudget } from '../resilience/retry-budget.ts'
-import type { BatchWalk } from './batch-walk.ts'
 import type { Fetched } from './cluster.ts'
 import type { Answer } from './newest.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
 import { judgeOpinion, othersToAsk } from './second-opinion.ts'
+import type { WalkContext } from './walk-context.ts'
+
+/** The call of many keys that they are about. */
+export interface AskedBatch {
+  readonly keys: readonly string[]
+  /** Of each key. */
+  readonly owners: readonly (readonly CacheNode[])[]
+  /** Whether the level lets any owner answer. */
+  readonly anyOwner: boolean
+  readonly context: WalkContext
+}
 
 /** One key's part. */
 interface Opinion {
@@ -23,7 +33,7 @@ interface Opinion {
  * @param budget what pays for it; keys that it does not pay for are left out
  */
 export async function askOthers(
-  walk: BatchWalk,
+  batch: AskedBatch,
   placeOf: (position: number) => number,
   asked: readonly number[],
   positions: readonly number[],
@@ -31,7 +41,7 @@ export async function askOthers(
   timeoutMs: number,
   budget?: RetryBudget,
 ): Promise<void> {
-  const { owners, keys, anyOwner, context } = walk
+  const { owners, keys, anyOwner, context } = batch
   const opinions: Opinion[] = []
   const groups: NodeGroups = new Map()
   for (const position of positions) {

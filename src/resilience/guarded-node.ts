@@ -4,7 +4,8 @@
  * While most of its calls fail, its breaker refuses them at once, but for a few that probe; where most nodes fail, none refuses, for then the
  * fault is this process's own. A node that is silent with its connection open still hears every change, which it will find when it goes on,
  * but who made it does not wait: it is told at once that the outcome is unknown. What is not safe to arrive late, because no version orders
- * it, or because it must be decided there and then, is not sent. Reads of a silent node go on to it: who has others to ask looks at
+ * it, or because it must be decided there and then, is not sent. One that is returning, and may not hold the newest, decides no
+ * compare-and-set. Reads of a silent node go on to it: who has others to ask looks at
  * `standing` and asks them first.
  *
  * Reads cost one look at a field more than without it; outcomes reach the guard a batch at a time, from the node (`NodeObserver`).
@@ -105,13 +106,14 @@ class GuardedNode implements CacheNode {
 
   change(change: Change, receiver: StatusReceiver, call?: NodeCall): void {
     if (this.#health.failing && !this.#mayPass()) receiver.settled(this.#refused(), this)
+    else if (this.#isUndecidable(change)) receiver.settled(this.#undecided(), this)
     else if (!this.#isKeepingSilent()) this.#node.change(change, receiver, call)
     else receiver.settled(this.#sentUnheard(change, call), this)
   }
 
   async apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]> {
     if (this.#health.failing && !this.#mayPass()) return changes.map(() => this.#refused())
-    if (!this.#isKeepingSilent()) return this.#node.apply(changes, call)
+    if (!this.#isKeepingSilent()) return this.#applyDecidable(changes, call)
     return changes.map((change) => this.#sentUnheard(change, call))
   }
 
@@ -154,6 +156,22 @@ class GuardedNode implements CacheNode {
   #isKeepingSilent(): boolean {
     const health = this.#health
     return health.state === 'down' && health.disconnected === undefined && health.silent
+  }
+
+  async #applyDecidable(changes: readonly Change[], call: NodeCall | undefined): Promise<Status[]> {
+    if (this.#health.state !== 'returning') return this.#node.apply(changes, call)
+    const decidable = changes.filter((change) => !this.#isUndecidable(change))
+    const statuses = await this.#node.apply(decidable, call)
+    let nth = 0
+    return changes.map((change) => (this.#isUndecidable(change) ? this.#undecided() : statuses[nth++]!))
+  }
+
+  #isUndecidable(change: Change): boolean {
+    return this.#health.state === 'returning' && change.op === 'put' && change.expected !== undefined
+  }
+
+  #undecided(): Status {
+    return { state: 'failed', error: new NodeError(`node ${this.id} has not caught up: it cannot say which version is the newest`, this.id) }
   }
 
   #sentUnheard(change: Change, call: NodeCall | undefined): Status {

@@ -7,6 +7,8 @@
  * retry budget): each request puts in a share of one, each extra request takes one out. The law: in all, extra requests are no more than
  * `burst` and the share of the requests so far.
  */
+import { type NodeError, type RingtailError, UnavailableError } from '../errors.ts'
+
 export interface RetryBudgetOptions {
   /** Extra requests for each request, above 0. */
   readonly share: number
@@ -44,4 +46,13 @@ export class RetryBudget {
     this.#tokens -= extra
     return true
   }
+}
+
+/** Whether trying elsewhere is on top of load that a try has already been: one that was refused, or never sent, was none. */
+export function costsRetry(error: RingtailError): boolean {
+  return error.code === 'DEADLINE_EXCEEDED' || (error.code === 'NODE_FAILED' && (error as NodeError).outcome === 'unknown')
+}
+
+export function outOfRetries(cause: RingtailError): UnavailableError {
+  return new UnavailableError('too many tries have failed of late for another one', { cause })
 }

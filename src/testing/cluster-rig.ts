@@ -13,7 +13,7 @@ import type { EntryKind } from '../entry.ts'
 import { NodeError, type RingtailError } from '../errors.ts'
 import type { EventName, TierEvents } from '../events.ts'
 import { applyChange, type JudgedEntries } from '../node/judge-change.ts'
-import type { CacheNode, Change, LeaseAsk, Leased, NodeCall, Receiver, Status, StatusReceiver } from '../node/node.ts'
+import type { CacheNode, Change, LeaseAsk, Leased, NodeCall, Receiver, Standing, Status, StatusReceiver } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
 import { FakeClock } from './fake-clock.ts'
 
@@ -35,12 +35,17 @@ export class RiggedNode {
   readonly entries = new Map<string, { bytes: Uint8Array; untilMs: number }>()
   /** Reads not answered at once wait here. */
   readonly waiting: { key: string; receiver: Receiver }[] = []
+  /** How to tell each batch not answered yet that it is late. */
+  readonly late: (() => void)[] = []
   reads: 'answer' | 'fail' | 'hold' = 'answer'
   /** What each change is answered; undefined: as the entries say. */
   status: Status | undefined
   held: PromiseWithResolvers<void> | undefined
   leased: (ask: LeaseAsk) => Leased = () => ({ state: 'failed', error: this.refusal })
   network: Message[] | undefined
+  /** What its guard thinks of it; nobody guards it unless the test says so. */
+  standing: Standing | undefined
+  load = 0
   readonly #clock: FakeClock
   readonly #judged: JudgedEntries = {
     peek: (key) => this.lookUp(key),
@@ -90,6 +95,7 @@ export class RiggedNode {
   getMany(keys: readonly string[], call?: NodeCall): Promise<(Uint8Array | undefined)[]> {
     this.#note(keys, call)
     if (this.reads === 'fail') return Promise.reject(this.refusal)
+    if (call?.late !== undefined) this.late.push(call.late)
     return new Promise((resolve, reject) =>
       this.#carry(
         () => resolve(keys.map((key) => this.lookUp(key))),

@@ -4,7 +4,7 @@
  * Owners that missed changes are mended by reads: one client reads every key, first from a quorum, then twice from all owners, as a session
  * does that has forgotten what it wrote. After that each owner's entry is the same to the byte, but for the lease, which is one node's own, and
  * for what a load took, by which two loads of one row in one millisecond differ.
- * An owner may hold nothing only where the rule of `read-repair.ts` leaves it so: what another one holds is over by the reader's clock,
+ * An owner may hold nothing only where the rule of `read-repair.ts` leaves it so: what another one holds is over by the fleet's time,
  * or older than a copy to an owner without a tombstone may be (an absence that took the place of nothing has no age, and counts as old).
  */
 import type { Cache } from '../../src/caches/cache.ts'
@@ -104,7 +104,8 @@ export class Convergence {
       if (written !== undefined) this.#violate('apart', wire, `no owner holds ${valueName(written)}, which was written`)
       return
     }
-    const nowMs = this.#reader.clock.now()
+    // The servers' time, by which tiers go, whatever the clocks of their machines say.
+    const nowMs = this.#reader.clock.now() - this.#reader.clock.aheadMs
     const isOver = freshUntilOf(newest) + graceOf(newest) <= nowMs && kindOf(newest) !== 'tombstone'
     const mayLack = isOver || Number(versionOf(newest) >> VERSION_MS_SHIFT) + COPIED_WITHIN_MS <= nowMs
     const isSame = (bytes: Uint8Array | undefined, at: number): boolean =>
