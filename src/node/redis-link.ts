@@ -31,8 +31,8 @@ export interface LinkOptions {
 
 /** The wait before the first new try is at most this, ms; it doubles with each failed one. */
 const FIRST_WAIT_MS = 50
-/** No wait is longer, ms. */
-const LONGEST_WAIT_MS = 2_000
+/** No wait is longer, ms: a server that is well again is to be found so within 2 s. */
+const LONGEST_WAIT_MS = 1_000
 /** No wait is shorter, ms: a server that takes connections and drops them is not to be hammered. */
 const SHORTEST_WAIT_MS = 10
 

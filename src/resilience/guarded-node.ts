@@ -171,7 +171,10 @@ class GuardedNode implements CacheNode {
   }
 
   #undecided(): Status {
-    return { state: 'failed', error: new NodeError(`node ${this.id} has not caught up: it cannot say which version is the newest`, this.id) }
+    return {
+      state: 'failed',
+      error: new NodeError(`node ${this.id} has not caught up: it cannot say which version is the newest`, this.id),
+    }
   }
 
   #sentUnheard(change: Change, call: NodeCall | undefined): Status {

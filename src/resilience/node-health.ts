@@ -21,15 +21,15 @@ export type NodeState = 'up' | 'suspect' | 'down' | 'returning' | 'draining'
 /** What is decided elsewhere: by who catches it up, and by who changes the ring. */
 export type NodeMark = 'returning' | 'draining'
 
-/** Silent for so long, with pings unanswered, is dead, ms. */
-const SILENT_MS = 700
+/** So many pings in a row not answered, and nothing else, is dead. */
+const SILENT_PINGS = 2
 /** Of few times nothing follows. */
 const FEW_TIMES = 4
 /** Until enough is known of a node's times, ms. */
 const LATE_UNTIL_KNOWN_MS = 10
 /** Sooner is not worth a second request, ms. */
 const SOONEST_LATE_MS = 2
-/** By this much times fade with each ping: half of them in some 800 ms. */
+/** By this much times fade with each ping: half of them in some 600 ms. */
 const FADE = 0.8
 /** However slow: so that it is noticed when it is not any more. */
 const SMALLEST_SHARE = 0.05
@@ -49,21 +49,17 @@ export class NodeHealth implements NodeObserver, Standing {
   failing = false
   /** Not connected, and why. */
   disconnected: string | undefined
-  /** Pings not answered since it was last heard. */
+  /** Pings not answered since it was last heard of. */
   missed = 0
   /** Whether its connections' loss or its state was told as `node:down` and nothing better since. */
   toldDown = false
   /** It looked dead when it was last judged. */
   wasDead = false
-  readonly #clock: Clock
-  #heardMs: number
   #turns = 0
 
   /** @param turned told when the breaker opens or closes */
   constructor(node: CacheNode, clock: Clock, random: Random, turned: () => void) {
     this.node = node
-    this.#clock = clock
-    this.#heardMs = clock.monotonic()
     this.breaker = new Breaker({}, clock, random, ({ state }) => {
       this.failing = state !== 'closed'
       turned()
@@ -72,16 +68,20 @@ export class NodeHealth implements NodeObserver, Standing {
 
   /** The node answered, whatever it said. */
   heard(): void {
-    this.#heardMs = this.#clock.monotonic()
     this.missed = 0
   }
 
   get silent(): boolean {
-    return this.missed >= 2 && this.#clock.monotonic() - this.#heardMs >= SILENT_MS
+    return this.missed >= SILENT_PINGS
   }
 
   get looksDead(): boolean {
     return this.disconnected !== undefined || this.silent || this.failing
+  }
+
+  /** Whether it does not answer now: what may be the sign of a fault of this process before it is one of a node. */
+  get looksUnwell(): boolean {
+    return this.disconnected !== undefined || this.missed > 0 || this.failing
   }
 
   landed(calls: number, tookMs: number, reads: boolean): void {
