@@ -137,7 +137,7 @@ export class RingCluster implements Cluster {
     const first = anyOwner ? this.#nearest(owners, key) : 0
     const answered = this.#probe?.isDue() === true ? this.#probedAfter(this.#probe, key, owners, settle) : settle
     const { standing } = owners[first]!
-    if (standing === undefined || (!standing.avoided && standing.share >= 1)) {
+    if (standing === undefined || !standing.steered) {
       new OwnerWalk(key, owners, first, anyOwner, deadlineMs, this.#context, answered).start()
       return
     }

@@ -53,6 +53,8 @@ export interface NodeObserver {
 
 /** What is thought of a node by who guards it. Kept up to date in place: it is looked at on the path of every read. */
 export interface Standing {
+  /** Whether either of the following is other than usual: one look for most reads. */
+  readonly steered: boolean
   /** Whether reads ask others first: it is down, or not to be trusted yet. */
   readonly avoided: boolean
   /** The part of the reads that are its own to answer that it is to be asked, above 0 and at most 1: less while it is slower than others. */

@@ -153,8 +153,7 @@ export class Health {
 
   #enter(health: NodeHealth, state: NodeState): void {
     const before = health.state
-    health.state = state
-    health.avoided = state === 'down' || state === 'returning'
+    health.enter(state)
     const alive = !health.looksDead
     if (state === before && !(health.toldDown && alive)) return
     const node = health.node.id

@@ -29,14 +29,13 @@ export interface HotKey {
   readonly uncertainty: number
 }
 
-interface Counter {
-  count: number
-  /** How much of the count may be others'. */
-  error: number
-}
-
 export class HotKeys {
-  readonly #counters = new Map<string, Counter>()
+  /** By slot: plain arrays, for the least of them is looked for at most reads that are noted. */
+  readonly #keys: string[] = []
+  readonly #counts = new Float64Array(CAPACITY)
+  /** How much of the count may be others'. */
+  readonly #errors = new Float64Array(CAPACITY)
+  readonly #slots = new Map<string, number>()
   #total = 0
   #sinceHalved = 0
   #turn = 0
@@ -44,22 +43,28 @@ export class HotKeys {
   /** Counts a read; a few of all, chosen without regard to the key, are enough. */
   note(key: string): void {
     this.#total++
-    const counter = this.#counters.get(key)
-    if (counter !== undefined) counter.count++
-    else if (this.#counters.size < CAPACITY) this.#counters.set(key, { count: 1, error: 0 })
+    const slot = this.#slots.get(key)
+    if (slot !== undefined) this.#counts[slot]!++
+    else if (this.#keys.length < CAPACITY) this.#put(key, this.#keys.length, 0)
     else this.#replaceLeast(key)
     if (++this.#sinceHalved === HALVED_EVERY) this.#halve()
   }
 
   isHot(key: string): boolean {
-    const counter = this.#counters.get(key)
-    return counter !== undefined && this.#isHot(counter)
+    const slot = this.#slots.get(key)
+    return slot !== undefined && this.#isHot(slot)
   }
 
   /** The hot keys, the most read first. */
   list(): readonly HotKey[] {
-    const hot = [...this.#counters].filter(([, counter]) => this.#isHot(counter)).sort(([, a], [, b]) => b.count - a.count)
-    return hot.map(([key, { count, error }]) => ({ key, share: count / this.#total, uncertainty: error / this.#total }))
+    const hot = Array.from(this.#keys.keys()).filter((slot) => this.#isHot(slot))
+    return hot
+      .sort((a, b) => this.#counts[b]! - this.#counts[a]!)
+      .map((slot) => ({
+        key: this.#keys[slot]!,
+        share: this.#counts[slot]! / this.#total,
+        uncertainty: this.#errors[slot]! / this.#total,
+      }))
   }
 
   /** @returns the position of the owner whose turn it is, but for those that look dead or have more than their part to do */
@@ -76,29 +81,32 @@ export class HotKeys {
     return turn
   }
 
-  #isHot({ count, error }: Counter): boolean {
-    const sure = count - error
+  #isHot(slot: number): boolean {
+    const sure = this.#counts[slot]! - this.#errors[slot]!
     return sure >= HOT_COUNT && sure >= this.#total * HOT_SHARE
   }
 
+  #put(key: string, slot: number, error: number): void {
+    this.#keys[slot] = key
+    this.#counts[slot] = error + 1
+    this.#errors[slot] = error
+    this.#slots.set(key, slot)
+  }
+
   #replaceLeast(key: string): void {
-    let least: string | undefined
-    let leastCount = Number.POSITIVE_INFINITY
-    for (const [each, { count }] of this.#counters) {
-      if (count >= leastCount) continue
-      least = each
-      leastCount = count
-    }
-    this.#counters.delete(least!)
-    this.#counters.set(key, { count: leastCount + 1, error: leastCount })
+    const counts = this.#counts
+    let least = 0
+    for (let slot = 1; slot < CAPACITY; slot++) if (counts[slot]! < counts[least]!) least = slot
+    this.#slots.delete(this.#keys[least]!)
+    this.#put(key, least, counts[least]!)
   }
 
   #halve(): void {
     this.#sinceHalved = 0
     this.#total /= 2
-    for (const counter of this.#counters.values()) {
-      counter.count /= 2
-      counter.error /= 2
+    for (let slot = 0; slot < CAPACITY; slot++) {
+      this.#counts[slot]! /= 2
+      this.#errors[slot]! /= 2
     }
   }
 }

@@ -40,6 +40,7 @@ export class NodeHealth implements NodeObserver, Standing {
   readonly times = new RecentTimes()
   state: NodeState = 'up'
   mark: NodeMark | undefined
+  steered = false
   avoided = false
   share = 1
   lateAfterMs = LATE_UNTIL_KNOWN_MS
@@ -112,7 +113,14 @@ export class NodeHealth implements NodeObserver, Standing {
     const { usualMs } = this
     this.lateAfterMs = usualMs === undefined ? LATE_UNTIL_KNOWN_MS : Math.max(SOONEST_LATE_MS, this.times.quantile(LATE_QUANTILE))
     this.share = usualMs === undefined || boundMs === undefined ? 1 : Math.max(SMALLEST_SHARE, Math.min(1, boundMs / usualMs))
+    this.steered = this.avoided || this.share < 1
     this.times.fade(FADE)
+  }
+
+  enter(state: NodeState): void {
+    this.state = state
+    this.avoided = state === 'down' || state === 'returning'
+    this.steered = this.avoided || this.share < 1
   }
 }
 
