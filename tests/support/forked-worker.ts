@@ -23,10 +23,15 @@ export class ForkedWorker<Order, Told = never> {
   readonly #exited: Promise<unknown>
   #lastId = 0
 
-  /** @param main the file to run @param hear called with what the worker tells unasked */
-  constructor(main: URL, hear: (told: Told, worker: ForkedWorker<Order, Told>) => void = () => {}) {
+  /** @param main the file to run @param hear called with what the worker tells unasked @param also more of its environment */
+  constructor(
+    main: URL,
+    hear: (told: Told, worker: ForkedWorker<Order, Told>) => void = () => {},
+    also: Readonly<Record<string, string>> = {},
+  ) {
     // None of the test runner's own: the worker is no test.
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env
+    const { NODE_TEST_CONTEXT: _, ...own } = process.env
+    const env = { ...own, ...also }
     this.#child = fork(fileURLToPath(main), { stdio: ['ignore', 2, 2, 'ipc'], serialization: 'advanced', execArgv: [], env })
     this.#exited = once(this.#child, 'exit')
     this.#child.on('message', (said: Said) => {

@@ -1,0 +1,160 @@
+/**
+ * One client process of a chaos row: a tier of its own, a cache over it, and an open loop of requests.
+ */
+
+import { EVENT_NAMES } from '../../src/events.ts'
+import {
+  type Cache,
+  createTier,
+  type Journal,
+  openJournal,
+  redisNode,
+  type Store,
+  type StrategyChoice,
+  type Tier,
+  writeBehind,
+  writeThrough,
+} from '../../src/index.ts'
+import { seededRandom, sharedMs } from '../../src/testing/index.ts'
+import { answerOrders } from '../support/forked-worker.ts'
+import type { ClientOrder, ClientReport, ClientSetting, Peaks } from './chaos-messages.ts'
+import { CHANGING_KEYS, changingKey, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
+import { type Database, type Held, openDatabase } from './database.ts'
+import { OpenLoop } from './open-loop.ts'
+import { Requester } from './requester.ts'
+
+const LOOK_EVERY_MS = 100
+const DRAIN_WITHIN_MS = 4_000
+const MOST_KEYS_AT_ONCE = 100
+/** What a service would give its pool: nobody waits for a database longer than a load may take. */
+const POOL = { max: 8, connectionTimeoutMillis: 900, statement_timeout: 900, query_timeout: 950 } as const
+
+interface Parts {
+  readonly tier: Tier
+  readonly database: Database
+  readonly journal: Journal | undefined
+  readonly cache: Cache<Held>
+  readonly requester: Requester
+}
+
+class ChaosClient {
+  readonly #parts: Parts
+  readonly #events: Record<string, number> = {}
+  readonly #loads: (readonly [number, number])[] = []
+  readonly #looking: NodeJS.Timeout
+  readonly #loop: OpenLoop
+  #peaks: Peaks
+
+  private constructor(setting: ClientSetting, parts: Parts) {
+    this.#parts = parts
+    const random = seededRandom(setting.seed * 100 + setting.process * 10 + setting.life + 50)
+    this.#loop = new OpenLoop({ rate: 1, random, send: parts.requester.send, unsent: parts.requester.unsent })
+    for (const name of EVENT_NAMES) {
+      if (name.startsWith('entry:changed') || name.startsWith('group:') || name.startsWith('changes:')) continue
+      parts.tier.on(name, () => void (this.#events[name] = (this.#events[name] ?? 0) + 1))
+    }
+    const { heapMb, sockets } = bounded()
+    this.#peaks = { heapMb, firstHeapMb: heapMb, sockets, firstSockets: sockets, inFlight: 0 }
+    this.#looking = setInterval(() => this.#look(), LOOK_EVERY_MS)
+  }
+
+  static async open(setting: ClientSetting): Promise<ChaosClient> {
+    const nodes = setting.nodes.map(({ id, zone, url }) => redisNode(url, { id, zone }))
+    const tier = await createTier({ nodes, replicas: 3, zone: setting.zone })
+    const database = openDatabase(setting.shards, POOL)
+    let asked: (keys: readonly string[]) => void = () => {}
+    const store: Store<Held> = { ...database.store, load: (keys, call) => (asked(keys), database.store.load(keys, call)) }
+    const journal =
+      setting.setting.strategy === 'write-behind'
+        ? await openJournal({ directory: `${setting.folder}/journal-${setting.process}` })
+        : undefined
+    const strategy: StrategyChoice<Held> = journal === undefined ? writeThrough(store) : writeBehind(store, { journal, adoptAfter: '2s' })
+    const { ttlMs, graceMs } = setting.setting
+    const cache = tier.cache<Held>('chaos', { strategy, ttl: ttlMs, grace: graceMs })
+    const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))
+    asked = (keys) => requester.asked(keys)
+    return new ChaosClient(setting, { tier, database, journal, cache, requester })
+  }
+
+  async warm(): Promise<void> {
+    const keys = [
+      ...Array.from({ length: STEADY_KEYS }, (_, nth) => steadyKey(nth)),
+      ...Array.from({ length: CHANGING_KEYS }, (_, nth) => changingKey(nth)),
+    ]
+    for (let from = 0; from < keys.length; from += MOST_KEYS_AT_ONCE)
+      await this.#parts.cache.getMany(keys.slice(from, from + MOST_KEYS_AT_ONCE))
+    await this.#parts.cache.drained()
+  }
+
+  start(startMs: number, rate: number): void {
+    this.#loop.setRate(rate)
+    this.#loop.start(startMs)
+  }
+
+  setRate(rate: number): void {
+    this.#loop.setRate(rate)
+  }
+
+  herd(share: number): void {
+    this.#parts.requester.herd(share)
+  }
+
+  async stop(): Promise<ClientReport> {
+    await this.#loop.stop(DRAIN_WITHIN_MS)
+    this.#look()
+    return { requests: this.#parts.requester.log.columns(), peaks: this.#peaks, loads: this.#loads, events: this.#events }
+  }
+
+  rest(): Promise<void> {
+    return this.#parts.requester.rest()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#looking)
+    const { tier, database, journal, requester } = this.#parts
+    await this.#loop.stop(0)
+    await tier.close()
+    await journal?.close()
+    await database.close()
+    requester.close()
+  }
+
+  #look(): void {
+    const { heapMb, sockets } = bounded()
+    const peaks = this.#peaks
+    this.#peaks = {
+      ...peaks,
+      heapMb: Math.max(peaks.heapMb, heapMb),
+      sockets: Math.max(peaks.sockets, sockets),
+      inFlight: Math.max(peaks.inFlight, this.#loop.inFlight),
+    }
+    this.#loads.push([sharedMs(), this.#parts.cache.metrics().store?.keysLoaded ?? 0])
+  }
+}
+
+function bounded(): { readonly heapMb: number; readonly sockets: number } {
+  const sockets = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
+  return { heapMb: Math.round(process.memoryUsage().heapUsed / 1_048_576), sockets }
+}
+
+let client: ChaosClient | undefined
+
+answerOrders<ClientOrder>(
+  async (order) => {
+    if (order.do === 'open') {
+      client = await ChaosClient.open(order.setting)
+      return undefined
+    }
+    if (client === undefined) throw new Error(`needs to be open for '${order.do}'`)
+    if (order.do === 'warm') return client.warm()
+    if (order.do === 'start') return client.start(order.startMs, order.rate)
+    if (order.do === 'rate') return client.setRate(order.rate)
+    if (order.do === 'herd') return client.herd(order.share)
+    if (order.do === 'stop') return client.stop()
+    if (order.do === 'rest') return client.rest()
+    const closing = client
+    client = undefined
+    return closing.close()
+  },
+  async () => void (await client?.close()),
+)

@@ -1,0 +1,85 @@
+/**
+ * What the conductor says to a client and to the injector, and what they answer.
+ */
+import type { RequestColumns } from './request-log.ts'
+import type { RowSetting } from './row.ts'
+import type { RowName } from './row-names.ts'
+
+/** The way of one client to nodes and shards: doors of their proxies that are its own. */
+export interface ClientWay {
+  readonly nodes: readonly { readonly id: string; readonly zone: string; readonly url: string }[]
+  readonly shards: readonly string[]
+}
+
+export interface ClientSetting extends ClientWay {
+  /** From 0. */
+  readonly process: number
+  /** How many have had this place before: their values are not written again. */
+  readonly life: number
+  readonly zone: string
+  /** For histories and the journal. */
+  readonly folder: string
+  readonly seed: number
+  readonly setting: RowSetting
+}
+
+export type ClientOrder =
+  | { readonly do: 'open'; readonly setting: ClientSetting }
+  /** Reads every key. */
+  | { readonly do: 'warm' }
+  /** Requests of its own come from then on. */
+  | { readonly do: 'start'; readonly startMs: number; readonly rate: number }
+  | { readonly do: 'rate'; readonly rate: number }
+  /** This share of all requests reads one key; 0 ends it. */
+  | { readonly do: 'herd'; readonly share: number }
+  /** No more requests; answered with `ClientReport` once those under way have ended. */
+  | { readonly do: 'stop' }
+  /** Every changing key is read once more. */
+  | { readonly do: 'rest' }
+  | { readonly do: 'close' }
+
+export interface ClientReport {
+  readonly requests: RequestColumns
+  readonly peaks: Peaks
+  /** By `sharedMs`, and rows asked of the store until then: every 100 ms. */
+  readonly loads: readonly (readonly [atMs: number, rows: number])[]
+  /** What the tier told, by event. */
+  readonly events: Readonly<Record<string, number>>
+}
+
+/** What must be bounded. */
+export interface Peaks {
+  readonly heapMb: number
+  readonly firstHeapMb: number
+  readonly sockets: number
+  readonly firstSockets: number
+  readonly inFlight: number
+}
+
+export type InjectorOrder =
+  /** A fresh fleet for a row; answered with `Prepared`. */
+  | { readonly do: 'prepare'; readonly row: RowName; readonly setting: RowSetting; readonly faultMs: number }
+  | { readonly do: 'before' }
+  /** Answered with when it began, by `sharedMs`. */
+  | { readonly do: 'inject' }
+  /** Answered with `Healed`. */
+  | { readonly do: 'heal' }
+
+export interface Prepared {
+  readonly ways: readonly ClientWay[]
+  /** Past the proxies. */
+  readonly databases: readonly string[]
+  readonly folder: string
+  /** Of the file that fakes the first client's wall clock. */
+  readonly clockFile: string
+}
+
+export interface Healed {
+  readonly healedMs: number
+  /** By how much the injector's event loop, and so the proxies, came late since the fault began, ms. */
+  readonly lagMs: number
+}
+
+export const historyFile = (folder: string, process: number, life: number): string => `${folder}/client-${process}.${life}.history`
+/** What a client was about to write, known before it was tried: what a killed one did not come to record. */
+export const triesFile = (folder: string, process: number, life: number): string => `${folder}/client-${process}.${life}.tries`

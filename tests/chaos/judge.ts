@@ -1,0 +1,187 @@
+/**
+ * Says of a row whether the tier kept what is demanded, and why not.
+ *
+ * A request fails if it has no answer, a wrong one, or a late one, counted from when it was due; what was never sent has failed too. What was
+ * read and acknowledged is judged by the history checker. A measurement that the machine spoilt is void: not a pass, whatever it came to.
+ */
+import { checkHistory, type Violation, violationText } from '../../src/testing/index.ts'
+import { type ChaosPlan, DEADLINE_MS, MOST_IN_FLIGHT, VOID_LAG_MS } from './chaos-plan.ts'
+import { type RequestRow, requestsOf } from './request-log.ts'
+import type { Demand, FaultRow } from './row.ts'
+import type { RowName } from './row-names.ts'
+import type { Observed } from './row-run.ts'
+
+export interface RowReport {
+  readonly name: RowName
+  readonly ok: boolean
+  /** Due within the fault's window. */
+  readonly requests: number
+  readonly failed: number
+  /** The share that did not fail. */
+  readonly success: number
+  /** Of reads that nodes answered in the window, from when they were due; ms. Null where they answered none. */
+  readonly p999Ms: number | null
+  /** From healing to the last request that failed; ms. */
+  readonly recoveryMs: number | null
+  /** Reads past their bound, resurrected or of what nobody wrote. */
+  readonly stale: number
+  /** Acknowledged writes that the database does not have. */
+  readonly lost: number
+  /** What was not as demanded; '' where all was. */
+  readonly why: string
+}
+
+export interface RowVerdict extends RowReport {
+  readonly isVoid: boolean
+  /** For who looks into it. */
+  readonly details: readonly string[]
+}
+
+const MOST_HEAP_GROWTH_MB = 256
+/** Five nodes with their links and watches, and the pools of three shards. */
+const MOST_SOCKETS = 120
+const MOST_VIOLATIONS = 10_000
+const TOLD_VIOLATIONS = 5
+
+/** A row of which nothing was measured. */
+export function unmeasured(name: RowName, why: string): RowVerdict {
+  return {
+    ...{ name, ok: false, requests: 0, failed: 0, success: 0, p999Ms: null, recoveryMs: null, stale: 0, lost: 0, why },
+    isVoid: false,
+    details: [],
+  }
+}
+
+export function judge(row: FaultRow, demand: Demand, plan: ChaosPlan, observed: Observed): RowVerdict {
+  const { injectedMs, healed, reports } = observed
+  const requests = reports.flatMap((report) => [...requestsOf(report.requests)])
+  const before = requests.filter(({ dueMs }) => dueMs < injectedMs)
+  const window = requests.filter(({ dueMs }) => dueMs >= injectedMs && dueMs < healed.healedMs)
+  const after = requests.filter(({ dueMs }) => dueMs >= healed.healedMs)
+  const failures = window.filter((request) => failureOf(request, demand, true) !== undefined)
+  const lastMs = Math.max(
+    0,
+    ...after.filter((each) => failureOf(each, demand, false) !== undefined).map(({ dueMs }) => dueMs - healed.healedMs),
+  )
+  const hits = window.filter(({ kind, result }) => kind === 'read' && (result === 'hit' || result === 'stale')).map(({ tookMs }) => tookMs)
+  const p999Ms = hits.length === 0 ? null : round(quantile(hits, 0.999))
+  const { stale, lost, told } = judgedHistory(observed)
+  const success = window.length === 0 ? 0 : 1 - failures.length / window.length
+  const why: string[] = []
+  const isVoid = voidness(row, before, window, healed.lagMs, demand)
+  if (isVoid !== undefined) why.push(`void: ${isVoid}`)
+  const least = Math.ceil(plan.leastRequests * (row.clients?.do === 'kill' ? 0.5 : 1))
+  if (window.length < least) why.push(`only ${window.length} requests of ${least} in the window`)
+  const isEnough = plan.noneMayFail && demand.success > 0 ? failures.length === 0 : success >= demand.success
+  if (!isEnough)
+    why.push(`${failures.length} failed (${reasonsText(failures, demand)}), worst second ${worstSecond(window, demand, injectedMs)}`)
+  if (p999Ms !== null && p999Ms > demand.hitP999Ms) why.push(`p99.9 of hits ${p999Ms} ms`)
+  if (lastMs > demand.recoveryMs)
+    why.push(`still failing ${round(lastMs)} ms after healing (${reasonsText(failuresOf(after, demand), demand, false)})`)
+  if (stale > 0) why.push(`${stale} reads past their bound`)
+  if (lost > 0) why.push(`${lost} acknowledged writes lost`)
+  why.push(...unbounded(observed, demand, plan))
+  return {
+    ...{ name: row.name, ok: why.length === 0, requests: window.length, failed: failures.length, success, p999Ms },
+    ...{ recoveryMs: round(lastMs), stale, lost, why: why.join('; ') },
+    isVoid: isVoid !== undefined,
+    details: [...reports.map(({ peaks, events }) => JSON.stringify({ peaks, events })), ...told],
+  }
+}
+
+/** @param excusing whether what the row allows to be refused may be: not after healing @returns why it failed; undefined: it did not */
+function failureOf(request: RequestRow, demand: Demand, excusing: boolean): string | undefined {
+  const { kind, result, tookMs, code } = request
+  if (result === 'refused') {
+    const isExcused = excusing && tookMs <= DEADLINE_MS.stored && (demand.mayShed || needsWhatIsAway(request, demand))
+    return isExcused ? undefined : `${kind} refused with ${code}`
+  }
+  if (result === 'broken') return `${kind} broken by ${code}`
+  if (result === 'wrong' || result === 'unsent' || result === 'unanswered') return `${kind} ${result}`
+  const isHeld = (result === 'hit' || result === 'stale') && !(kind === 'many' && demand.emptied)
+  return tookMs <= (isHeld ? DEADLINE_MS.held : DEADLINE_MS.stored) ? undefined : `${kind} ${result} late`
+}
+
+function needsWhatIsAway({ kind, isSteady, shard }: RequestRow, { away }: Demand): boolean {
+  if (away === 'none' || isSteady) return false
+  return away === 'all' || shard === 0 || kind === 'many'
+}
+
+const failuresOf = (requests: readonly RequestRow[], demand: Demand): RequestRow[] =>
+  requests.filter((request) => failureOf(request, demand, false) !== undefined)
+
+/** Of a surge the generator may be late: it is asked for more than can be done. */
+function voidness(
+  row: FaultRow,
+  before: readonly RequestRow[],
+  window: readonly RequestRow[],
+  proxiesLagMs: number,
+  demand: Demand,
+): string | undefined {
+  const early = failuresOf(before, demand)
+  if (early.length > 0)
+    return `${early.length} of ${before.length} requests failed before there was a fault (${reasonsText(early, demand)})`
+  if (row.clients?.do === 'surge') return undefined
+  const lagMs = quantile(
+    window.map((each) => each.lagMs),
+    0.999,
+  )
+  if (lagMs > VOID_LAG_MS) return `a generator lagged by ${round(lagMs)} ms (p99.9)`
+  if (proxiesLagMs > VOID_LAG_MS) return `the proxies lagged by ${round(proxiesLagMs)} ms (p99.9)`
+  return undefined
+}
+
+function judgedHistory({ history }: Observed): { stale: number; lost: number; told: string[] } {
+  const { counts, violations } = checkHistory(history, { store: true, maxViolations: MOST_VIOLATIONS })
+  const isLost = ({ operations }: Violation): boolean => operations[0]?.level === 'database'
+  const lost = violations.filter(isLost).length
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
+  return { stale: all - lost, lost, told: violations.slice(0, TOLD_VIOLATIONS).map(violationText) }
+}
+
+function unbounded({ reports, injectedMs, healed }: Observed, demand: Demand, plan: ChaosPlan): string[] {
+  const why: string[] = []
+  let loaded = 0
+  for (const { peaks, loads } of reports) {
+    if (peaks.heapMb - peaks.firstHeapMb > MOST_HEAP_GROWTH_MB) why.push(`a heap grew from ${peaks.firstHeapMb} to ${peaks.heapMb} MB`)
+    if (peaks.sockets > MOST_SOCKETS) why.push(`a client had ${peaks.sockets} sockets`)
+    if (peaks.inFlight >= MOST_IN_FLIGHT) why.push(`a client had ${peaks.inFlight} requests under way`)
+    const until = (ms: number): number => loads.findLast(([atMs]) => atMs <= ms)?.[1] ?? 0
+    loaded += until(healed.healedMs) - until(injectedMs)
+  }
+  const most = demand.mostLoads(plan.faultMs)
+  if (loaded > most) why.push(`the database was asked for ${loaded} rows, and ${Math.round(most)} would do`)
+  return why
+}
+
+function reasonsText(failures: readonly RequestRow[], demand: Demand, excusing = true): string {
+  const counts = new Map<string, number>()
+  for (const request of failures) {
+    const reason = failureOf(request, demand, excusing) ?? failureOf(request, demand, false) ?? ''
+    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  }
+  const sorted = [...counts].sort(([, one], [, other]) => other - one)
+  return sorted
+    .slice(0, 4)
+    .map(([reason, count]) => `${count} ${reason}`)
+    .join(', ')
+}
+
+function worstSecond(window: readonly RequestRow[], demand: Demand, startMs: number): string {
+  const seconds = new Map<number, { all: number; failed: number }>()
+  for (const request of window) {
+    const second = Math.floor((request.dueMs - startMs) / 1_000)
+    const counts = seconds.get(second) ?? { all: 0, failed: 0 }
+    seconds.set(second, { all: counts.all + 1, failed: counts.failed + (failureOf(request, demand, true) === undefined ? 0 : 1) })
+  }
+  let [worst, share] = [0, 1]
+  for (const [second, { all, failed }] of seconds) if (1 - failed / all < share) [worst, share] = [second, 1 - failed / all]
+  return `${(share * 100).toFixed(1)} % (the ${worst + 1}.)`
+}
+
+function quantile(values: readonly number[], fraction: number): number {
+  const sorted = Float64Array.from(values).sort()
+  return sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? 0
+}
+
+const round = (ms: number): number => Math.round(ms * 10) / 10

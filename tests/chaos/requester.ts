@@ -1,0 +1,173 @@
+/**
+ * The requests of one client: drawn, sent to its cache, judged by themselves and recorded for the history.
+ *
+ * An answer is right by itself if it is about the key that was asked for; whether it was current, the history tells. Whatever is about to be
+ * written is noted on disk before it is tried, for a process that is killed records nothing any more.
+ */
+import { openSync, writeSync } from 'node:fs'
+import { type Cache, type Random, RingtailError, type Store } from '../../src/index.ts'
+import { HistoryRecorder, type Operation, sharedMs } from '../../src/testing/index.ts'
+import { type ClientSetting, historyFile, triesFile } from './chaos-messages.ts'
+import { CHANGING_KEYS, changingKey, HERD_KEY, STALENESS_BOUND_MS, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
+import { type Held, PAD } from './database.ts'
+import type { Arrival } from './open-loop.ts'
+import { type RequestKind, RequestLog, type RequestResult } from './request-log.ts'
+
+/** Of all requests. */
+const SHARES: readonly (readonly [RequestKind, number])[] = [
+  ['write', 0.08],
+  ['delete', 0.02],
+  ['many', 0.05],
+  ['read', 1],
+]
+const KEYS_OF_MANY = 4
+/** Values of one life of one process do not reach those of the next. */
+const VALUES = 100_000_000
+
+export class Requester {
+  readonly log = new RequestLog()
+  readonly #cache: Cache<Held>
+  readonly #store: Store<Held>
+  readonly #random: Random
+  readonly #recorder: HistoryRecorder
+  readonly #tries: number
+  readonly #process: number
+  readonly #shards = new Map<string, number>()
+  /** When the store was last asked for a key. */
+  readonly #askedMs = new Map<string, number>()
+  #value: number
+  #herdShare = 0
+
+  constructor(cache: Cache<Held>, store: Store<Held>, { process, life, folder }: ClientSetting, random: Random) {
+    this.#cache = cache
+    this.#store = store
+    this.#random = random
+    this.#process = process
+    this.#value = (process * 10 + life + 1) * VALUES
+    this.#recorder = new HistoryRecorder(historyFile(folder, process, life))
+    this.#tries = openSync(triesFile(folder, process, life), 'a')
+  }
+
+  herd(share: number): void {
+    this.#herdShare = share
+  }
+
+  /** Told of the keys that the store is asked for. */
+  asked(keys: readonly string[]): void {
+    const nowMs = sharedMs()
+    for (const key of keys) this.#askedMs.set(key, nowMs)
+  }
+
+  readonly send = async (arrival: Arrival): Promise<void> => {
+    const { kind, keys } = this.#draw()
+    const at = this.#due(arrival, kind, keys)
+    const took = (): number => sharedMs() - arrival.dueMs
+    try {
+      const result = await this.#do(kind, keys)
+      this.log.settle(at, result, took())
+    } catch (error) {
+      const known = error instanceof RingtailError
+      this.log.settle(at, known ? 'refused' : 'broken', took(), known ? error.code : String(error).slice(0, 80))
+    }
+  }
+
+  readonly unsent = (arrival: Arrival): void => {
+    const { kind, keys } = this.#draw()
+    this.log.settle(this.#due(arrival, kind, keys), 'unsent', arrival.lagMs)
+  }
+
+  async rest(): Promise<void> {
+    for (let nth = 0; nth < CHANGING_KEYS; nth++) await this.#do('read', [changingKey(nth)]).catch(() => {})
+  }
+
+  close(): void {
+    this.#recorder.close()
+  }
+
+  #due({ dueMs, lagMs }: Arrival, kind: RequestKind, keys: readonly string[]): number {
+    return this.log.due(dueMs, lagMs, kind, keys[0]!.startsWith('steady') && kind !== 'write' && kind !== 'delete', this.#shardOf(keys[0]!))
+  }
+
+  #draw(): { readonly kind: RequestKind; readonly keys: readonly string[] } {
+    if (this.#herdShare > 0 && this.#random() < this.#herdShare) return { kind: 'read', keys: [HERD_KEY] }
+    let draw = this.#random()
+    const [kind] = SHARES.find(([, share]) => {
+      draw -= share
+      return draw < 0
+    })!
+    if (kind === 'write' || kind === 'delete') return { kind, keys: [changingKey(this.#below(CHANGING_KEYS))] }
+    const steady = this.#random() < 0.5
+    const one = (): string => (steady ? steadyKey(this.#below(STEADY_KEYS)) : changingKey(this.#below(CHANGING_KEYS)))
+    return { kind, keys: kind === 'read' ? [one()] : Array.from({ length: KEYS_OF_MANY }, one) }
+  }
+
+  #do(kind: RequestKind, keys: readonly string[]): Promise<RequestResult> {
+    if (kind === 'read') return this.#read(keys[0]!)
+    if (kind === 'many') return this.#readMany(keys)
+    return this.#change(kind, keys[0]!)
+  }
+
+  async #read(key: string): Promise<RequestResult> {
+    const callMs = sharedMs()
+    const { value, outcome } = await this.#cache.getWithOutcome(key)
+    if (value !== undefined && value.k !== key) return 'wrong'
+    this.#saw(key, value, callMs, outcome === 'stale')
+    if (outcome === 'miss') return 'loaded'
+    return outcome === 'stale' ? 'stale' : 'hit'
+  }
+
+  async #readMany(keys: readonly string[]): Promise<RequestResult> {
+    const callMs = sharedMs()
+    const found = await this.#cache.getMany(keys)
+    for (const [key, value] of found) if (value.k !== key) return 'wrong'
+    // Which of several were stale is not told: their age has no bound but what grace gives.
+    for (const key of new Set(keys)) this.#saw(key, found.get(key), callMs, false)
+    return keys.some((key) => (this.#askedMs.get(key) ?? 0) >= callMs) ? 'loaded' : 'hit'
+  }
+
+  #saw(key: string, value: Held | undefined, callMs: number, markedStale: boolean): void {
+    const read = {
+      process: this.#process,
+      kind: 'read',
+      key,
+      boundMs: STALENESS_BOUND_MS,
+      callMs,
+      returnMs: sharedMs(),
+      outcome: 'ok',
+    } as const
+    this.#recorder.record({ ...read, value: value?.v, ...(markedStale && { markedStale }) })
+  }
+
+  async #change(kind: 'write' | 'delete', key: string): Promise<RequestResult> {
+    const v = ++this.#value
+    const callMs = sharedMs()
+    const change = { process: this.#process, kind, key, ...(kind === 'write' && { value: v }), callMs } as const
+    writeSync(this.#tries, `${JSON.stringify(change)}\n`)
+    try {
+      await (kind === 'write' ? this.#cache.set(key, { k: key, v, pad: PAD }) : this.#cache.delete(key))
+      this.#record({ ...change, returnMs: sharedMs(), outcome: 'ok' })
+      return 'done'
+    } catch (error) {
+      this.#record({ ...change, returnMs: sharedMs(), outcome: 'unknown' })
+      throw error
+    }
+  }
+
+  /** At once on disk: an acknowledgement that nobody knows of cannot be lost. */
+  #record(operation: Operation): void {
+    this.#recorder.record(operation)
+    this.#recorder.flush()
+  }
+
+  #shardOf(key: string): number {
+    const known = this.#shards.get(key)
+    if (known !== undefined) return known
+    const shard = Number(this.#store.shardOf?.(key).split('_')[1] ?? 0)
+    this.#shards.set(key, shard)
+    return shard
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit)
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What a row of the chaos table is: a fault, how it is brought about and healed, and what is demanded of the tier meanwhile.
+ *
+ * `before`, `inject` and `heal` run in the injector's process, on its ground; what is done to the client processes themselves is named in
+ * `clients` and done by the conductor. A row that stands for what is not built yet says so, and never passes.
+ */
+import type { Ground } from './ground.ts'
+import type { RowName } from './row-names.ts'
+
+export type Row = FaultRow | MissingRow
+
+export interface MissingRow {
+  readonly name: RowName
+  readonly what: string
+  readonly missing: string
+}
+
+export interface FaultRow {
+  readonly name: RowName
+  /** One line, for `--list`. */
+  readonly what: string
+  readonly setting?: Partial<RowSetting>
+  /** On warm nodes, before there is load. */
+  before?(ground: Ground): Promise<void>
+  inject?(ground: Ground): Promise<void>
+  /** The fault is over when it resolves. */
+  heal?(ground: Ground): Promise<void>
+  /** What happens to the clients themselves during the fault's window. */
+  readonly clients?: ClientFault
+  readonly demand?: Partial<Demand>
+}
+
+/** What a row runs on, unless it says otherwise. */
+export interface RowSetting {
+  /** Nodes at `maxmemory`, evicting. */
+  readonly full: boolean
+  /** Of every cached value, ms. */
+  readonly ttlMs: number
+  readonly graceMs: number
+  readonly strategy: 'write-through' | 'write-behind'
+  /** Load before the fault, as a multiple of the plan's. */
+  readonly lead: number
+  /** Whether clients have read every key before there is load. */
+  readonly warm: boolean
+  /** Whether the first client runs under a wall clock that the ground can set. */
+  readonly fakeClock: boolean
+}
+
+export const USUAL: RowSetting = {
+  full: false,
+  ttlMs: 60_000,
+  graceMs: 600_000,
+  strategy: 'write-through',
+  lead: 1,
+  warm: true,
+  fakeClock: false,
+}
+
+export type ClientFault =
+  /** So many times the load. */
+  | { readonly do: 'surge'; readonly times: number }
+  /** This share of all requests reads one key. */
+  | { readonly do: 'herd'; readonly share: number }
+  /** The first client is killed, and a successor started on what it left. */
+  | { readonly do: 'kill' }
+
+export interface Demand {
+  /** Share of requests in the fault's window that must be answered rightly in time; in the short form none may fail. */
+  readonly success: number
+  /** Of reads that nodes answered in the window; ms. */
+  readonly hitP999Ms: number
+  /** From healing to the last request that failed, ms. */
+  readonly recoveryMs: number
+  /**
+   * Shards without which a request may be refused with a typed error within its deadline, and counts as answered. Reads of keys that nobody
+   * changes are not excused: nodes have them.
+   */
+  readonly away: 'none' | 'one' | 'all'
+  /** Whether any request may be refused with a typed error: more was asked than can be done. */
+  readonly mayShed: boolean
+  /** Nodes lost what they had, so that reads may have to be loaded. */
+  readonly emptied: boolean
+  /** Rows that the database may be asked for at most in a window of so many ms. */
+  readonly mostLoads: (faultMs: number) => number
+}
+
+export const DEMANDED: Demand = {
+  success: 0.9999,
+  hitP999Ms: 250,
+  recoveryMs: 2_000,
+  away: 'none',
+  mayShed: false,
+  emptied: false,
+  mostLoads: () => Number.POSITIVE_INFINITY,
+}
+
+export function isMissing(row: Row): row is MissingRow {
+  return 'missing' in row
+}

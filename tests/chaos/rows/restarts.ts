@@ -1,0 +1,44 @@
+/**
+ * Nodes that come back at once, with nothing, with too much, or not ready yet.
+ */
+import type { FaultRow } from '../row.ts'
+
+/** A node loads for so long at most: a start may take 10 s. */
+const MOST_LOADING_MS = 4_000
+
+export const RESTART_ROWS: readonly FaultRow[] = [
+  {
+    name: 'node-restarted-empty',
+    what: 'a node dies and is back at once, with nothing',
+    setting: { full: true },
+    inject: async (ground) => {
+      await ground.node('n1').kill()
+      await ground.node('n1').restart()
+    },
+  },
+  {
+    name: 'node-restarted-from-old-snapshot',
+    what: 'a node dies and is back at once, with what it had some time ago',
+    setting: { lead: 4 },
+    before: async (ground) => ground.node('n1').save(),
+    inject: async (ground) => {
+      await ground.node('n1').kill()
+      await ground.node('n1').restart()
+    },
+  },
+  {
+    name: 'node-loading',
+    what: 'a node dies, and answers LOADING for seconds before it has its snapshot, again and again',
+    before: async (ground) => ground.node('n1').save(),
+    inject: async (ground) => {
+      const node = ground.node('n1')
+      const keys = Number(await node.command('DBSIZE'))
+      const delayUs = Math.ceil((Math.min(ground.faultMs, MOST_LOADING_MS) * 1_000) / Math.max(1, keys))
+      ground.repeat(0, async () => {
+        await node.kill()
+        await node.restart(['--key-load-delay', String(delayUs), '--loading-process-events-interval-bytes', '1024'])
+      })
+    },
+    heal: async (ground) => ground.stopRepeating(),
+  },
+]

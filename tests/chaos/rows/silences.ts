@@ -1,0 +1,39 @@
+/**
+ * A node that is there and does not answer, or too late: what no connection error tells.
+ */
+import type { FaultRow } from '../row.ts'
+
+const LATENCY_MS = 200
+
+export const SILENCE_ROWS: readonly FaultRow[] = [
+  {
+    name: 'node-stopped',
+    what: 'a node gets SIGSTOP: it takes connections, and answers nothing',
+    inject: async (ground) => ground.node('n1').pause(),
+    heal: async (ground) => ground.node('n1').resume(),
+  },
+  {
+    name: 'node-slow',
+    what: 'every answer of a node comes 200 ms later',
+    inject: async (ground) => ground.node('n1').proxy.set({ latencyMs: LATENCY_MS }, 'down'),
+    heal: async (ground) => ground.node('n1').proxy.heal(),
+  },
+  {
+    name: 'node-blackholed',
+    what: 'nothing comes through to a node or from it',
+    inject: async (ground) => ground.node('n1').proxy.set({ blackhole: true }),
+    heal: async (ground) => ground.node('n1').proxy.heal(),
+  },
+  {
+    name: 'node-unheard',
+    what: 'a node hears everything, and its answers are dropped',
+    inject: async (ground) => ground.node('n1').proxy.set({ blackhole: true }, 'down'),
+    heal: async (ground) => ground.node('n1').proxy.heal(),
+  },
+  {
+    name: 'node-deaf',
+    what: 'what is sent to a node is dropped, and its connections stay',
+    inject: async (ground) => ground.node('n1').proxy.set({ blackhole: true }, 'up'),
+    heal: async (ground) => ground.node('n1').proxy.heal(),
+  },
+]
