@@ -51,7 +51,9 @@ class ChaosClient {
     this.#loop = new OpenLoop({ rate: 1, random, send: parts.requester.send, unsent: parts.requester.unsent })
     for (const name of EVENT_NAMES) {
       if (name.startsWith('entry:changed') || name.startsWith('group:') || name.startsWith('changes:')) continue
-      parts.tier.on(name, () => void (this.#events[name] = (this.#events[name] ?? 0) + 1))
+      parts.tier.on(name, () => {
+        this.#events[name] = (this.#events[name] ?? 0) + 1
+      })
     }
     const { heapMb, sockets } = bounded()
     this.#peaks = { heapMb, firstHeapMb: heapMb, sockets, firstSockets: sockets, inFlight: 0 }
@@ -63,7 +65,11 @@ class ChaosClient {
     const tier = await createTier({ nodes, replicas: 3, zone: setting.zone })
     const database = openDatabase(setting.shards, POOL)
     let asked: (keys: readonly string[]) => void = () => {}
-    const store: Store<Held> = { ...database.store, load: (keys, call) => (asked(keys), database.store.load(keys, call)) }
+    const load: Store<Held>['load'] = (keys, call) => {
+      asked(keys)
+      return database.store.load(keys, call)
+    }
+    const store: Store<Held> = { ...database.store, load }
     const journal =
       setting.setting.strategy === 'write-behind'
         ? await openJournal({ directory: `${setting.folder}/journal-${setting.process}` })

@@ -12,7 +12,7 @@ import { type FaultRow, isMissing } from './row.ts'
 let ground: Ground | undefined
 let row: FaultRow | undefined
 /** Of the proxies: what they are late by is no fault of the tier's. */
-const delay = monitorEventLoopDelay({ resolution: 5 })
+const delay = monitorEventLoopDelay({ resolution: 10 })
 
 async function answer(order: InjectorOrder): Promise<unknown> {
   if (order.do === 'prepare') {

@@ -35,7 +35,7 @@ function listed(): string {
 }
 
 async function runRows({ plan, rows, json, details }: ChaosCommand): Promise<number> {
-  const run = new ChaosRun(plan, (text) => process.stderr.isTTY && process.stderr.write(`\r${text.padEnd(100)}`))
+  const run = new ChaosRun(plan, progress())
   const verdicts: RowVerdict[] = []
   try {
     for (const name of rows) {
@@ -53,4 +53,13 @@ async function runRows({ plan, rows, json, details }: ChaosCommand): Promise<num
   if (json) console.log(JSON.stringify({ rows: verdicts.map(reportOf) }))
   else console.log(tableOf(verdicts))
   return verdicts.every(({ ok }) => ok) ? 0 : 1
+}
+
+/** One line, written over itself in a terminal. */
+function progress(): (what: string) => void {
+  const startMs = performance.now()
+  return (what) => {
+    const text = `${((performance.now() - startMs) / 1_000).toFixed(1).padStart(7)} s  ${what}`
+    process.stderr.write(process.stderr.isTTY ? `\r${text.padEnd(100)}` : `${text}\n`)
+  }
 }

@@ -24,7 +24,8 @@ export interface OpenLoopParts {
   readonly unsent: (arrival: Arrival) => void
 }
 
-const TICK_MS = 1
+/** Timers keep no less. */
+const LEAST_TICK_MS = 1
 
 export class OpenLoop {
   readonly #parts: OpenLoopParts
@@ -74,7 +75,7 @@ export class OpenLoop {
       else void this.#send(arrival)
       this.#nextMs += this.#gap()
     }
-    this.#timer = setTimeout(this.#tick, TICK_MS)
+    this.#timer = setTimeout(this.#tick, Math.max(LEAST_TICK_MS, this.#nextMs - nowMs))
   }
 
   async #send(arrival: Arrival): Promise<void> {

@@ -74,6 +74,7 @@ export class ChaosRun {
     this.#tell(`${row.name}: a fresh fleet`)
     const prepared = await this.#injector.ask<Prepared>(prepare, PREPARED_WITHIN_MS)
     const seeded = await seedDatabase(prepared.databases)
+    this.#tell(`${row.name}: clients get warm`)
     const clients = await Clients.open(this.#plan, prepared, setting)
     try {
       await this.#order('before')
@@ -82,6 +83,7 @@ export class ChaosRun {
       this.#tell(`${row.name}: at rest`)
       await pause(STALENESS_BOUND_MS)
       await clients.rest()
+      this.#tell(`${row.name}: judged`)
       const history = historyOf(prepared.folder, clients.lives)
       for (const operation of [...seeded, ...(await readDatabase(prepared.databases))]) history.add(operation)
       return { injectedMs, healed, reports, history }
@@ -92,6 +94,7 @@ export class ChaosRun {
 
   async #underLoad(row: FaultRow, setting: RowSetting, demand: Demand, clients: Clients): Promise<Pick<Observed, 'injectedMs' | 'healed'>> {
     const { leadMs, faultMs, afterMs } = this.#plan
+    this.#tell(`${row.name}: load`)
     const startMs = await clients.start()
     await pause(startMs - sharedMs() + leadMs * setting.lead)
     this.#tell(`${row.name}: the fault`)
