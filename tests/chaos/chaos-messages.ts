@@ -45,6 +45,8 @@ export interface ClientReport {
   readonly loads: readonly (readonly [atMs: number, rows: number])[]
   /** What the tier told, by event. */
   readonly events: Readonly<Record<string, number>>
+  /** The texts of the first errors, each once. */
+  readonly messages: readonly string[]
 }
 
 /** What must be bounded. */

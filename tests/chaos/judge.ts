@@ -31,8 +31,16 @@ export interface RowReport {
   readonly why: string
 }
 
+/** What can be kept or not. `requests`: their share that must not fail. `hits`: how long they took. `bounds`: of memory, sockets, loads. */
+export const DEMANDS = ['requests', 'hits', 'recovery', 'stale', 'lost', 'bounds'] as const
+export type DemandName = (typeof DEMANDS)[number]
+
 export interface RowVerdict extends RowReport {
+  /** The machine spoilt the measurement. */
   readonly isVoid: boolean
+  readonly isMeasured: boolean
+  /** What was not kept. */
+  readonly missed: readonly DemandName[]
   /** For who looks into it. */
   readonly details: readonly string[]
 }
@@ -48,6 +56,8 @@ export function unmeasured(name: RowName, why: string): RowVerdict {
   return {
     ...{ name, ok: false, requests: 0, failed: 0, success: 0, p999Ms: null, recoveryMs: null, stale: 0, lost: 0, why },
     isVoid: false,
+    isMeasured: false,
+    missed: [],
     details: [],
   }
 }
@@ -68,24 +78,30 @@ export function judge(row: FaultRow, demand: Demand, plan: ChaosPlan, observed: 
   const { stale, lost, told } = judgedHistory(observed)
   const success = window.length === 0 ? 0 : 1 - failures.length / window.length
   const why: string[] = []
+  const missed: DemandName[] = []
+  const miss = (name: DemandName, text: string): void => {
+    missed.push(name)
+    why.push(text)
+  }
   const isVoid = voidness(row, before, window, healed.lagMs, demand)
   if (isVoid !== undefined) why.push(`void: ${isVoid}`)
   const least = Math.ceil(plan.leastRequests * (row.clients?.do === 'kill' ? 0.5 : 1))
-  if (window.length < least) why.push(`only ${window.length} requests of ${least} in the window`)
+  if (window.length < least) miss('requests', `only ${window.length} requests of ${least} in the window`)
   const isEnough = plan.noneMayFail && demand.success > 0 ? failures.length === 0 : success >= demand.success
-  if (!isEnough)
-    why.push(`${failures.length} failed (${reasonsText(failures, demand)}), worst second ${worstSecond(window, demand, injectedMs)}`)
-  if (p999Ms !== null && p999Ms > demand.hitP999Ms) why.push(`p99.9 of hits ${p999Ms} ms`)
-  if (lastMs > demand.recoveryMs)
-    why.push(`still failing ${round(lastMs)} ms after healing (${reasonsText(failuresOf(after, demand), demand, false)})`)
-  if (stale > 0) why.push(`${stale} reads past their bound`)
-  if (lost > 0) why.push(`${lost} acknowledged writes lost`)
-  why.push(...unbounded(observed, demand, plan))
+  if (!isEnough) {
+    const reasons = reasonsText(window, demand, true)
+    miss('requests', `${failures.length} failed (${reasons}), worst second ${worstSecond(window, demand, injectedMs)}`)
+  }
+  if (p999Ms !== null && p999Ms > demand.hitP999Ms) miss('hits', `p99.9 of hits ${p999Ms} ms`)
+  if (lastMs > demand.recoveryMs) miss('recovery', `still failing ${round(lastMs)} ms after healing (${reasonsText(after, demand, false)})`)
+  if (stale > 0) miss('stale', `${stale} reads past their bound`)
+  if (lost > 0) miss('lost', `${lost} acknowledged writes lost`)
+  for (const text of unbounded(observed, demand, plan)) miss('bounds', text)
   return {
     ...{ name: row.name, ok: why.length === 0, requests: window.length, failed: failures.length, success, p999Ms },
     ...{ recoveryMs: round(lastMs), stale, lost, why: why.join('; ') },
-    isVoid: isVoid !== undefined,
-    details: [...reports.map(({ peaks, events }) => JSON.stringify({ peaks, events })), ...told],
+    ...{ isVoid: isVoid !== undefined, isMeasured: true, missed },
+    details: [...reports.map(({ peaks, events, messages }) => JSON.stringify({ peaks, events, messages })), ...told],
   }
 }
 
@@ -107,9 +123,6 @@ function needsWhatIsAway({ kind, isSteady, shard }: RequestRow, { away }: Demand
   return away === 'all' || shard === 0 || kind === 'many'
 }
 
-const failuresOf = (requests: readonly RequestRow[], demand: Demand): RequestRow[] =>
-  requests.filter((request) => failureOf(request, demand, false) !== undefined)
-
 /** Of a surge the generator may be late: it is asked for more than can be done. */
 function voidness(
   row: FaultRow,
@@ -118,9 +131,8 @@ function voidness(
   proxiesLagMs: number,
   demand: Demand,
 ): string | undefined {
-  const early = failuresOf(before, demand)
-  if (early.length > 0)
-    return `${early.length} of ${before.length} requests failed before there was a fault (${reasonsText(early, demand)})`
+  const early = reasonsText(before, demand, false)
+  if (early !== '') return `of ${before.length} requests some failed before there was a fault (${early})`
   if (row.clients?.do === 'surge') return undefined
   const lagMs = quantile(
     window.map((each) => each.lagMs),
@@ -154,11 +166,12 @@ function unbounded({ reports, injectedMs, healed }: Observed, demand: Demand, pl
   return why
 }
 
-function reasonsText(failures: readonly RequestRow[], demand: Demand, excusing = true): string {
+/** The most frequent ones; '' where none failed. */
+function reasonsText(requests: readonly RequestRow[], demand: Demand, excusing: boolean): string {
   const counts = new Map<string, number>()
-  for (const request of failures) {
-    const reason = failureOf(request, demand, excusing) ?? failureOf(request, demand, false) ?? ''
-    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  for (const request of requests) {
+    const reason = failureOf(request, demand, excusing)
+    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1)
   }
   const sorted = [...counts].sort(([, one], [, other]) => other - one)
   return sorted

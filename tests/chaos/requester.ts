@@ -24,8 +24,12 @@ const KEYS_OF_MANY = 4
 /** Values of one life of one process do not reach those of the next. */
 const VALUES = 100_000_000
 
+const MOST_MESSAGES = 8
+
 export class Requester {
   readonly log = new RequestLog()
+  /** Of errors, the first few, each once. */
+  readonly messages = new Set<string>()
   readonly #cache: Cache<Held>
   readonly #store: Store<Held>
   readonly #random: Random
@@ -67,6 +71,7 @@ export class Requester {
       this.log.settle(at, result, took())
     } catch (error) {
       const known = error instanceof RingtailError
+      if (this.messages.size < MOST_MESSAGES) this.messages.add(messageOf(error))
       this.log.settle(at, known ? 'refused' : 'broken', took(), known ? error.code : String(error).slice(0, 80))
     }
   }
@@ -170,4 +175,10 @@ export class Requester {
   #below(limit: number): number {
     return Math.floor(this.#random() * limit)
   }
+}
+
+function messageOf(error: unknown): string {
+  const texts: string[] = []
+  for (let each = error; each instanceof Error && texts.length < 4; each = each.cause) texts.push(each.message)
+  return texts.join(' < ').replace(/'[a-z]+-\d+'/g, "'…'")
 }

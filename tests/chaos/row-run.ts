@@ -64,7 +64,8 @@ export class ChaosRun {
     try {
       return judge(row, demand, this.#plan, await this.#observe(row, demand))
     } catch (error) {
-      return unmeasured(row.name, `could not be run: ${error instanceof Error ? error.message : String(error)}`)
+      const message = error instanceof Error ? error.message : String(error)
+      return { ...unmeasured(row.name, `could not be run: ${message}`), isVoid: true }
     }
   }
 

@@ -1,0 +1,59 @@
+/**
+ * The rows of one family as tests, in their short form.
+ *
+ * A row must keep all that is demanded but what `NOT_YET` says; one that stands there and keeps everything must be taken off. Where the machine
+ * was too busy to measure, however often it was tried, only what does not depend on its speed is judged, and the test says so.
+ */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { FAMILIES } from './all-rows.ts'
+import { SHORT } from './chaos-plan.ts'
+import type { DemandName, RowVerdict } from './judge.ts'
+import { NOT_YET } from './not-yet.ts'
+import { isMissing, type Row } from './row.ts'
+import { ChaosRun } from './row-run.ts'
+
+const LIVE = { timeout: 110_000 }
+/** One that keeps by luck what it does not keep by right is not taken off for that. */
+const LUCKY_RUNS = 3
+/** Of the machine's speed these do not depend. */
+const OF_ANY_SPEED: readonly DemandName[] = ['lost']
+
+export function testFamily(name: string): void {
+  const rows = FAMILIES[name]
+  if (rows === undefined) throw new Error(`chaos: there is no family ${name}`)
+  let run: ChaosRun
+  before(() => {
+    run = new ChaosRun(SHORT)
+  })
+  after(() => run.close())
+  for (const row of rows) test(titleOf(row), LIVE, async (t) => tested(row, run, (text) => t.diagnostic(text)))
+}
+
+function titleOf({ name, what }: Row): string {
+  const notYet = NOT_YET[name]
+  return notYet === undefined ? `${name}: ${what}, and nobody is failed` : `${name}: ${what}; not yet kept: ${notYet.misses.join(', ')}`
+}
+
+async function tested(row: Row, run: ChaosRun, tell: (text: string) => void): Promise<void> {
+  const notYet = NOT_YET[row.name]
+  let verdict = await run.row(row.name)
+  tell(textOf(verdict))
+  if (isMissing(row)) {
+    assert.ok(notYet !== undefined, `${row.name} is ${row.missing}, and NOT_YET does not say so`)
+    assert.equal(verdict.ok, false)
+    return
+  }
+  assert.ok(verdict.isMeasured, verdict.why)
+  const known = new Set(notYet?.misses)
+  const counted = verdict.missed.filter((each) => !known.has(each) && (!verdict.isVoid || OF_ANY_SPEED.includes(each)))
+  assert.deepEqual(counted, [], `${verdict.why}\n${verdict.details.join('\n')}`)
+  if (notYet === undefined) return
+  for (let runs = 1; verdict.ok && runs < LUCKY_RUNS; runs++) verdict = await run.row(row.name)
+  assert.equal(verdict.ok, false, `${row.name} keeps everything now: take it off NOT_YET`)
+}
+
+function textOf({ requests, failed, p999Ms, recoveryMs, stale, lost, isVoid, why }: RowVerdict): string {
+  const figures = `${failed} of ${requests} failed, p99.9 of hits ${p999Ms ?? '–'} ms, recovered in ${recoveryMs ?? '–'} ms, ${stale} stale, ${lost} lost`
+  return `${figures}${isVoid ? '; the machine was too busy to say more' : ''}${why && `; ${why}`}`
+}
