@@ -224,14 +224,21 @@ function argumentsOf(host: string, port: number, folder: string, options: RedisS
   return [...all, ...(options.args ?? [])]
 }
 
+/** By command: asked once, for asking holds up everything else in this process. */
+const engines = new Map<string, { engine: 'redis' | 'valkey'; version: string }>()
+
 function engineOf(command: string): { engine: 'redis' | 'valkey'; version: string } {
+  const known = engines.get(command)
+  if (known !== undefined) return known
   let text: string
   try {
     text = execFileSync(command, ['--version'], { encoding: 'utf8' })
   } catch (cause) {
     throw ConfigurationError.of('redis server: engineCommand', 'a redis-server or valkey-server that runs', `${command}: ${String(cause)}`)
   }
-  return { engine: /valkey/i.test(text) ? 'valkey' : 'redis', version: /v=([\d.]+)/.exec(text)?.[1] ?? 'unknown' }
+  const found = { engine: /valkey/i.test(text) ? 'valkey' : 'redis', version: /v=([\d.]+)/.exec(text)?.[1] ?? 'unknown' } as const
+  engines.set(command, found)
+  return found
 }
 
 function freePort(host: string): Promise<number> {

@@ -28,7 +28,7 @@ const DRAIN_WITHIN_MS = 4_000
 const MOST_KEYS_AT_ONCE = 100
 const WARMING_TRIES = 10
 /** What a service would give its pool: nobody waits for a database longer than a load may take. */
-const POOL = { max: 8, connectionTimeoutMillis: 900, statement_timeout: 900, query_timeout: 950 } as const
+const POOL = { connectionTimeoutMillis: 900, idleTimeoutMillis: 0, statement_timeout: 900, query_timeout: 950 } as const
 
 interface Parts {
   readonly tier: Tier
@@ -65,6 +65,7 @@ class ChaosClient {
     const nodes = setting.nodes.map(({ id, zone, url }) => redisNode(url, { id, zone }))
     const tier = await createTier({ nodes, replicas: 3, zone: setting.zone })
     const database = openDatabase(setting.shards, POOL)
+    await database.connect()
     let asked: (keys: readonly string[]) => void = () => {}
     const load: Store<Held>['load'] = (keys, call) => {
       asked(keys)

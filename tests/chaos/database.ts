@@ -17,20 +17,31 @@ export const SHARDS = ['shard_0', 'shard_1', 'shard_2'] as const
 export const TABLE = 'chaos'
 /** Bytes that make an entry as large as a small product. */
 export const PAD = 'x'.repeat(200)
+/** A shard and process. */
+const CONNECTIONS = 5
 /** Who seeded, and who looks at the end, in the history. */
 export const DATABASE_PROCESS = 9
 
 export interface Database {
   readonly store: Store<Held>
+  /** Opens every connection that may be had, so that a burst does not wait for them. */
+  connect(): Promise<void>
   close(): Promise<void>
 }
 
 /** @param urls of the shards, in their order */
 export function openDatabase(urls: readonly string[], config: pg.PoolConfig = {}): Database {
-  const pools = urls.map((connectionString) => new pg.Pool({ connectionString, max: 8, ...config }))
+  const pools = urls.map((connectionString) => new pg.Pool({ connectionString, max: CONNECTIONS, ...config }))
   for (const pool of pools) pool.on('error', () => {})
   const shards = pools.map((pool, nth) => ({ id: SHARDS[nth]!, store: postgresStore<Held>({ pool, table: TABLE }) }))
-  return { store: shardedStore(shards), close: async () => void (await Promise.all(pools.map((pool) => pool.end()))) }
+  return {
+    store: shardedStore(shards),
+    connect: async () => {
+      const connecting = pools.flatMap((pool) => Array.from({ length: pool.options.max }, () => pool.connect()))
+      for (const settled of await Promise.allSettled(connecting)) if (settled.status === 'fulfilled') settled.value.release()
+    },
+    close: async () => void (await Promise.all(pools.map((pool) => pool.end()))),
+  }
 }
 
 /** Makes the tables anew and fills them. @returns the writes */
