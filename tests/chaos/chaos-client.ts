@@ -64,7 +64,7 @@ class ChaosClient {
   static async open(setting: ClientSetting): Promise<ChaosClient> {
     const nodes = setting.nodes.map(({ id, zone, url }) => redisNode(url, { id, zone }))
     const tier = await createTier({ nodes, replicas: 3, zone: setting.zone })
-    const database = openDatabase(setting.shards, POOL)
+    const database = openDatabase(setting.shards, { ...POOL, max: setting.connections })
     await database.connect()
     let asked: (keys: readonly string[]) => void = () => {}
     const load: Store<Held>['load'] = (keys, call) => {

@@ -20,6 +20,8 @@ export interface ClientSetting extends ClientWay {
   /** For histories and the journal. */
   readonly folder: string
   readonly seed: number
+  /** To each shard. */
+  readonly connections: number
   readonly setting: RowSetting
 }
 
@@ -59,13 +61,13 @@ export interface Peaks {
 }
 
 export type InjectorOrder =
-  /** A fresh fleet for a row; answered with `Prepared`. */
-  | { readonly do: 'prepare'; readonly row: RowName; readonly setting: RowSetting; readonly faultMs: number }
-  | { readonly do: 'before' }
+  /** A fresh fleet; answered with `Prepared`. */
+  | { readonly do: 'prepare'; readonly setting: RowSetting; readonly faultMs: number }
+  | { readonly do: 'before'; readonly row: RowName }
   /** Answered with when it began, by `sharedMs`. */
-  | { readonly do: 'inject' }
+  | { readonly do: 'inject'; readonly row: RowName }
   /** Answered with `Healed`. */
-  | { readonly do: 'heal' }
+  | { readonly do: 'heal'; readonly row: RowName }
 
 export interface Prepared {
   readonly ways: readonly ClientWay[]

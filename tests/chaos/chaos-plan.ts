@@ -16,6 +16,8 @@ export interface ChaosPlan {
   readonly leastRequests: number
   /** Whether a single failed request is too many. */
   readonly noneMayFail: boolean
+  /** Of each client to each shard. */
+  readonly connections: number
   /** How often a row is run again whose measurement was void. */
   readonly repeats: number
 }
@@ -29,6 +31,7 @@ export const LONG: ChaosPlan = {
   afterMs: 5_000,
   leastRequests: 30_000,
   noneMayFail: false,
+  connections: 16,
   repeats: 1,
 }
 
@@ -40,6 +43,7 @@ export const SHORT: ChaosPlan = {
   afterMs: 2_500,
   leastRequests: 400,
   noneMayFail: true,
+  connections: 5,
   repeats: 2,
 }
 

@@ -91,7 +91,15 @@ export class Clients {
   async #openOne(nth: number): Promise<void> {
     const { folder, ways } = this.#prepared
     const { zone } = NODES[(nth * 2) % NODES.length]!
-    const own = { process: nth, life: this.#lives[nth] ?? 0, zone, folder, seed: this.#plan.seed, setting: this.#setting }
+    const own = {
+      process: nth,
+      life: this.#lives[nth] ?? 0,
+      zone,
+      folder,
+      seed: this.#plan.seed,
+      connections: this.#plan.connections,
+      setting: this.#setting,
+    }
     await this.#ask(nth, { do: 'open', setting: { ...ways[nth]!, ...own } })
   }
 

@@ -17,8 +17,8 @@ export const SHARDS = ['shard_0', 'shard_1', 'shard_2'] as const
 export const TABLE = 'chaos'
 /** Bytes that make an entry as large as a small product. */
 export const PAD = 'x'.repeat(200)
-/** A shard and process. */
-const CONNECTIONS = 5
+/** A shard, for who seeds and who looks. */
+const CONNECTIONS = 2
 /** Who seeded, and who looks at the end, in the history. */
 export const DATABASE_PROCESS = 9
 

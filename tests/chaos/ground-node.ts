@@ -3,7 +3,8 @@
  */
 import { mkdirSync } from 'node:fs'
 import { Redis } from 'ioredis'
-import { type RedisServer, startRedisServer, startToxicProxy, type ToxicProxy } from '../../src/testing/index.ts'
+import { startToxicProxy, type ToxicProxy } from '../../src/testing/index.ts'
+import type { KeptServer, ServerKeeper } from './server-keeper.ts'
 
 /** Bytes of a node that is to be full: room for all that is cached and as much again, which ballast takes. */
 const FULL_BYTES = 12 * 1_048_576
@@ -11,28 +12,38 @@ const FULL_BYTES = 12 * 1_048_576
 const BALLAST = `for n = 1, 2000 do redis.call('set', 'ballast:' .. ARGV[1] .. ':' .. n, string.rep('x', 1000), 'px', 3600000) end`
 const MOST_BALLAST_CALLS = 50
 
+export interface GroundNodeParts {
+  readonly id: string
+  readonly zone: string
+  /** For its snapshots. */
+  readonly folder: string
+  readonly isFull: boolean
+  readonly keeper: ServerKeeper
+}
+
 export class GroundNode {
   readonly id: string
   readonly zone: string
   readonly proxy: ToxicProxy
+  readonly #keeper: ServerKeeper
   readonly #isFull: boolean
   readonly #folder: string
-  #server: RedisServer
+  #server: KeptServer
 
-  private constructor(id: string, zone: string, folder: string, isFull: boolean, server: RedisServer, proxy: ToxicProxy) {
-    this.id = id
-    this.zone = zone
+  private constructor(parts: GroundNodeParts, server: KeptServer, proxy: ToxicProxy) {
+    this.id = parts.id
+    this.zone = parts.zone
     this.proxy = proxy
-    this.#folder = folder
-    this.#isFull = isFull
+    this.#keeper = parts.keeper
+    this.#folder = parts.folder
+    this.#isFull = parts.isFull
     this.#server = server
   }
 
-  /** @param folder for its snapshots */
-  static async start(id: string, zone: string, folder: string, isFull: boolean): Promise<GroundNode> {
-    mkdirSync(folder, { recursive: true })
-    const server = await startRedisServer(optionsOf(folder, isFull))
-    return new GroundNode(id, zone, folder, isFull, server, await startToxicProxy({ to: server.url }))
+  static async start(parts: GroundNodeParts): Promise<GroundNode> {
+    mkdirSync(parts.folder, { recursive: true })
+    const server = await parts.keeper.start(parts.id, optionsOf(parts.folder, parts.isFull))
+    return new GroundNode(parts, server, await startToxicProxy({ to: server.url }))
   }
 
   get pid(): number {
@@ -41,26 +52,33 @@ export class GroundNode {
 
   /** SIGKILL. */
   kill(): Promise<void> {
-    return this.#server.kill()
+    return this.#keeper.kill(this.id)
   }
 
+  /** SIGSTOP. */
   pause(): void {
-    this.#server.pause()
+    process.kill(this.pid, 'SIGSTOP')
   }
 
+  /** SIGCONT. */
   resume(): void {
-    this.#server.resume()
+    process.kill(this.pid, 'SIGCONT')
   }
 
   /** In place of one that was killed, on its port; empty unless it has a snapshot. @param args more of the server's own */
   async restart(args: readonly string[] = []): Promise<void> {
     const options = optionsOf(this.#folder, this.#isFull)
-    this.#server = await startRedisServer({ ...options, port: this.#server.port, args: [...options.args, ...args] })
+    this.#server = await this.#keeper.start(this.id, { ...options, port: this.#server.port, args: [...options.args, ...args] })
   }
 
   /** A command past the proxy. */
   async command(name: string, ...args: (string | number)[]): Promise<unknown> {
-    const client = new Redis(this.#server.port, '127.0.0.1', { maxRetriesPerRequest: 0, retryStrategy: () => null })
+    const client = new Redis(this.#server.port, '127.0.0.1', {
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => null,
+      // It asks a busy server what it is.
+      enableReadyCheck: false,
+    })
     client.on('error', () => {})
     try {
       return await client.call(name, ...args)
@@ -85,9 +103,8 @@ export class GroundNode {
   }
 
   async stop(): Promise<void> {
-    this.#server.resume()
     await this.proxy.close()
-    await this.#server.kill()
+    await this.#keeper.kill(this.id)
   }
 }
 

@@ -15,6 +15,7 @@ import { CLIENTS } from './chaos-plan.ts'
 import { SHARDS } from './database.ts'
 import { GroundNode } from './ground-node.ts'
 import type { RowSetting } from './row.ts'
+import { ServerKeeper } from './server-keeper.ts'
 
 /** Two zones of two nodes and one of one: losing any leaves each key an owner. */
 export const NODES = [
@@ -29,6 +30,7 @@ export class Ground {
   readonly folder = mkdtempSync(join(tmpdir(), 'ringtail-chaos-'))
   readonly shards: readonly ToxicProxy[]
   readonly #postgres: RunningPostgres
+  readonly #keeper = new ServerKeeper()
   #nodes: readonly GroundNode[] = []
   #rowFolder = ''
   #rows = 0
@@ -61,7 +63,11 @@ export class Ground {
     await this.#clear()
     this.faultMs = faultMs
     this.#rowFolder = join(this.folder, `row-${++this.#rows}`)
-    this.#nodes = await Promise.all(NODES.map(({ id, zone }) => GroundNode.start(id, zone, join(this.#rowFolder, id), setting.full)))
+    this.#nodes = await Promise.all(
+      NODES.map((node) =>
+        GroundNode.start({ ...node, folder: join(this.#rowFolder, node.id), isFull: setting.full, keeper: this.#keeper }),
+      ),
+    )
     this.setWallClock('+0')
     const ways = await Promise.all(Array.from({ length: CLIENTS }, (_, nth) => this.#wayOf(nth)))
     const databases = SHARDS.map((shard) => this.#postgres.url(shard))
@@ -102,6 +108,7 @@ export class Ground {
   async stop(): Promise<void> {
     await this.#clear()
     await Promise.all(this.shards.map((proxy) => proxy.close()))
+    await this.#keeper.close()
     await this.#postgres.stop()
     rmSync(this.folder, { recursive: true, force: true })
   }

@@ -8,23 +8,21 @@ import { rowOf } from './all-rows.ts'
 import type { Healed, InjectorOrder } from './chaos-messages.ts'
 import { Ground } from './ground.ts'
 import { type FaultRow, isMissing } from './row.ts'
+import type { RowName } from './row-names.ts'
 
 let ground: Ground | undefined
-let row: FaultRow | undefined
 /** Of the proxies: what they are late by is no fault of the tier's. */
 const delay = monitorEventLoopDelay({ resolution: 10 })
 
 async function answer(order: InjectorOrder): Promise<unknown> {
   if (order.do === 'prepare') {
-    const found = rowOf(order.row)
-    if (isMissing(found)) throw new Error(`chaos: ${order.row} cannot be run: ${found.missing}`)
-    row = found
     ground ??= await Ground.start()
     const prepared = await ground.prepare(order.setting, order.faultMs)
     if (order.setting.full) await Promise.all(ground.nodes.map((node) => node.fill()))
     return prepared
   }
-  if (ground === undefined || row === undefined) throw new Error(`chaos: needs to be prepared for '${order.do}'`)
+  const row = faultOf(order.row)
+  if (ground === undefined) throw new Error(`chaos: needs to be prepared for '${order.do}'`)
   if (order.do === 'before') return row.before?.(ground)
   if (order.do === 'inject') {
     delay.reset()
@@ -36,6 +34,12 @@ async function answer(order: InjectorOrder): Promise<unknown> {
   await row.heal?.(ground)
   delay.disable()
   return { healedMs: sharedMs(), lagMs: delay.percentile(99.9) / 1e6 } satisfies Healed
+}
+
+function faultOf(name: RowName): FaultRow {
+  const row = rowOf(name)
+  if (isMissing(row)) throw new Error(`chaos: ${name} cannot be run: ${row.missing}`)
+  return row
 }
 
 answerOrders<InjectorOrder>(answer, async () => void (await ground?.stop()))

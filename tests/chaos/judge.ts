@@ -12,7 +12,7 @@ import type { RowName } from './row-names.ts'
 import type { Observed } from './row-run.ts'
 
 export interface RowReport {
-  readonly name: RowName
+  readonly name: RowName | 'soak'
   readonly ok: boolean
   /** Due within the fault's window. */
   readonly requests: number
@@ -51,8 +51,13 @@ const MOST_SOCKETS = 120
 const MOST_VIOLATIONS = 10_000
 const TOLD_VIOLATIONS = 5
 
+/** A row, or a soak. */
+interface Judged extends Pick<FaultRow, 'clients'> {
+  readonly name: RowName | 'soak'
+}
+
 /** A row of which nothing was measured. */
-export function unmeasured(name: RowName, why: string): RowVerdict {
+export function unmeasured(name: RowName | 'soak', why: string): RowVerdict {
   return {
     ...{ name, ok: false, requests: 0, failed: 0, success: 0, p999Ms: null, recoveryMs: null, stale: 0, lost: 0, why },
     isVoid: false,
@@ -62,7 +67,7 @@ export function unmeasured(name: RowName, why: string): RowVerdict {
   }
 }
 
-export function judge(row: FaultRow, demand: Demand, plan: ChaosPlan, observed: Observed): RowVerdict {
+export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Observed): RowVerdict {
   const { injectedMs, healed, reports } = observed
   const requests = reports.flatMap((report) => [...requestsOf(report.requests)])
   const before = requests.filter(({ dueMs }) => dueMs < injectedMs)
@@ -125,7 +130,7 @@ function needsWhatIsAway({ kind, isSteady, shard }: RequestRow, { away }: Demand
 
 /** Of a surge the generator may be late: it is asked for more than can be done. */
 function voidness(
-  row: FaultRow,
+  row: Judged,
   before: readonly RequestRow[],
   window: readonly RequestRow[],
   proxiesLagMs: number,

@@ -6,6 +6,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Random } from '../../src/index.ts'
 import { type History, type Operation, readHistory, sharedMs } from '../../src/testing/index.ts'
 import { ForkedWorker } from '../support/forked-worker.ts'
 import { rowOf } from './all-rows.ts'
@@ -23,6 +24,12 @@ const PREPARED_WITHIN_MS = 60_000
 const INJECTED_WITHIN_MS = 30_000
 /** Beyond the recovery that is demanded, so that what fails later shows. */
 const LOOK_ON_MS = 500
+
+/** How long a fault of a soak lasts, ms, and how long the fleet then has to recover. */
+const SOAK_FAULT_MS = [3_000, 12_000] as const
+const SOAK_PAUSE_MS = [4_000, 8_000] as const
+
+type Fault = Pick<Observed, 'injectedMs' | 'healed'>
 
 /** What happened in a row, before anybody says whether it was right. */
 export interface Observed {
@@ -49,7 +56,7 @@ export class ChaosRun {
     const row = rowOf(name)
     if (isMissing(row)) return unmeasured(name, row.missing)
     for (let tries = 0; ; tries++) {
-      const verdict = await this.#once(row)
+      const verdict = await this.#once(row, name)
       if (!verdict.isVoid || tries >= this.#plan.repeats) return verdict
       this.#tell(`${name}: ${verdict.why}; once more`)
     }
@@ -59,56 +66,87 @@ export class ChaosRun {
     await this.#injector.close()
   }
 
-  async #once(row: FaultRow): Promise<RowVerdict> {
-    const demand: Demand = { ...DEMANDED, ...row.demand }
+  /** One random fault after another, judged as a whole. @param faults what may happen */
+  async soak(forMs: number, faults: readonly RowName[], random: Random): Promise<RowVerdict> {
+    const setting: RowSetting = { ...USUAL, full: true }
     try {
-      return judge(row, demand, this.#plan, await this.#observe(row, demand))
+      const observed = await this.#observe('soak', setting, (clients) => this.#faultAfterFault(forMs, faults, random, clients))
+      return judge({ name: 'soak' }, { ...DEMANDED, emptied: true }, this.#plan, observed)
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      return { ...unmeasured(row.name, `could not be run: ${message}`), isVoid: true }
+      return unmeasured('soak', `could not be run: ${messageOf(error)}`)
     }
   }
 
-  async #observe(row: FaultRow, demand: Demand): Promise<Observed> {
+  async #once(row: FaultRow, name: RowName): Promise<RowVerdict> {
+    const demand: Demand = { ...DEMANDED, ...row.demand }
     const setting: RowSetting = { ...USUAL, ...row.setting }
-    const prepare: InjectorOrder = { do: 'prepare', row: row.name, setting, faultMs: this.#plan.faultMs }
-    this.#tell(`${row.name}: a fresh fleet`)
-    const prepared = await this.#injector.ask<Prepared>(prepare, PREPARED_WITHIN_MS)
+    try {
+      const observed = await this.#observe(name, setting, async (clients) => this.#fault(row, name, demand, setting, clients))
+      return judge(row, demand, this.#plan, observed)
+    } catch (error) {
+      return { ...unmeasured(name, `could not be run: ${messageOf(error)}`), isVoid: true }
+    }
+  }
+
+  /** @param happening what happens while clients are warm and connected; it lets load begin */
+  async #observe(name: RowName | 'soak', setting: RowSetting, happening: (clients: Clients) => Promise<Fault>): Promise<Observed> {
+    this.#tell(`${name}: a fresh fleet`)
+    const prepared = await this.#injector.ask<Prepared>({ do: 'prepare', setting, faultMs: this.#plan.faultMs }, PREPARED_WITHIN_MS)
     const seeded = await seedDatabase(prepared.databases)
-    this.#tell(`${row.name}: clients get warm`)
+    this.#tell(`${name}: clients get warm`)
     const clients = await Clients.open(this.#plan, prepared, setting)
     try {
-      await this.#order('before')
-      const { injectedMs, healed } = await this.#underLoad(row, setting, demand, clients)
+      const fault = await happening(clients)
       const reports = await clients.stop()
-      this.#tell(`${row.name}: at rest`)
+      this.#tell(`${name}: at rest`)
       await pause(STALENESS_BOUND_MS)
       await clients.rest()
-      this.#tell(`${row.name}: judged`)
+      this.#tell(`${name}: judged`)
       const history = historyOf(prepared.folder, clients.lives)
       for (const operation of [...seeded, ...(await readDatabase(prepared.databases))]) history.add(operation)
-      return { injectedMs, healed, reports, history }
+      return { ...fault, reports, history }
     } finally {
       await clients.close()
     }
   }
 
-  async #underLoad(row: FaultRow, setting: RowSetting, demand: Demand, clients: Clients): Promise<Pick<Observed, 'injectedMs' | 'healed'>> {
+  async #fault(row: FaultRow, name: RowName, demand: Demand, setting: RowSetting, clients: Clients): Promise<Fault> {
     const { leadMs, faultMs, afterMs } = this.#plan
-    this.#tell(`${row.name}: load`)
+    await this.#order('before', name)
+    this.#tell(`${name}: load`)
     const startMs = await clients.start()
     await pause(startMs - sharedMs() + leadMs * setting.lead)
-    this.#tell(`${row.name}: the fault`)
-    const [injectedMs] = await Promise.all([this.#order<number>('inject'), clients.begin(row.clients)])
+    this.#tell(`${name}: the fault`)
+    const [injectedMs] = await Promise.all([this.#order<number>('inject', name), clients.begin(row.clients)])
     await pause(injectedMs + faultMs - sharedMs())
-    const [healed] = await Promise.all([this.#order<Healed>('heal'), clients.end(row.clients)])
-    this.#tell(`${row.name}: healed`)
+    const [healed] = await Promise.all([this.#order<Healed>('heal', name), clients.end(row.clients)])
+    this.#tell(`${name}: healed`)
     await pause(Math.max(afterMs, demand.recoveryMs + LOOK_ON_MS))
     return { injectedMs, healed }
   }
 
-  #order<T = void>(what: 'before' | 'inject' | 'heal'): Promise<T> {
-    return this.#injector.ask<T>({ do: what }, INJECTED_WITHIN_MS)
+  async #faultAfterFault(forMs: number, faults: readonly RowName[], random: Random, clients: Clients): Promise<Fault> {
+    const startMs = await clients.start()
+    const between = (least: number, most: number): number => least + random() * (most - least)
+    await pause(startMs - sharedMs() + this.#plan.leadMs)
+    let fault: Fault | undefined
+    let lagMs = 0
+    while (fault === undefined || sharedMs() - startMs < forMs) {
+      const name = faults[Math.floor(random() * faults.length)]!
+      this.#tell(`soak: ${name}`)
+      const injectedMs = await this.#order<number>('inject', name)
+      await pause(between(...SOAK_FAULT_MS))
+      const healed = await this.#order<Healed>('heal', name)
+      lagMs = Math.max(lagMs, healed.lagMs)
+      fault = { injectedMs: fault?.injectedMs ?? injectedMs, healed: { ...healed, lagMs } }
+      this.#tell(`soak: ${name} is over`)
+      await pause(between(...SOAK_PAUSE_MS))
+    }
+    return fault
+  }
+
+  #order<T = void>(what: 'before' | 'inject' | 'heal', row: RowName): Promise<T> {
+    return this.#injector.ask<T>({ do: what, row }, INJECTED_WITHIN_MS)
   }
 }
 
@@ -131,5 +169,7 @@ function historyOf(folder: string, lives: readonly number[]): History {
   }
   return history
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const nameOf = ({ process, key, callMs }: Pick<Operation, 'process' | 'key' | 'callMs'>): string => `${process} ${key} ${callMs}`

@@ -29,7 +29,6 @@ export const SHARD_ROWS: readonly FaultRow[] = [
   {
     name: 'shard-slow',
     what: 'every answer of one shard of three comes 300 ms later',
-    setting: EXPIRING,
     inject: async (ground) => ground.shards[0]!.set({ latencyMs: SLOW_MS }, 'down'),
     heal: async (ground) => ground.shards[0]!.heal(),
   },
