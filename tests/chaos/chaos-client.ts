@@ -45,6 +45,9 @@ class ChaosClient {
   readonly #looking: NodeJS.Timeout
   readonly #loop: OpenLoop
   #peaks: Peaks
+  /** Of wall over monotonic clock, at the start. */
+  readonly #wallOffsetMs = Date.now() - sharedMs()
+  #wallJumpMs = 0
 
   private constructor(setting: ClientSetting, parts: Parts) {
     this.#parts = parts
@@ -114,7 +117,8 @@ class ChaosClient {
     await this.#loop.stop(DRAIN_WITHIN_MS)
     this.#look()
     const { log, messages } = this.#parts.requester
-    return { requests: log.columns(), peaks: this.#peaks, loads: this.#loads, events: this.#events, messages: [...messages] }
+    const seen = { peaks: this.#peaks, loads: this.#loads, events: this.#events, wallJumpMs: this.#wallJumpMs }
+    return { requests: log.columns(), ...seen, messages: [...messages] }
   }
 
   rest(): Promise<void> {
@@ -142,6 +146,7 @@ class ChaosClient {
 
   #look(): void {
     const { heapMb, sockets } = bounded()
+    this.#wallJumpMs = Math.max(this.#wallJumpMs, Math.abs(Date.now() - sharedMs() - this.#wallOffsetMs))
     const peaks = this.#peaks
     this.#peaks = {
       ...peaks,

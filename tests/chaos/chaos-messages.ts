@@ -47,6 +47,8 @@ export interface ClientReport {
   readonly loads: readonly (readonly [atMs: number, rows: number])[]
   /** What the tier told, by event. */
   readonly events: Readonly<Record<string, number>>
+  /** By how much its wall clock was moved at most, against the monotonic one. */
+  readonly wallJumpMs: number
   /** The texts of the first errors, each once. */
   readonly messages: readonly string[]
 }

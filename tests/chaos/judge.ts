@@ -48,11 +48,13 @@ export interface RowVerdict extends RowReport {
 const MOST_HEAP_GROWTH_MB = 256
 /** Five nodes with their links and watches, and the pools of three shards. */
 const MOST_SOCKETS = 120
+/** Nearly the 10 minutes that are ordered. */
+const LEAST_WALL_JUMP_MS = 500_000
 const MOST_VIOLATIONS = 10_000
 const TOLD_VIOLATIONS = 5
 
 /** A row, or a soak. */
-interface Judged extends Pick<FaultRow, 'clients'> {
+interface Judged extends Pick<FaultRow, 'clients' | 'signs' | 'setting'> {
   readonly name: RowName | 'soak'
 }
 
@@ -88,7 +90,7 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
     missed.push(name)
     why.push(text)
   }
-  const isVoid = voidness(row, before, window, healed.lagMs, demand)
+  const isVoid = voidness(row, before, window, observed, demand)
   if (isVoid !== undefined) why.push(`void: ${isVoid}`)
   const least = Math.ceil(plan.leastRequests * (row.clients?.do === 'kill' ? 0.5 : 1))
   if (window.length < least) miss('requests', `only ${window.length} requests of ${least} in the window`)
@@ -133,18 +135,21 @@ function voidness(
   row: Judged,
   before: readonly RequestRow[],
   window: readonly RequestRow[],
-  proxiesLagMs: number,
+  { reports, healed }: Observed,
   demand: Demand,
 ): string | undefined {
   const early = reasonsText(before, demand, false)
   if (early !== '') return `of ${before.length} requests some failed before there was a fault (${early})`
+  if (row.signs !== undefined && !row.signs.some((sign) => reports.some(({ events }) => events[sign] !== undefined)))
+    return `nobody felt the fault: no ${row.signs.join(', no ')}`
+  if (row.setting?.fakeClock === true && reports.every(({ wallJumpMs }) => wallJumpMs < LEAST_WALL_JUMP_MS)) return 'no wall clock jumped'
   if (row.clients?.do === 'surge') return undefined
   const lagMs = quantile(
     window.map((each) => each.lagMs),
     0.999,
   )
   if (lagMs > VOID_LAG_MS) return `a generator lagged by ${round(lagMs)} ms (p99.9)`
-  if (proxiesLagMs > VOID_LAG_MS) return `the proxies lagged by ${round(proxiesLagMs)} ms (p99.9)`
+  if (healed.lagMs > VOID_LAG_MS) return `the proxies lagged by ${round(healed.lagMs)} ms (p99.9)`
   return undefined
 }
 

@@ -12,4 +12,27 @@ export interface NotYet {
   readonly because: string
 }
 
-export const NOT_YET: Partial<Record<RowName, NotYet>> = {}
+const OLD_COPIES = 'a node that missed writes serves what it has when it is back: hints and catch-up are to be built'
+const PARTED = 'a write that an owner missed is seen as old by readers of that owner, until its ttl is over: hints are to be built'
+const NO_RING_CHANGE = 'the tier cannot change its ring'
+
+const stale = (because: string): NotYet => ({ misses: ['stale'], because })
+
+export const NOT_YET: Partial<Record<RowName, NotYet>> = {
+  'node-stopped': stale(OLD_COPIES),
+  'node-slow': stale(OLD_COPIES),
+  'node-resets-mid-reply': stale(OLD_COPIES),
+  'node-blackholed': stale(OLD_COPIES),
+  'node-unheard': stale(OLD_COPIES),
+  'node-deaf': stale(OLD_COPIES),
+  'client-cut-from-node': stale(PARTED),
+  'client-cut-from-all-nodes': stale(PARTED),
+  'node-flapping': stale(OLD_COPIES),
+  'node-restarted-from-old-snapshot': stale(OLD_COPIES),
+  'node-loading': stale(OLD_COPIES),
+  'node-readonly': stale(PARTED),
+  'node-busy-script': stale(OLD_COPIES),
+  'node-added': { misses: [], because: NO_RING_CHANGE },
+  'node-drained': { misses: [], because: NO_RING_CHANGE },
+  'node-replaced': { misses: [], because: NO_RING_CHANGE },
+}

@@ -4,6 +4,7 @@
  * `before`, `inject` and `heal` run in the injector's process, on its ground; what is done to the client processes themselves is named in
  * `clients` and done by the conductor. A row that stands for what is not built yet says so, and never passes.
  */
+import type { EventName } from '../../src/events.ts'
 import type { Ground } from './ground.ts'
 import type { RowName } from './row-names.ts'
 
@@ -25,6 +26,8 @@ export interface FaultRow {
   inject?(ground: Ground): Promise<void>
   /** The fault is over when it resolves. */
   heal?(ground: Ground): Promise<void>
+  /** Events of which some client must tell one: a fault that nobody felt has shown nothing. */
+  readonly signs?: readonly EventName[]
   /** What happens to the clients themselves during the fault's window. */
   readonly clients?: ClientFault
   readonly demand?: Partial<Demand>

@@ -16,24 +16,28 @@ export const LOSS_ROWS: readonly FaultRow[] = [
   {
     name: 'node-killed',
     what: 'a node gets SIGKILL, and comes back empty',
+    signs: ['node:down'],
     setting: { full: true },
     ...killed('n1'),
   },
   {
     name: 'two-nodes-killed',
     what: 'two nodes of five, in different zones, get SIGKILL at once',
+    signs: ['node:down'],
     setting: { full: true },
     ...killed('n1', 'n3'),
   },
   {
     name: 'zone-killed',
     what: 'all nodes of a zone get SIGKILL at once',
+    signs: ['node:down'],
     setting: { full: true },
     ...killed('n1', 'n2'),
   },
   {
     name: 'all-nodes-killed',
     what: 'every node gets SIGKILL at once: the database has to answer everything',
+    signs: ['cache:bypassed'],
     setting: { full: true },
     demand: { emptied: true },
     inject: every((ground, id) => ground.node(id).kill()),

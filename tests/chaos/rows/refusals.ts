@@ -11,6 +11,7 @@ export const REFUSAL_ROWS: readonly FaultRow[] = [
   {
     name: 'node-out-of-memory',
     what: 'a node is full and may not evict: it refuses every write',
+    signs: ['write:missed', 'node:down'],
     inject: async (ground) => {
       const node = ground.node('n1')
       const used = /used_memory:(\d+)/.exec(String(await node.command('INFO', 'memory')))
@@ -25,6 +26,7 @@ export const REFUSAL_ROWS: readonly FaultRow[] = [
   {
     name: 'node-readonly',
     what: 'a node has become the replica of nobody: it answers reads, and READONLY to writes',
+    signs: ['write:missed', 'node:down'],
     // Port 1: there is nobody to replace what it has.
     inject: async (ground) => void (await ground.node('n1').command('REPLICAOF', '127.0.0.1', 1)),
     heal: async (ground) => void (await ground.node('n1').command('REPLICAOF', 'NO', 'ONE')),
@@ -32,6 +34,7 @@ export const REFUSAL_ROWS: readonly FaultRow[] = [
   {
     name: 'node-busy-script',
     what: "a node is busy with somebody's endless script: it answers BUSY to everything",
+    signs: ['write:missed', 'node:down'],
     inject: async (ground) => {
       const node = ground.node('n1')
       // It would take a core from everybody else.

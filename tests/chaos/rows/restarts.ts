@@ -10,6 +10,7 @@ export const RESTART_ROWS: readonly FaultRow[] = [
   {
     name: 'node-restarted-empty',
     what: 'a node dies and is back at once, with nothing',
+    signs: ['node:down'],
     setting: { full: true },
     inject: async (ground) => {
       await ground.node('n1').kill()
@@ -19,6 +20,7 @@ export const RESTART_ROWS: readonly FaultRow[] = [
   {
     name: 'node-restarted-from-old-snapshot',
     what: 'a node dies and is back at once, with what it had some time ago',
+    signs: ['node:down'],
     setting: { lead: 4 },
     before: async (ground) => ground.node('n1').save(),
     inject: async (ground) => {
@@ -29,6 +31,7 @@ export const RESTART_ROWS: readonly FaultRow[] = [
   {
     name: 'node-loading',
     what: 'a node dies, and answers LOADING for seconds before it has its snapshot, again and again',
+    signs: ['node:down'],
     before: async (ground) => ground.node('n1').save(),
     inject: async (ground) => {
       const node = ground.node('n1')

@@ -22,6 +22,7 @@ export const SHARD_ROWS: readonly FaultRow[] = [
   {
     name: 'shard-down',
     what: 'one shard of three refuses connections',
+    signs: ['store:failed'],
     setting: EXPIRING,
     demand: { away: 'one' },
     ...gone([0]),
@@ -35,6 +36,7 @@ export const SHARD_ROWS: readonly FaultRow[] = [
   {
     name: 'database-down',
     what: 'all shards refuse connections',
+    signs: ['store:failed'],
     setting: EXPIRING,
     demand: { away: 'all' },
     ...gone([0, 1, 2]),
