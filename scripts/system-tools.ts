@@ -45,6 +45,12 @@ export const TOOLS: readonly Tool[] = [
     packages: { 'apt-get': ['openssl'], dnf: ['openssl'], apk: ['openssl'], brew: ['openssl'] },
     services: [],
   },
+  {
+    why: 'a wall clock that jumps under a process',
+    commands: ['faketime'],
+    packages: { 'apt-get': ['faketime'], dnf: ['libfaketime'], apk: ['libfaketime'], brew: ['libfaketime'] },
+    services: [],
+  },
 ]
 
 /** Servers lie here on Debian, where a user's PATH does not look. */

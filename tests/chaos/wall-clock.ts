@@ -3,7 +3,9 @@
  */
 import { existsSync } from 'node:fs'
 
-const LIBRARIES = ['x86_64', 'aarch64'].map((machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketime.so.1`)
+/** Of Debian, Fedora and Alpine. */
+const FOLDERS = ['/usr/lib/x86_64-linux-gnu/faketime', '/usr/lib/aarch64-linux-gnu/faketime', '/usr/lib64/faketime', '/usr/lib/faketime']
+const LIBRARIES = FOLDERS.map((folder) => `${folder}/libfaketime.so.1`)
 
 /** The environment of a process whose wall clock is offset by what the file says. @throws Error where faketime is not installed */
 export function fakeClockEnvironment(file: string): Readonly<Record<string, string>> {
