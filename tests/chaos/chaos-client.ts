@@ -25,6 +25,8 @@ import { Requester } from './requester.ts'
 
 const LOOK_EVERY_MS = 100
 const DRAIN_WITHIN_MS = 4_000
+/** Long enough for writes to be pending at any moment. */
+const FLUSH_AFTER = '1s'
 const MOST_KEYS_AT_ONCE = 100
 const WARMING_TRIES = 10
 /** What a service would give its pool: nobody waits for a database longer than a load may take. */
@@ -79,7 +81,8 @@ class ChaosClient {
       setting.setting.strategy === 'write-behind'
         ? await openJournal({ directory: `${setting.folder}/journal-${setting.process}` })
         : undefined
-    const strategy: StrategyChoice<Held> = journal === undefined ? writeThrough(store) : writeBehind(store, { journal, adoptAfter: '2s' })
+    const strategy: StrategyChoice<Held> =
+      journal === undefined ? writeThrough(store) : writeBehind(store, { journal, flushAfter: FLUSH_AFTER })
     const { ttlMs, graceMs } = setting.setting
     const cache = tier.cache<Held>('chaos', { strategy, ttl: ttlMs, grace: graceMs })
     const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))

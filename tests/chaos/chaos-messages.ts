@@ -2,8 +2,8 @@
  * What the conductor says to a client and to the injector, and what they answer.
  */
 import type { RequestColumns } from './request-log.ts'
-import type { RowSetting } from './row.ts'
 import type { RowName } from './row-names.ts'
+import type { RowSetting } from './row-setting.ts'
 
 /** The way of one client to nodes and shards: doors of their proxies that are its own. */
 export interface ClientWay {

@@ -7,7 +7,8 @@ import { ForkedWorker } from '../support/forked-worker.ts'
 import type { ClientOrder, ClientReport, Prepared } from './chaos-messages.ts'
 import { type ChaosPlan, CLIENTS } from './chaos-plan.ts'
 import { NODES } from './ground.ts'
-import type { FaultRow, RowSetting } from './row.ts'
+import type { FaultRow } from './row.ts'
+import type { RowSetting } from './row-setting.ts'
 import { fakeClockEnvironment } from './wall-clock.ts'
 
 const MAIN = new URL('./chaos-client.ts', import.meta.url)

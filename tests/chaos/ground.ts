@@ -14,7 +14,7 @@ import type { ClientWay, Prepared } from './chaos-messages.ts'
 import { CLIENTS } from './chaos-plan.ts'
 import { SHARDS } from './database.ts'
 import { GroundNode } from './ground-node.ts'
-import type { RowSetting } from './row.ts'
+import type { RowSetting } from './row-setting.ts'
 import { ServerKeeper } from './server-keeper.ts'
 
 /** Two zones of two nodes and one of one: losing any leaves each key an owner. */

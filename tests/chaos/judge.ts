@@ -6,10 +6,10 @@
  */
 import { checkHistory, type Violation, violationText } from '../../src/testing/index.ts'
 import { type ChaosPlan, DEADLINE_MS, MOST_IN_FLIGHT, VOID_LAG_MS } from './chaos-plan.ts'
+import type { Observed } from './observed.ts'
 import { type RequestRow, requestsOf } from './request-log.ts'
 import type { Demand, FaultRow } from './row.ts'
 import type { RowName } from './row-names.ts'
-import type { Observed } from './row-run.ts'
 
 export interface RowReport {
   readonly name: RowName | 'soak'

@@ -10,13 +10,15 @@ import type { Random } from '../../src/index.ts'
 import { type History, type Operation, readHistory, sharedMs } from '../../src/testing/index.ts'
 import { ForkedWorker } from '../support/forked-worker.ts'
 import { rowOf } from './all-rows.ts'
-import { type ClientReport, type Healed, historyFile, type InjectorOrder, type Prepared, triesFile } from './chaos-messages.ts'
+import { type Healed, historyFile, type InjectorOrder, type Prepared, triesFile } from './chaos-messages.ts'
 import { type ChaosPlan, STALENESS_BOUND_MS } from './chaos-plan.ts'
 import { Clients } from './clients.ts'
 import { readDatabase, seedDatabase } from './database.ts'
 import { judge, type RowVerdict, unmeasured } from './judge.ts'
-import { DEMANDED, type Demand, type FaultRow, isMissing, type RowSetting, USUAL } from './row.ts'
+import type { Observed } from './observed.ts'
+import { DEMANDED, type Demand, type FaultRow, isMissing } from './row.ts'
 import type { RowName } from './row-names.ts'
+import { type RowSetting, USUAL } from './row-setting.ts'
 
 const INJECTOR = new URL('./injector.ts', import.meta.url)
 /** Starting a PostgreSQL and five nodes, on a busy machine too. */
@@ -30,14 +32,6 @@ const SOAK_FAULT_MS = [3_000, 12_000] as const
 const SOAK_PAUSE_MS = [4_000, 8_000] as const
 
 type Fault = Pick<Observed, 'injectedMs' | 'healed'>
-
-/** What happened in a row, before anybody says whether it was right. */
-export interface Observed {
-  readonly injectedMs: number
-  readonly healed: Healed
-  readonly reports: readonly ClientReport[]
-  readonly history: History
-}
 
 export class ChaosRun {
   readonly #plan: ChaosPlan

@@ -7,6 +7,7 @@
 import type { EventName } from '../../src/events.ts'
 import type { Ground } from './ground.ts'
 import type { RowName } from './row-names.ts'
+import type { RowSetting } from './row-setting.ts'
 
 export type Row = FaultRow | MissingRow
 
@@ -31,32 +32,6 @@ export interface FaultRow {
   /** What happens to the clients themselves during the fault's window. */
   readonly clients?: ClientFault
   readonly demand?: Partial<Demand>
-}
-
-/** What a row runs on, unless it says otherwise. */
-export interface RowSetting {
-  /** Nodes at `maxmemory`, evicting. */
-  readonly full: boolean
-  /** Of every cached value, ms. */
-  readonly ttlMs: number
-  readonly graceMs: number
-  readonly strategy: 'write-through' | 'write-behind'
-  /** Load before the fault, as a multiple of the plan's. */
-  readonly lead: number
-  /** Whether clients have read every key before there is load. */
-  readonly warm: boolean
-  /** Whether the first client runs under a wall clock that the ground can set. */
-  readonly fakeClock: boolean
-}
-
-export const USUAL: RowSetting = {
-  full: false,
-  ttlMs: 60_000,
-  graceMs: 600_000,
-  strategy: 'write-through',
-  lead: 1,
-  warm: true,
-  fakeClock: false,
 }
 
 export type ClientFault =

@@ -2,7 +2,8 @@
  * A database that is away, in part or whole, or slow: what nodes have is served, past its `ttl` too, and the rest fails fast and typed.
  */
 import type { Ground } from '../ground.ts'
-import type { FaultRow, RowSetting } from '../row.ts'
+import type { FaultRow } from '../row.ts'
+import type { RowSetting } from '../row-setting.ts'
 
 /** Runs out within the window, so that only `grace` can answer. */
 const EXPIRING: Partial<RowSetting> = { ttlMs: 1_500, graceMs: 600_000 }
