@@ -5,6 +5,7 @@ import { isMissing, type Row } from './row.ts'
 import { ROW_NAMES, type RowName } from './row-names.ts'
 import { CLIENT_ROWS } from './rows/clients.ts'
 import { CUT_ROWS } from './rows/cuts.ts'
+import { DROP_ROWS } from './rows/drops.ts'
 import { LOAD_ROWS } from './rows/loads.ts'
 import { LOSS_ROWS } from './rows/losses.ts'
 import { REFUSAL_ROWS } from './rows/refusals.ts'
@@ -15,6 +16,7 @@ import { SILENCE_ROWS } from './rows/silences.ts'
 
 export const FAMILIES: Readonly<Record<string, readonly Row[]>> = {
   silences: SILENCE_ROWS,
+  drops: DROP_ROWS,
   cuts: CUT_ROWS,
   losses: LOSS_ROWS,
   restarts: RESTART_ROWS,

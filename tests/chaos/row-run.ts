@@ -45,13 +45,13 @@ export class ChaosRun {
     this.#injector = new ForkedWorker<InjectorOrder>(INJECTOR)
   }
 
-  /** Of a void measurement the last try. Never rejects: a row that could not be run has failed, and says why. */
-  async row(name: RowName): Promise<RowVerdict> {
+  /** @param mayRepeat whether there is time for one more try of a void measurement, of which the last counts. Never rejects: a row that could not be run has failed, and says why. */
+  async row(name: RowName, mayRepeat: () => boolean = () => true): Promise<RowVerdict> {
     const row = rowOf(name)
     if (isMissing(row)) return unmeasured(name, row.missing)
     for (let tries = 0; ; tries++) {
       const verdict = await this.#once(row, name)
-      if (!verdict.isVoid || tries >= this.#plan.repeats) return verdict
+      if (!verdict.isVoid || tries >= this.#plan.repeats || !mayRepeat()) return verdict
       this.#tell(`${name}: ${verdict.why}; once more`)
     }
   }
@@ -109,10 +109,10 @@ export class ChaosRun {
     await this.#order('before', name)
     this.#tell(`${name}: load`)
     const startMs = await clients.start()
-    await pause(startMs - sharedMs() + leadMs * setting.lead)
+    await until(startMs + leadMs * setting.lead)
     this.#tell(`${name}: the fault`)
     const [injectedMs] = await Promise.all([this.#order<number>('inject', name), clients.begin(row.clients)])
-    await pause(injectedMs + faultMs - sharedMs())
+    await until(injectedMs + faultMs)
     const [healed] = await Promise.all([this.#order<Healed>('heal', name), clients.end(row.clients)])
     this.#tell(`${name}: healed`)
     await pause(Math.max(afterMs, demand.recoveryMs + LOOK_ON_MS))
@@ -122,7 +122,7 @@ export class ChaosRun {
   async #faultAfterFault(forMs: number, faults: readonly RowName[], random: Random, clients: Clients): Promise<Fault> {
     const startMs = await clients.start()
     const between = (least: number, most: number): number => least + random() * (most - least)
-    await pause(startMs - sharedMs() + this.#plan.leadMs)
+    await until(startMs + this.#plan.leadMs)
     let fault: Fault | undefined
     let lagMs = 0
     while (fault === undefined || sharedMs() - startMs < forMs) {
@@ -163,6 +163,9 @@ function historyOf(folder: string, lives: readonly number[]): History {
   }
   return history
 }
+
+/** By `sharedMs`. */
+const until = (ms: number): Promise<void> => pause(Math.max(0, ms - sharedMs()))
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
