@@ -23,6 +23,9 @@ const RETURNING =
 const LATE_WRITES =
   'under overload an owner is not waited for longer than a try, and what it misses is not made up for: hints are to be built'
 
+const NO_BREAKER =
+  'connects that were refused or begun too late are waited for when the database is back, and a read whose owners were late asks it: breakers are to be built'
+
 const sometimesStale = (because: string): NotYet => ({ misses: ['stale'], sometimes: true, because })
 const stale = (because: string): NotYet => ({ misses: ['stale'], because })
 
@@ -44,6 +47,7 @@ export const NOT_YET: Partial<Record<RowName, NotYet>> = {
   'zone-killed': sometimesStale(RETURNING),
   'all-nodes-killed': sometimesStale(RETURNING),
   'node-restarted-empty': sometimesStale(RETURNING),
+  'database-down': { misses: ['requests', 'recovery'], sometimes: true, because: NO_BREAKER },
   'overload-10x': sometimesStale(LATE_WRITES),
   'node-busy-script': stale(OLD_COPIES),
   'node-added': { misses: [], because: NO_RING_CHANGE },
