@@ -31,12 +31,14 @@ for (const versioned of [true, false]) {
   storeConformance({
     name: versioned ? 'a guarded store' : 'a guarded store without versions',
     versioned,
+    remembersRemovals: versioned,
     create: async () => ({ store: guarded(memoryStore<unknown>({ versioned })), cleanup: async () => {} }),
   })
 }
 storeConformance({
   name: 'a guarded sharded store',
   versioned: true,
+  remembersRemovals: true,
   create: async () => ({ store: guarded(shardedStore([memoryStore<unknown>(), memoryStore<unknown>()])), cleanup: async () => {} }),
 })
 

@@ -19,6 +19,7 @@ import { writeThrough } from './write-through.ts'
 class Database implements Store<number> {
   readonly name = 'db'
   readonly versioned = true
+  readonly remembersRemovals = true
   readonly rows = memoryStore<number>()
   loads = 0
   saves = 0

@@ -14,11 +14,13 @@ for (const versioned of [true, false]) {
   storeConformance({
     name: `a flaky store${kind} that has no mishaps`,
     versioned,
+    remembersRemovals: versioned,
     create: async () => ({ store: flakyStore(memoryStore<unknown>({ versioned })), cleanup: async () => {} }),
   })
   storeConformance({
     name: `a flaky store${kind} whose answers come a little late`,
     versioned,
+    remembersRemovals: versioned,
     create: async () => {
       const store = flakyStore(memoryStore<unknown>({ versioned }), { script: () => ({ lateMs: 0.01 }), clock: systemClock })
       return { store, cleanup: async () => store.mishaps.close() }
