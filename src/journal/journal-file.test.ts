@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -209,4 +209,24 @@ test('a journal is one process’s: another is refused while the first lives, an
   file.close()
   assert.equal(other().signal, 'SIGKILL')
   assert.deepEqual(Object.keys(textOf(reopened(directory))), ['k@5'])
+})
+
+test('a file that is empty, or of a single byte, beside a log that is not is refused, and the log left', (t) => {
+  const directory = folder(t)
+  const { file } = JournalFile.open(directory, MAX_BYTES)
+  file.commit([{ do: 'write', record: record('a', 1) }])
+  const whole = join(directory, JOURNAL_FILE)
+  for (const bytes of [0, 1]) {
+    const cut = folder(t)
+    mkdirSync(cut, { mode: 0o700 })
+    writeFileSync(join(cut, JOURNAL_FILE), readFileSync(whole).subarray(0, bytes), { mode: 0o600 })
+    const log = readFileSync(`${whole}-wal`)
+    writeFileSync(join(cut, `${JOURNAL_FILE}-wal`), log, { mode: 0o600 })
+    assert.throws(
+      () => JournalFile.open(cut, MAX_BYTES),
+      (error: JournalError) => error.reason === 'damaged' && /is empty, and its log is not/.test(error.message),
+    )
+    assert.deepEqual(readFileSync(join(cut, `${JOURNAL_FILE}-wal`)), log)
+  }
+  file.close()
 })

@@ -301,8 +301,8 @@ function checkLog(path: string): void {
   const log = `${path}-wal`
   if (!existsSync(log)) return
   const bytes = readFileSync(log)
-  // The file has a page before there is a log; SQLite would take the log of an empty one away.
-  if (bytes.length > 0 && statSync(path).size === 0) throw damaged(path, 'it is empty, and its log is not')
+  // The file has a page before there is a log. SQLite would take the log of an empty one away, and takes one of a single byte for empty.
+  if (bytes.length > 0 && statSync(path).size <= 1) throw damaged(path, 'it is empty, and its log is not')
   const damage = damageOfLog(bytes)
   if (damage !== undefined) throw damaged(path, damage)
 }
