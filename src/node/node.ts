@@ -57,6 +57,8 @@ export interface Standing {
   readonly steered: boolean
   /** Whether reads ask others first: it is down, or not to be trusted yet. */
   readonly avoided: boolean
+  /** When it lost what it held, ms since the epoch, if that was a while ago at most: it lacks what others have. 0: long ago. */
+  readonly emptiedMs: number
   /** The part of the reads that are its own to answer that it is to be asked, above 0 and at most 1: less while it is slower than others. */
   readonly share: number
   /** Of a node whose `share` is below 1: counts one read. @returns whether that is one of its share */
@@ -207,6 +209,8 @@ export interface CacheNode {
   readonly label: string
   /** 'memory', 'redis'; the precise engine and version are in `stats()`. */
   readonly engine: string
+  /** Names the run of its server: another after each restart. Undefined until it was connected, and where there is no server. */
+  readonly incarnation?: string | undefined
   /** Absent, or undefined, where nobody guards it: then it is as good as any. */
   readonly standing?: Standing | undefined
   /** Calls under way or waiting in this process. Absent where none ever wait. */

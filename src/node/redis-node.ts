@@ -32,7 +32,7 @@ import type {
 import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, redisAddress, systemLookup } from './redis-address.ts'
 import { loadClientClass } from './redis-client.ts'
 import { type BatchLimits, RedisConnection } from './redis-connection.ts'
-import { misconfiguration, parseInfo, statsOf } from './redis-info.ts'
+import { type Info, misconfiguration, parseInfo, statsOf } from './redis-info.ts'
 import { asBuffer, scriptReply, unansweredStatus } from './redis-reply.ts'
 import { RedisWatch } from './redis-watch.ts'
 import type { Argument } from './resp-writer.ts'
@@ -111,6 +111,7 @@ class RedisNode implements CacheNode {
   #awaitingUp: (() => void)[] = []
   #lastFailure: NodeError | undefined
   #toldMisconfigured: string | undefined
+  #incarnation: string | undefined
 
   constructor(address: RedisAddress, options: RedisNodeOptions) {
     this.#address = address
@@ -143,6 +144,10 @@ class RedisNode implements CacheNode {
     }
     if (this.#isClosed()) throw this.#closedError()
     await this.#firstUp()
+  }
+
+  get incarnation(): string | undefined {
+    return this.#incarnation
   }
 
   get load(): number {
@@ -270,7 +275,11 @@ class RedisNode implements CacheNode {
         timeoutMs: this.#timeoutMs,
         limits: this.#limits,
         observer: this.#traffic,
-        onInfo: (info) => this.#judgeSettings(info),
+        onInfo: (text) => {
+          const info = parseInfo(text)
+          this.#judgeRun(info)
+          this.#judgeSettings(info)
+        },
         onUp: () => this.#onUp(),
         onLost: (error) => this.#onLost(error),
         onFailed: (error) => this.#onLost(error),
@@ -323,9 +332,16 @@ class RedisNode implements CacheNode {
     this.#emit('node:down', { node: this.id, reason: error.message })
   }
 
+  /** Before anything is read on the new connection. */
+  #judgeRun(info: Info): void {
+    const before = this.#incarnation
+    this.#incarnation = info.get('run_id') ?? before
+    if (before !== undefined && this.#incarnation !== before) this.#emit('node:restarted', { node: this.id })
+  }
+
   /** Told once, and again when it is another fault: each connection and reconnection looks. */
-  #judgeSettings(info: string): void {
-    const reason = misconfiguration(parseInfo(info))
+  #judgeSettings(info: Info): void {
+    const reason = misconfiguration(info)
     if (reason !== undefined && reason !== this.#toldMisconfigured) this.#emit('node:misconfigured', { node: this.id, reason })
     this.#toldMisconfigured = reason
   }

@@ -37,6 +37,8 @@ import type { NodeHealth } from './node-health.ts'
 export interface ConnectionListener {
   lost(reason: string): void
   found(): void
+  /** Its server was started anew. */
+  restarted(): void
 }
 
 export function guardNode(health: NodeHealth, connection: ConnectionListener): CacheNode {
@@ -74,6 +76,10 @@ class GuardedNode implements CacheNode {
     return this.#node.control
   }
 
+  get incarnation(): string | undefined {
+    return this.#node.incarnation
+  }
+
   get load(): number {
     return this.#node.load ?? 0
   }
@@ -83,7 +89,10 @@ class GuardedNode implements CacheNode {
     const heard: Emit = (name, payload) => {
       if (name === 'node:down') this.#connection.lost((payload as TierEvents['node:down']).reason)
       else if (name === 'node:up') this.#connection.found()
-      else emit(name, payload)
+      else {
+        if (name === 'node:restarted') this.#connection.restarted()
+        emit(name, payload)
+      }
     }
     this.#stopObserving ??= this.#node.observe?.(this.#health)
     try {

@@ -55,7 +55,11 @@ export class Health {
     this.#intervalMs = parts.intervalMs ?? INTERVAL_MS
     this.#nodes = nodes.map((node) => new NodeHealth(node, parts.clock, parts.random, () => this.#judge()))
     this.guarded = this.#nodes.map((health) =>
-      guardNode(health, { lost: (reason) => this.#lost(health, reason), found: () => this.#found(health) }),
+      guardNode(health, {
+        lost: (reason) => this.#lost(health, reason),
+        found: () => this.#found(health),
+        restarted: () => this.#restarted(health),
+      }),
     )
   }
 
@@ -88,6 +92,11 @@ export class Health {
   mark(node: string, mark: NodeMark | undefined): void {
     this.#of(node).mark = mark
     this.#judge()
+  }
+
+  /** Says when a node lost what it held, ms since the epoch; 0: long ago. @throws ConfigurationError for a node that is not one of these */
+  emptied(node: string, ms: number): void {
+    this.#of(node).emptiedMs = ms
   }
 
   #of(node: string): NodeHealth {
@@ -135,6 +144,11 @@ export class Health {
   #found(health: NodeHealth): void {
     health.disconnected = undefined
     health.heard()
+    this.#judge()
+  }
+
+  #restarted(health: NodeHealth): void {
+    if (this.#parts.isReturning?.(health.node.id) === true) health.mark = 'returning'
     this.#judge()
   }
 

@@ -43,6 +43,7 @@ export class NodeHealth implements NodeObserver, Standing {
   steered = false
   avoided = false
   share = 1
+  emptiedMs = 0
   lateAfterMs = LATE_UNTIL_KNOWN_MS
   /** Most nodes look dead, which is then this process's own fault: none is refused for it. */
   isolated = false

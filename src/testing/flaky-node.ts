@@ -74,6 +74,10 @@ class DecoratedNode implements FlakyNode {
     return this.#node.zone
   }
 
+  get incarnation(): string | undefined {
+    return this.#node.incarnation
+  }
+
   get weight(): number {
     return this.#node.weight
   }
