@@ -9,6 +9,8 @@ import { CacheEvents } from './caches/cache-events.ts'
 import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
 import type { Capture, CaptureOptions } from './capture/capture.ts'
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
+import { CatchUp } from './cluster/catch-up.ts'
+import { Hints } from './cluster/hints.ts'
 import { RingCluster } from './cluster/ring-cluster.ts'
 import { createCodec } from './codec/envelope-codec.ts'
 import { cacheName, namespacedKey, plainKey } from './codec/key.ts'
@@ -106,6 +108,8 @@ export class Tier {
   /** Each with its guard before it. */
   readonly #nodes: readonly CacheNode[]
   readonly #health: Health
+  readonly #hints: Hints
+  readonly #catchUp: CatchUp
   readonly #replicas: number
   readonly #placement: Placement
   readonly #ring: Ring<CacheNode>
@@ -138,7 +142,11 @@ export class Tier {
     this.#random = options.random ?? systemRandom
     this.#deliveries = new Deliveries(this.#ownClock)
     this.#events = new Emitter(this.#deliveries)
-    this.#health = new Health(options.nodes, { clock: this.#ownClock, random: this.#random, emit: this.#events.emit })
+    const isReturning = (node: string): boolean => {
+      this.#catchUp.doubt(node)
+      return true
+    }
+    this.#health = new Health(options.nodes, { clock: this.#ownClock, random: this.#random, emit: this.#events.emit, isReturning })
     this.#nodes = this.#health.guarded
     this.#replicas = replicas
     this.#placement = placement
@@ -147,6 +155,14 @@ export class Tier {
     this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
     this.#clock = new FleetClock(this.#ownClock, this.#nodes, { emit: this.#events.emit })
     const heard = { clock: this.#clock, random: this.#random, emit: this.#events.emit }
+    this.#hints = new Hints(heard)
+    this.#catchUp = new CatchUp(this.#nodes, {
+      ...heard,
+      hints: this.#hints,
+      replicas,
+      mark: (node, mark) => this.#health.mark(node, mark),
+      fill: (node, emptiedMs) => this.#health.emptied(node, emptiedMs),
+    })
     this.#invalidations =
       options.bus === undefined ? new Tracking({ ...heard, nodes: this.#nodes }) : new BusInvalidations({ ...heard, bus: options.bus })
     this.#hasBus = options.bus !== undefined
@@ -167,6 +183,7 @@ export class Tier {
     )
     this.#health.start()
     await this.#clock.start()
+    await this.#catchUp.start()
   }
 
   /**
@@ -266,6 +283,7 @@ export class Tier {
     await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
     await this.#invalidations.close()
+    await this.#catchUp.stop()
     await Promise.all(this.#nodes.map((node) => node.close()))
   }
 
@@ -282,6 +300,8 @@ export class Tier {
       zone: this.#zone,
       deadlineMs: options.callDeadlineMs,
       tryTimeoutMs: options.tryTimeoutMs,
+      hints: this.#hints,
+      stands: options.strategy.name !== 'cache-aside',
       nodeFailed: (node) => outcomes.recordNodeError(node),
     })
     const keys = options.plain ? plainKey(name) : namespacedKey(name)

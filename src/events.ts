@@ -15,6 +15,12 @@ export interface TierEvents {
   'node:down': { readonly node: string; readonly reason: string }
   /** A node answers and may have missed changes: reads ask others first until it has caught up. */
   'node:returning': { readonly node: string }
+  /** A node's server was started anew: it has lost what it held, or its last changes. */
+  'node:restarted': { readonly node: string }
+  /** A node was given what it had missed: entries copied to it, and older ones dropped. */
+  'node:caught-up': { readonly node: string; readonly copied: number; readonly dropped: number }
+  /** A node came back without what it held, or what it held could not be trusted and was dropped. It gets warm from the others. */
+  'node:emptied': { readonly node: string; readonly dropped: number }
   /** A node is to be taken out of the ring. */
   'node:draining': { readonly node: string }
   /** A node runs with settings that can lose what must be kept, or refuse what should be evicted. */
@@ -27,6 +33,8 @@ export interface TierEvents {
   'cache:bypassed': { readonly cache: string; readonly operation: 'read' | 'write' | 'delete'; readonly reason: string }
   /** An owner did not take a change that others took. */
   'write:missed': { readonly node: string; readonly changes: number; readonly reason: string }
+  /** More was missed by a node than could be remembered: it may hold older entries until their time is over. */
+  'hints:lost': { readonly node: string; readonly keys: number }
   /** Reads found that an owner held older states of some keys than others, and it took the newest. */
   'replica:repaired': { readonly node: string; readonly keys: number }
   /** The store did not answer, or refused. */
@@ -97,12 +105,16 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'node:suspect': true,
   'node:down': true,
   'node:returning': true,
+  'node:restarted': true,
+  'node:caught-up': true,
+  'node:emptied': true,
   'node:draining': true,
   'node:misconfigured': true,
   'entry:rejected': true,
   'entry:refused': true,
   'cache:bypassed': true,
   'write:missed': true,
+  'hints:lost': true,
   'replica:repaired': true,
   'store:failed': true,
   'shard:down': true,

@@ -24,7 +24,7 @@ export interface DecisionParts {
   readonly level: WriteLevel
   readonly deadlineMs: number
   readonly context: WalkContext
-  readonly missed: MissedListener
+  readonly listener: MissedListener
   /** What a change is that its decider took and another owner has something newer than. */
   readonly overtaken: 'applied' | 'refused'
 }
@@ -74,7 +74,7 @@ async function spreadTaken(taken: readonly Decision[], parts: DecisionParts, dea
   // A decider that answered late must not keep the others from the change: they are asked, if only for a moment.
   const call = { timeoutMs: Math.max(1, deadlineAtMs - parts.context.clock.monotonic()) }
   const replicated = await new Promise<Replicated[]>((resolve) => {
-    const replication = new Replication(taken.length, taken[0]!.owners.length, parts.level, parts.missed, resolve)
+    const replication = new Replication(taken.length, taken[0]!.owners.length, parts.level, parts.listener, resolve)
     for (const [node, part] of nodeParts) replication.send(node, part, call)
     for (const [position, { decider, owners }] of taken.entries()) replication.acknowledge(position, decider === owners[0])
   })

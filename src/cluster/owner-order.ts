@@ -34,3 +34,17 @@ export function isAvoided(node: CacheNode): boolean {
 export function isRelieved({ standing }: CacheNode): boolean {
   return standing !== undefined && standing.share < 1 && !standing.takesRead()
 }
+
+/** Emptied this much sooner than another, it has been filled meanwhile, ms. */
+const FULLER_AFTER_MS = 5_000
+
+/** Whether a node was emptied lately, and others of the owners were not, or longer ago: then its misses say nothing. */
+export function lacksWhatOthersHave({ standing }: CacheNode, owners: readonly CacheNode[]): boolean {
+  if (standing === undefined || standing.emptiedMs === 0) return false
+  return owners.some((other) => (other.standing?.emptiedMs ?? 0) + FULLER_AFTER_MS < standing.emptiedMs && !isAvoided(other))
+}
+
+/** Whether it lost what it held, and has had little time to get it again. */
+export function isEmptied({ standing }: CacheNode): boolean {
+  return standing !== undefined && standing.emptiedMs > 0
+}

@@ -10,7 +10,8 @@ import type { CacheNode, Receiver } from '../node/node.ts'
 import { costsRetry, outOfRetries } from '../resilience/retry-budget.ts'
 import type { Fetched } from './cluster.ts'
 import type { Answer } from './newest.ts'
-import { nextToAsk } from './owner-order.ts'
+import { lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
+import { OwnerPoll } from './owner-poll.ts'
 import { othersToAsk, SecondOpinion } from './second-opinion.ts'
 import type { WalkContext } from './walk-context.ts'
 
@@ -81,7 +82,10 @@ export class OwnerWalk implements Receiver, Fetched {
   }
 
   answered(bytes: Uint8Array | undefined): void {
-    if (!this.#isSettled) this.#found(bytes, this.#owners[this.#at]!)
+    if (this.#isSettled) return
+    const owner = this.#owners[this.#at]!
+    if (bytes === undefined && lacksWhatOthersHave(owner, this.#owners)) this.#askAll(owner)
+    else this.#found(bytes, owner)
   }
 
   late(): void {
@@ -136,6 +140,17 @@ export class OwnerWalk implements Receiver, Fetched {
   #nextCall(remainingMs: number): { readonly timeoutMs: number } {
     const last = this.#attempt === this.#owners.length - 1
     return { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) }
+  }
+
+  /** The miss of one that was emptied says nothing: whoever has the newest gives it, and the others are given it. */
+  #askAll(emptied: CacheNode): void {
+    const { clock, repair, firstCall } = this.#context
+    const remainingMs = this.#deadlineAtMs === undefined ? firstCall.timeoutMs : this.#deadlineAtMs - clock.monotonic()
+    const boundMs = Math.max(1, Math.min(firstCall.timeoutMs, remainingMs))
+    const settle = ({ bytes, node }: Fetched): void => {
+      if (!this.#isSettled) this.#found(bytes, node ?? emptied)
+    }
+    new OwnerPoll(this.#key, this.#owners, 'all', boundMs, this.#context, repair, settle).start()
   }
 
   #found(bytes: Uint8Array | undefined, node: CacheNode): void {

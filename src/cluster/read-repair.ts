@@ -10,21 +10,15 @@
  * Repairs are bounded; what is above the bound is left to the next read.
  */
 import type { Clock } from '../clock.ts'
-import { FORMAT, freshUntilOf, graceOf, HEADER_BYTES, isEnvelope, kindOf, MAGIC, OFFSET, versionOf } from '../codec/envelope.ts'
 import type { Emit } from '../events.ts'
-import { type CacheNode, LATE_MS, type NodeCall, type Status } from '../node/node.ts'
+import type { CacheNode, NodeCall, Status } from '../node/node.ts'
+import { copyTtlMs } from './copy-life.ts'
 import { type Answer, compareAnswers, holdingOf } from './newest.ts'
+import { isEmptied } from './owner-order.ts'
 import { youngForMs } from './unsettled.ts'
 
-/** How long a tombstone is kept after its delete, ms. */
-const TOMBSTONE_MS = 300_000
-/** How young a version must be to be copied to an owner that holds nothing, ms: half a tombstone's life, so that clocks may disagree. */
-const COPIED_WITHIN_MS = 150_000
 /** Copies under way at once, at most. */
 const DEFAULT_LIMIT = 256
-/** Below the milliseconds of a version: 8 bits of counter and 11 of writer. */
-const VERSION_MS_SHIFT = 19n
-
 export interface RepairParts {
   readonly clock: Clock
   readonly emit: Emit
@@ -76,7 +70,7 @@ export class ReadRepair {
     let copy: Uint8Array | undefined
     for (const answer of answers) {
       if (compareAnswers(newest, answer) <= 0) continue
-      const ttlMs = copyTtlMs(newest.bytes!, answer.bytes, this.#parts.clock.now())
+      const ttlMs = copyTtlMs(newest.bytes!, answer.bytes, this.#parts.clock.now(), isEmptied(answer.node))
       if (ttlMs === undefined || !this.#begin(key, answer.node)) continue
       // A node in this process may keep the very bytes it is given, and a read's may be a window on a large buffer.
       copy ??= Buffer.from(newest.bytes!)
@@ -119,26 +113,4 @@ export class ReadRepair {
     this.#wards.delete(node)
     if (ward.untold > 0) this.#parts.emit('replica:repaired', { node: node.id, keys: ward.untold })
   }
-}
-
-/** How long a copy of `newest` is to live where `held` lies, ms, 0 for ever; undefined: there it is not to be copied to. */
-function copyTtlMs(newest: Uint8Array, held: Uint8Array | undefined, nowMs: number): number | undefined {
-  const holding = holdingOf(held)
-  if (holding === 'vacant' || (holding === 'foreign' && isOfAnotherRelease(held!))) return undefined
-  const versionAgeMs = nowMs - Number(versionOf(newest) >> VERSION_MS_SHIFT)
-  if (holding === 'nothing' && versionAgeMs >= COPIED_WITHIN_MS) return undefined
-  const kind = kindOf(newest)
-  if (kind === 'pending') return 0
-  const watchMs = TOMBSTONE_MS - versionAgeMs
-  // What is deleted goes, also when the tombstone's own time is nearly up.
-  if (kind === 'tombstone') return Math.max(watchMs, LATE_MS)
-  const livesMs = freshUntilOf(newest) + graceOf(newest) - nowMs
-  // A negative entry may stand in a tombstone's place, and then keeps watch in its stead.
-  const ttlMs = kind === 'negative' ? Math.max(livesMs, watchMs) : livesMs
-  return ttlMs > 0 ? ttlMs : undefined
-}
-
-/** An envelope of a format that this release does not read is not its to overwrite. */
-function isOfAnotherRelease(bytes: Uint8Array): boolean {
-  return !isEnvelope(bytes) && bytes.length >= HEADER_BYTES && bytes[OFFSET.magic] === MAGIC && bytes[OFFSET.format] !== FORMAT
 }

@@ -37,8 +37,13 @@ export function addToParts(parts: NodeParts, change: Change, position: number, o
   }
 }
 
-/** Told of an owner that did not take some changes of a call. */
-export type MissedListener = (node: CacheNode, changes: number, reason: string) => void
+/** Told of what did not get to where it should be. */
+export interface MissedListener {
+  /** An owner did not take some changes of a call. */
+  missed(node: CacheNode, changes: readonly Change[], reason: string): void
+  /** No owner at all took this change. */
+  unheard(change: Change): void
+}
 
 interface Progress {
   held: number
@@ -75,12 +80,12 @@ export class Replication {
   /** Whether any owner that took it will do, rather than the first among them. */
   readonly #anyWillDo: boolean
   readonly #progress: Progress[]
-  readonly #missed: MissedListener
+  readonly #listener: MissedListener
   readonly #resolve: (results: Replicated[]) => void
   #undecided: number
 
   /** @param owners how many owners each change has, which is what `level` is counted in */
-  constructor(changes: number, owners: number, level: WriteLevel, missed: MissedListener, resolve: (results: Replicated[]) => void) {
+  constructor(changes: number, owners: number, level: WriteLevel, listener: MissedListener, resolve: (results: Replicated[]) => void) {
     this.#owners = owners
     this.#needed = neededOf(level, owners)
     this.#anyWillDo = level === 'one'
@@ -94,7 +99,7 @@ export class Replication {
       decided: undefined,
     }))
     this.#undecided = changes
-    this.#missed = missed
+    this.#listener = listener
     this.#resolve = resolve
   }
 
@@ -109,8 +114,8 @@ export class Replication {
     this.#decide(position, undefined)
   }
 
-  #hear(node: CacheNode, { positions, primary }: NodePart, statuses: readonly Status[]): void {
-    let missed = 0
+  #hear(node: CacheNode, { changes, positions, primary }: NodePart, statuses: readonly Status[]): void {
+    const missed: Change[] = []
     let reason: RingtailError | undefined
     for (let at = 0; at < positions.length; at++) {
       const status = statuses[at]!
@@ -127,12 +132,13 @@ export class Replication {
         this.#decide(positions[at]!, undefined)
       } else {
         progress.failed++
-        missed++
+        missed.push(changes[at]!)
+        if (progress.failed === this.#owners) this.#listener.unheard(changes[at]!)
         reason = status.error
         this.#decide(positions[at]!, status.error)
       }
     }
-    if (reason !== undefined) this.#missed(node, missed, reason.message)
+    if (reason !== undefined) this.#listener.missed(node, missed, reason.message)
   }
 
   #decide(position: number, error: RingtailError | undefined): void {

@@ -29,8 +29,9 @@ import type {
   WriteLevel,
 } from './cluster.ts'
 import { type Decision, decideFirst } from './decide-first.ts'
+import type { Hints } from './hints.ts'
 import { askLeases, giveBack } from './leasing.ts'
-import { nextToAsk } from './owner-order.ts'
+import { lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
 import { OwnerWalk } from './owner-walk.ts'
 import { Probe } from './probe.ts'
@@ -59,6 +60,10 @@ export interface ClusterParts {
   readonly zone?: string | undefined
   /** Behind one read of one owner in so many another owner is asked. 0: never. Default 16. */
   readonly probeEvery?: number | undefined
+  /** Where what owners missed is remembered. Default: nowhere. */
+  readonly hints?: Hints | undefined
+  /** Whether a change that no owner took stands all the same, because a store has it, and is to be made when they answer. Default false. */
+  readonly stands?: boolean | undefined
   /** Told of each read that a node failed and of each write that it missed. */
   readonly nodeFailed?: ((node: string) => void) | undefined
 }
@@ -75,6 +80,10 @@ export class RingCluster implements Cluster {
   readonly #zone: string | undefined
   readonly #repair: ReadRepair
   readonly #probe: Probe | undefined
+  readonly #hints: Hints | undefined
+  /** Of writes, and of fills, which nobody has to have. */
+  readonly #hearMissed: MissedListener
+  readonly #hearUnfilled: MissedListener
   readonly #hotKeys = new HotKeys()
 
   constructor(ring: Ring<CacheNode>, parts: ClusterParts) {
@@ -95,6 +104,17 @@ export class RingCluster implements Cluster {
       retries: new RetryBudget(RETRIES),
       hedges: new RetryBudget(HEDGES),
     }
+    this.#hints = parts.hints
+    this.#hearMissed = {
+      missed: (node, changes, reason) => {
+        this.#tellMissed(node, changes, reason)
+        for (const { op, key } of changes) if (op !== 'touch' && op !== 'release') this.#hints?.leave(key, node, this.#ring.ownersOf(key))
+      },
+      unheard: (change) => {
+        if (parts.stands === true && change.op === 'put') this.#hints?.remember(change, this.#ring.ownersOf(change.key))
+      },
+    }
+    this.#hearUnfilled = { missed: (node, changes, reason) => this.#tellMissed(node, changes, reason), unheard: () => {} }
     const probeEvery = parts.probeEvery ?? PROBE_EVERY
     const probes = probeEvery > 0 && ring.replicas > 1
     this.#probe = probes ? new Probe(probeEvery, this.#repair, firstCall, this.#context.nodeFailed) : undefined
@@ -161,6 +181,7 @@ export class RingCluster implements Cluster {
     const beganMs = this.#context.clock.now()
     const anyOwner = level === 'nearest'
     const results = await walkBatch({ ...batch, replicas, anyOwner, firstOf: anyOwner ? this.#nearest : firstInRing })
+    await this.#askBeyondEmptied(batch, results)
     this.#probeSome(keys, batch.owners, results, beganMs)
     return results
   }
@@ -212,7 +233,8 @@ export class RingCluster implements Cluster {
     call: ClusterCall | undefined,
   ): Promise<Replicated[]> {
     const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
-    return decideFirst(decisions, { level, deadlineMs, context: this.#context, missed: this.#hearMissed, overtaken })
+    const listener = overtaken === 'applied' ? this.#hearMissed : this.#hearUnfilled
+    return decideFirst(decisions, { level, deadlineMs, context: this.#context, listener, overtaken })
   }
 
   #nodeCall(call: ClusterCall | undefined): NodeCall {
@@ -235,6 +257,20 @@ export class RingCluster implements Cluster {
     }
   }
 
+  /** Misses of nodes that were emptied say nothing: all owners are asked. */
+  async #askBeyondEmptied(batch: Omit<Parameters<typeof pollBatch>[0], 'level' | 'repair'>, results: Fetched[]): Promise<void> {
+    const { keys, owners } = batch
+    const open = Array.from(keys.keys()).filter((at) => {
+      const { bytes, node } = results[at]!
+      return bytes === undefined && node !== undefined && lacksWhatOthersHave(node, owners[at]!)
+    })
+    if (open.length === 0) return
+    const deadlineMs = Math.min(batch.deadlineMs, this.#context.firstCall.timeoutMs)
+    const asked = { ...batch, keys: open.map((at) => keys[at]!), owners: open.map((at) => owners[at]!), deadlineMs }
+    const polled = await pollBatch({ ...asked, level: 'all', repair: this.#repair })
+    for (const [nth, at] of open.entries()) if (polled[nth]!.node !== undefined) results[at] = polled[nth]!
+  }
+
   #probeSome(keys: readonly string[], owners: readonly (readonly CacheNode[])[], results: readonly Fetched[], readMs: number): void {
     if (this.#probe === undefined) return
     for (let at = 0; at < keys.length; at++) {
@@ -244,9 +280,9 @@ export class RingCluster implements Cluster {
     }
   }
 
-  readonly #hearMissed: MissedListener = (node, changes, reason) => {
+  #tellMissed(node: CacheNode, changes: readonly Change[], reason: string): void {
     this.#context.nodeFailed(node.id)
-    this.#emit('write:missed', { node: node.id, changes, reason })
+    this.#emit('write:missed', { node: node.id, changes: changes.length, reason })
   }
 }
 

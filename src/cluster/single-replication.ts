@@ -12,7 +12,7 @@ import { APPLIED, type MissedListener, neededOf, refused, unreached } from './re
 export class SingleReplication implements StatusReceiver {
   readonly #owners: readonly CacheNode[]
   readonly #needed: number
-  readonly #missed: MissedListener
+  readonly #listener: MissedListener
   readonly #settle: (replicated: Replicated) => void
   #held = 0
   #failed = 0
@@ -23,16 +23,18 @@ export class SingleReplication implements StatusReceiver {
   #byPrimary = false
   #refusals = 0
   #decided = false
+  #change: Change | undefined
 
-  constructor(owners: readonly CacheNode[], level: WriteLevel, missed: MissedListener, settle: (replicated: Replicated) => void) {
+  constructor(owners: readonly CacheNode[], level: WriteLevel, listener: MissedListener, settle: (replicated: Replicated) => void) {
     this.#owners = owners
     this.#needed = neededOf(level, owners.length)
     this.#anyWillDo = level === 'one'
-    this.#missed = missed
+    this.#listener = listener
     this.#settle = settle
   }
 
   send(change: Change, call: NodeCall): void {
+    this.#change = change
     for (const owner of this.#owners) owner.change(change, this, call)
   }
 
@@ -41,7 +43,8 @@ export class SingleReplication implements StatusReceiver {
     if (status.state === 'failed' || status.state === 'unknown') {
       this.#failed++
       this.#decide(status.error)
-      this.#missed(node, 1, status.error.message)
+      this.#listener.missed(node, [this.#change!], status.error.message)
+      if (this.#failed === this.#owners.length) this.#listener.unheard(this.#change!)
       return
     }
     this.#held++

@@ -1,0 +1,283 @@
+/**
+ * Sees to it that a node which missed changes is read only when it has them.
+ *
+ * Every process looks four times a second, with two calls a node, at what hints its nodes keep for each other, and at each node's record. A node
+ * that was away, for this process, or whose server was started anew, is doubted: it is `returning`, reads ask others first, until all
+ * hints that there were when it came back are gone. One with hints that stay, because it refuses what is copied to it, is returning as well.
+ * Of all processes one at a time sees to a node, by a lock that it holds on the node:
+ *
+ *     hints for it            each key's entry as it now is on the node that keeps the hint is put on it; then the hint is taken away
+ *     more than were kept     everything of Ringtail's that it holds is dropped, for any of it may be old
+ *     its server began anew   the same, unless it came back empty
+ *
+ * A node that was emptied lacks what others have: for a while its misses count for nothing, the other owners are asked, and what they have is
+ * put on it (`Standing.filling`). So it gets warm from its peers, key by key as they are read, and not from the database.
+ *
+ * What is promised: once it is `up` again it serves nothing older than what was acknowledged before it came back. Of what it misses
+ * while it is up for some and away for others, readers see the newest within a second.
+ */
+import type { Clock, Random, Timer } from '../clock.ts'
+import type { Emit } from '../events.ts'
+import type { CacheNode, NodeCall } from '../node/node.ts'
+import { type HintsLook, type KeeperLook, leaveAnything, lookForHints, takeHintsAway } from './hint-records.ts'
+import type { Hints } from './hints.ts'
+import { NODE_RECORD, type NodeRecord, readRecord, writeRecord } from './node-record.ts'
+import { Recovery } from './recovery.ts'
+
+export interface CatchUpParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly emit: Emit
+  readonly hints: Hints
+  /** On how many nodes each key lives. */
+  readonly replicas: number
+  /** Told when a node is not to be read, and when it is again. */
+  readonly mark: (node: string, mark: 'returning' | undefined) => void
+  /** Told when a node was emptied, ms since the epoch; 0: long ago. */
+  readonly fill: (node: string, emptiedMs: number) => void
+}
+
+/** Between two looks, ms; drawn from this on to half as much again. */
+const EVERY_MS = 250
+const LOOK: NodeCall = { timeoutMs: 150 }
+const CALL: NodeCall = { timeoutMs: 250 }
+/** A node for which hints lie as long as this is not read, µs. */
+const BEHIND_US = 500_000
+/** For how long the misses of a node that was emptied count for nothing, ms. */
+const FILLING_MS = 600_000
+/** What the first looks may take before the tier is used, ms; and how many they are. */
+const FIRST_LOOKS_MS = 500
+const FIRST_LOOKS = 3
+
+/** What this process knows of one node. */
+class Ward {
+  readonly node: CacheNode
+  /** It was away, or began anew: not read until `since`'s hints are gone. */
+  doubted = true
+  /** By keeper, what its time was when the doubt began; cleared by each new doubt, µs. */
+  readonly since = new Map<string, number>()
+  behind = false
+  emptiedMs = 0
+  /** The run in which this process found it fit to be read. */
+  trustedAs: string | undefined
+  isSeenTo = false
+
+  constructor(node: CacheNode) {
+    this.node = node
+  }
+}
+
+interface Look {
+  readonly keeper: KeeperLook
+  readonly record: NodeRecord | undefined
+}
+
+type Looks = ReadonlyMap<Ward, Look>
+
+export class CatchUp {
+  readonly #parts: CatchUpParts
+  readonly #recovery: Recovery
+  #wards: readonly Ward[]
+  #timer: Timer | undefined
+  #looking: Promise<void> | undefined
+  #again = false
+  /** Nodes that are being seen to. */
+  readonly #works = new Set<Promise<void>>()
+  #stopped = true
+
+  constructor(nodes: readonly CacheNode[], parts: CatchUpParts) {
+    this.#parts = parts
+    this.#wards = nodes.map((node) => new Ward(node))
+    this.#recovery = new Recovery({ clock: parts.clock, by: Math.floor(parts.random() * 2 ** 48).toString(36) })
+  }
+
+  /** Looks at once, and from then on until `stop`. Resolves when those that answer have been seen to, or when that takes too long; never rejects. */
+  async start(): Promise<void> {
+    this.#stopped = false
+    for (const { node } of this.#wards) this.#parts.mark(node.id, 'returning')
+    let timer: Timer | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = this.#parts.clock.after(FIRST_LOOKS_MS, resolve)
+    })
+    await Promise.race([this.#firstLooks(), late])
+    timer!.cancel()
+  }
+
+  /** Leaves no timer. Resolves when what is under way has ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#timer?.cancel()
+    await Promise.all([this.#looking, ...this.#works])
+  }
+
+  /** The node was away for this process, or began anew: to be marked by the caller as returning, until it is known to have missed nothing. */
+  doubt(node: string): void {
+    const ward = this.#wards.find((each) => each.node.id === node)
+    if (ward === undefined) return
+    ward.doubted = true
+    ward.since.clear()
+    if (!this.#stopped) this.#parts.clock.soon(() => void this.look())
+  }
+
+  /** One look now; while one is under way, another after it. Never rejects. */
+  look(): Promise<void> {
+    this.#again = true
+    this.#looking ??= this.#lookWhileAsked().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #firstLooks(): Promise<void> {
+    for (let nth = 1; nth <= FIRST_LOOKS && this.#wards.some(({ doubted, behind }) => doubted || behind); nth++) {
+      await this.look()
+      await Promise.all(this.#works)
+    }
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false
+      this.#timer?.cancel()
+      await this.#lookOnce()
+    }
+    if (this.#stopped) return
+    const { clock, random } = this.#parts
+    this.#timer = clock.after(EVERY_MS * (1 + random() / 2), () => void this.look())
+  }
+
+  async #lookOnce(): Promise<void> {
+    const retried = this.#parts.hints.retry()
+    const looks = new Map<Ward, Look>()
+    await Promise.all(
+      this.#wards.map(async (ward) => {
+        const look = await this.#lookAt(ward).catch(() => undefined)
+        if (look !== undefined) looks.set(ward, look)
+      }),
+    )
+    for (const ward of looks.keys()) this.#judge(ward, looks)
+    await retried
+  }
+
+  async #lookAt({ node }: Ward): Promise<Look> {
+    const nowUs = this.#parts.clock.now() * 1_000
+    const ids = this.#wards.map((each) => each.node.id)
+    const [keeper, record] = await Promise.all([lookForHints(node, ids, nowUs, LOOK), node.control.get(NODE_RECORD, LOOK)])
+    return { keeper, record: readRecord(record) }
+  }
+
+  #judge(ward: Ward, looks: Looks): void {
+    const { node } = ward
+    const { record } = looks.get(ward)!
+    const kept = this.#keptFor(ward, looks)
+    if (this.#beganAnew(ward, record) || kept.some(({ hints }) => hints.anything)) {
+      this.#setBehind(ward, true)
+      this.#seeTo(ward, () => this.#renew(ward, looks))
+      return
+    }
+    if (node.incarnation !== undefined) ward.trustedAs = node.incarnation
+    this.#setFilling(ward, record)
+    for (const { keeper, look } of kept) if (!ward.since.has(keeper.node.id)) ward.since.set(keeper.node.id, look.nowUs)
+    const lie = kept.filter(({ hints }) => hints.oldestUs !== undefined)
+    if (lie.length > 0) {
+      const keepers = lie.map(({ keeper }) => keeper)
+      this.#seeTo(ward, () => this.#copy(ward, keepers))
+    }
+    // As many as hold a key beside it may be away but one: each hint is kept by all that took the change.
+    const unheard = this.#wards.length - 1 - kept.length
+    const isKnown = unheard < Math.max(1, this.#parts.replicas - 1)
+    const hasMissed = lie.some(({ keeper, hints }) => hints.oldestUs! <= ward.since.get(keeper.node.id)!)
+    if (ward.doubted && isKnown && !hasMissed) ward.doubted = false
+    this.#setBehind(
+      ward,
+      lie.some(({ look, hints }) => look.nowUs - hints.oldestUs! > BEHIND_US),
+    )
+  }
+
+  #keptFor(ward: Ward, looks: Looks): { readonly keeper: Ward; readonly look: KeeperLook; readonly hints: HintsLook }[] {
+    const at = this.#wards.indexOf(ward)
+    return [...looks].filter(([keeper]) => keeper !== ward).map(([keeper, { keeper: look }]) => ({ keeper, look, hints: look.kept[at]! }))
+  }
+
+  /** Nodes without runs, in this process, begin once. */
+  #beganAnew({ node }: Ward, record: NodeRecord | undefined): boolean {
+    return node.incarnation !== undefined && record?.incarnation !== node.incarnation
+  }
+
+  #setBehind(ward: Ward, behind: boolean): void {
+    ward.behind = behind
+    this.#parts.mark(ward.node.id, ward.behind || ward.doubted ? 'returning' : undefined)
+  }
+
+  #setFilling(ward: Ward, record: NodeRecord | undefined): void {
+    const isFilling = record !== undefined && this.#parts.clock.now() - record.emptiedMs < FILLING_MS
+    const emptiedMs = isFilling ? record.emptiedMs : 0
+    if (emptiedMs === ward.emptiedMs) return
+    ward.emptiedMs = emptiedMs
+    this.#parts.fill(ward.node.id, emptiedMs)
+  }
+
+  /** One thing at a time for a node; what has been seen to is looked at again at once. */
+  #seeTo(ward: Ward, work: () => Promise<boolean>): void {
+    if (ward.isSeenTo) return
+    ward.isSeenTo = true
+    const seeing = this.#seeing(ward, work).finally(() => this.#works.delete(seeing))
+    this.#works.add(seeing)
+  }
+
+  async #seeing(ward: Ward, work: () => Promise<boolean>): Promise<void> {
+    try {
+      if ((await this.#recovery.mayGoOn(ward.node)) && (await work()) && !this.#stopped) void this.look()
+    } catch {
+      // Who did not answer is looked at again with the next look.
+    } finally {
+      ward.isSeenTo = false
+    }
+  }
+
+  async #copy({ node }: Ward, keepers: readonly Ward[]): Promise<boolean> {
+    let [copied, dropped, complete] = [0, 0, true]
+    for (const keeper of keepers) {
+      const one = await this.#recovery.copyHinted(node, keeper.node)
+      copied += one.copied
+      dropped += one.dropped
+      complete &&= one.complete
+    }
+    if (copied + dropped > 0) this.#parts.emit('node:caught-up', { node: node.id, copied, dropped })
+    return complete
+  }
+
+  /** Its server began anew, or more was missed than is known. */
+  async #renew(ward: Ward, looks: Looks): Promise<boolean> {
+    const { node } = ward
+    const { incarnation } = node
+    const nowMs = this.#parts.clock.now()
+    const bytes = await node.control.get(NODE_RECORD, CALL)
+    const record = readRecord(bytes)
+    const kept = this.#keptFor(ward, looks)
+    const overflown = kept.filter(({ hints }) => hints.anything)
+    // Another process may have seen to it since it was looked at.
+    if (overflown.length === 0 && !this.#beganAnew(ward, record)) return true
+    // One that has lost its record and nothing else has been emptied by somebody, in the run in which it was trusted.
+    const wasFlushed = overflown.length === 0 && record === undefined && ward.trustedAs === incarnation
+    const isEmpty = wasFlushed || (await node.stats(CALL)).entries === 0
+    const dropped = isEmpty ? 0 : await this.#recovery.empty(node)
+    if (dropped === undefined) return false
+    for (const { keeper, hints } of overflown) await takeHintsAway(keeper.node, node.id, [{ key: '', leftUs: hints.oldestUs! }], CALL)
+    await this.#leaveDoubts(ward, looks)
+    const next: NodeRecord = { incarnation: incarnation ?? '', emptiedMs: nowMs }
+    const isWritten = await node.control.compareAndSet(NODE_RECORD, bytes, writeRecord(next), CALL)
+    if (isWritten) this.#parts.emit('node:emptied', { node: node.id, dropped })
+    return isWritten
+  }
+
+  /** What it kept for others is gone with it. Where nobody else is left who kept the same, any of those may have missed anything. */
+  async #leaveDoubts(ward: Ward, looks: Looks): Promise<void> {
+    const { replicas, clock } = this.#parts
+    const weak = new Set(this.#wards.filter((each) => each === ward || !looks.has(each) || each.emptiedMs > 0))
+    for (const away of this.#wards) {
+      if (away === ward || looks.has(away)) continue
+      if (weak.size - 1 >= replicas - 1) await leaveAnything(ward.node, away.node.id, clock.now() * 1_000, CALL)
+    }
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Processes over nodes that go away, come back empty or with what they had once, for what hints and catching up promise.
+ *
+ * Nodes are memory nodes, each behind a flaky one; a process has a cluster, hints and a catch-up of its own over them, and says of which nodes it
+ * would read. Key `rt:t:<n>` lies on the nodes n, n+1 and n+2 of five. Time is the fake clock's.
+ */
+import { CatchUp } from '../../src/cluster/catch-up.ts'
+import { Hints } from '../../src/cluster/hints.ts'
+import { RingCluster } from '../../src/cluster/ring-cluster.ts'
+import type { EventName, TierEvents } from '../../src/events.ts'
+import { memoryNode } from '../../src/node/memory-node.ts'
+import type { CacheNode, Standing } from '../../src/node/node.ts'
+import type { Ring } from '../../src/ring/ring.ts'
+import { FakeClock } from '../../src/testing/fake-clock.ts'
+import { type FlakyNode, flakyNode } from '../../src/testing/flaky-node.ts'
+import { seededRandom } from '../../src/testing/seeded-random.ts'
+
+const IDS = ['n0', 'n1', 'n2', 'n3', 'n4']
+export const REPLICAS = 3
+
+/** A server that can be started anew. */
+export class Restartable {
+  readonly id: string
+  readonly node: FlakyNode
+  readonly #clock: FakeClock
+  #inner: CacheNode
+  #runs = 1
+
+  constructor(id: string, clock: FakeClock) {
+    this.id = id
+    this.#clock = clock
+    this.#inner = memoryNode({ id, clock })
+    this.node = flakyNode(this.#facade(), { clock })
+  }
+
+  get incarnation(): string {
+    return `${this.id} run ${this.#runs}`
+  }
+
+  /** What lies there, past all mishaps. */
+  async bytes(key: string): Promise<Uint8Array | undefined> {
+    const [bytes] = await this.#inner.getMany([key])
+    return bytes
+  }
+
+  /** @param keys what it still has; all else is gone */
+  async restart(keys: ReadonlyMap<string, Uint8Array> = new Map()): Promise<void> {
+    this.#runs++
+    this.#inner = await this.#filled(keys)
+  }
+
+  /** Somebody empties it, in the same run. */
+  async flush(): Promise<void> {
+    this.#inner = await this.#filled(new Map())
+  }
+
+  /** What it would come back with after a restart. */
+  async snapshot(): Promise<ReadonlyMap<string, Uint8Array>> {
+    const held = new Map<string, Uint8Array>()
+    for await (const keys of this.#inner.scan('')) {
+      const bytes = await this.#inner.getMany(keys)
+      for (const [at, key] of keys.entries()) held.set(key, Buffer.from(bytes[at]!))
+    }
+    return held
+  }
+
+  async #filled(keys: ReadonlyMap<string, Uint8Array>): Promise<CacheNode> {
+    const inner = memoryNode({ id: this.id, clock: this.#clock })
+    await inner.apply(Array.from(keys, ([key, bytes]) => ({ op: 'set', key, bytes, ttlMs: 0 })))
+    return inner
+  }
+
+  /** The node that now is, under one name. */
+  #facade(): CacheNode {
+    return new Proxy(this.#inner, {
+      get: (_, name) => {
+        if (name === 'incarnation') return this.incarnation
+        const inner = this.#inner
+        const value: unknown = Reflect.get(inner, name, inner)
+        return typeof value === 'function' ? value.bind(inner) : value
+      },
+    })
+  }
+}
+
+export class HintingFleet {
+  readonly clock = new FakeClock()
+  readonly servers: readonly Restartable[] = IDS.map((id) => new Restartable(id, this.clock))
+  readonly processes: HintingProcess[] = []
+
+  server(nth: number): Restartable {
+    return this.servers[nth]!
+  }
+
+  /** A process more, which has looked at its nodes. */
+  async process(): Promise<HintingProcess> {
+    const process = new HintingProcess(this, this.processes.length + 1)
+    this.processes.push(process)
+    const starting = process.catchUp.start()
+    await this.pass(1)
+    await starting
+    return process
+  }
+
+  /** Lets time pass, and what happens in it. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.advance(ms)
+    await this.clock.settle()
+  }
+
+  async stop(): Promise<void> {
+    for (const { catchUp } of this.processes) await catchUp.stop()
+    for (const { node } of this.servers) node.mishaps.close()
+  }
+}
+
+interface Held extends Standing {
+  avoided: boolean
+  emptiedMs: number
+}
+
+export class HintingProcess {
+  readonly cluster: RingCluster
+  readonly catchUp: CatchUp
+  readonly hints: Hints
+  readonly told: { name: EventName; payload: TierEvents[EventName] }[] = []
+  readonly #standings = new Map<string, Held>()
+
+  constructor({ clock, servers }: HintingFleet, seed: number) {
+    const emit = <K extends EventName>(name: K, payload: TierEvents[K]) => void this.told.push({ name, payload })
+    const nodes = servers.map(({ id, node }) => {
+      const standing: Held = {
+        avoided: false,
+        emptiedMs: 0,
+        share: 1,
+        takesRead: () => true,
+        get steered() {
+          return this.avoided
+        },
+      }
+      this.#standings.set(id, standing)
+      return new Proxy(node, {
+        get: (_, name) => {
+          if (name === 'standing') return standing
+          const value: unknown = Reflect.get(node, name, node)
+          return typeof value === 'function' ? value.bind(node) : value
+        },
+      })
+    })
+    this.hints = new Hints({ clock, emit })
+    const ownersOf = (key: string) =>
+      Array.from({ length: REPLICAS }, (_, nth) => nodes[(Number(key.slice('rt:t:'.length)) + nth) % nodes.length]!)
+    const ring: Ring<CacheNode> = { members: nodes, replicas: REPLICAS, ownersOf }
+    this.cluster = new RingCluster(ring, { clock, emit, probeEvery: 0, hints: this.hints, stands: true })
+    this.catchUp = new CatchUp(nodes, {
+      clock,
+      random: seededRandom(seed),
+      emit,
+      hints: this.hints,
+      replicas: REPLICAS,
+      mark: (node, mark) => {
+        this.#standings.get(node)!.avoided = mark === 'returning'
+      },
+      fill: (node, emptiedMs) => {
+        this.#standings.get(node)!.emptiedMs = emptiedMs
+      },
+    })
+  }
+
+  /** As whoever watches nodes does when one that looked dead answers. */
+  found(node: string): void {
+    this.#standings.get(node)!.avoided = true
+    this.catchUp.doubt(node)
+  }
+
+  /** Whether reads ask the node before others. */
+  trusts(node: string): boolean {
+    return !this.#standings.get(node)!.avoided
+  }
+
+  names(): readonly EventName[] {
+    return this.told.map(({ name }) => name)
+  }
+}
