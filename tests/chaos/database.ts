@@ -15,6 +15,7 @@ export interface Held {
 
 export const SHARDS = ['shard_0', 'shard_1', 'shard_2'] as const
 export const TABLE = 'chaos'
+const REMOVALS = 'chaos_removals'
 /** Bytes that make an entry as large as a small product. */
 export const PAD = 'x'.repeat(200)
 /** A shard, for who seeds and who looks. */
@@ -33,7 +34,7 @@ export interface Database {
 export function openDatabase(urls: readonly string[], config: pg.PoolConfig = {}): Database {
   const pools = urls.map((connectionString) => new pg.Pool({ connectionString, max: CONNECTIONS, ...config }))
   for (const pool of pools) pool.on('error', () => {})
-  const shards = pools.map((pool, nth) => ({ id: SHARDS[nth]!, store: postgresStore<Held>({ pool, table: TABLE }) }))
+  const shards = pools.map((pool, nth) => ({ id: SHARDS[nth]!, store: postgresStore<Held>({ pool, table: TABLE, removals: REMOVALS }) }))
   return {
     store: shardedStore(shards),
     connect: async () => {
@@ -49,7 +50,7 @@ export async function seedDatabase(urls: readonly string[]): Promise<Operation[]
   for (const connectionString of urls) {
     const client = new pg.Client({ connectionString })
     await client.connect()
-    await client.query(`drop table if exists ${TABLE}; ${postgresTable({ table: TABLE })}`)
+    await client.query(`drop table if exists ${TABLE}, ${REMOVALS}; ${postgresTable({ table: TABLE, removals: REMOVALS })}`)
     await client.end()
   }
   const database = openDatabase(urls)
