@@ -65,6 +65,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Looks past everything that serves, at what nodes and stores themselves say.
   'consistency/': ['cluster/cluster.ts', 'node/node.ts', 'codec/', 'invalidation/invalidation.ts', 'store/store.ts'],
   'create-tier.ts': EVERYTHING,
+  'tier-options.ts': EVERYTHING,
   'node-report.ts': EVERYTHING,
   'kits/': ['index.ts'],
   'adapters/': ['index.ts'],

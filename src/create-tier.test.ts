@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { test } from 'node:test'
-import { createTier, type TierOptions } from './create-tier.ts'
+import { createTier } from './create-tier.ts'
 import { ConfigurationError, StoreError } from './errors.ts'
 import { prometheusText } from './metrics/prometheus.ts'
 import { memoryNode } from './node/memory-node.ts'
@@ -13,6 +13,7 @@ import { readThrough } from './strategy/read-through.ts'
 import { writeThrough } from './strategy/write-through.ts'
 import { FakeClock } from './testing/fake-clock.ts'
 import { seededRandom } from './testing/seeded-random.ts'
+import type { TierOptions } from './tier-options.ts'
 
 const five = () => ['a', 'b', 'c', 'd', 'e'].map((id) => memoryNode({ id }))
 const aside = { strategy: cacheAside<number>(), ttl: '1m' } as const

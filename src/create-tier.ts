@@ -24,7 +24,6 @@ import type { VersionClock } from './entry.ts'
 import { ClosedError, ConfigurationError, UnsupportedError } from './errors.ts'
 import { type Emit, type EventName, isChangeEvent, type Listener } from './events.ts'
 import { FleetClock } from './fleet-clock.ts'
-import type { Bus } from './invalidation/bus.ts'
 import { BusInvalidations } from './invalidation/bus-invalidations.ts'
 import { ChangeFeed, type ChangeFeedParts } from './invalidation/change-feed.ts'
 import { ChangeFeeds } from './invalidation/change-feeds.ts'
@@ -39,7 +38,6 @@ import { NearCache } from './near/near-cache.ts'
 import { NearLayer } from './near/near-layer.ts'
 import type { CacheNode } from './node/node.ts'
 import { type NodeReport, reportNodes } from './node-report.ts'
-import { knownOptions, wholeNumber } from './options.ts'
 import { rareTelling } from './rare-telling.ts'
 import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './resilience/guarded-store.ts'
 import { Health } from './resilience/health.ts'
@@ -47,26 +45,8 @@ import { hashRing } from './ring/hash-ring.ts'
 import type { Placement, Ring } from './ring/ring.ts'
 import { Session } from './session.ts'
 import type { StoreReader } from './store/store.ts'
+import { checkedPlacement, checkedTierOptions, type TierOptions } from './tier-options.ts'
 import { versionClock } from './version-clock.ts'
-
-export interface TierOptions {
-  /** `redisNode(url)` or `memoryNode({ id })`; ids are distinct. */
-  readonly nodes: readonly CacheNode[]
-  /** On how many nodes each key lives. Default 3. */
-  readonly replicas?: number | undefined
-  /** How keys are placed on nodes. Default `hashRing()`. */
-  readonly ring?: Placement | undefined
-  /** Where this process runs: what `reads: 'nearest'` means. Default: nowhere in particular. */
-  readonly zone?: string | undefined
-  /** How the processes hear of one another's changes where the nodes cannot tell them: `redisBus(url)`. Default: the nodes tell (client tracking). */
-  readonly bus?: Bus | undefined
-  /** How the databases behind the caches are protected; one guard a store, whichever caches use it. `false`: not at all. */
-  readonly stores?: StoreGuardOptions | false | undefined
-  /** For tests. Default: the system's. */
-  readonly clock?: Clock | undefined
-  /** For tests. Default: the system's. */
-  readonly random?: Random | undefined
-}
 
 export interface TierMetrics {
   readonly caches: Readonly<Record<string, CacheReport>>
@@ -74,29 +54,13 @@ export interface TierMetrics {
   readonly consistency: Readonly<Record<string, ConsistencyCounts>>
 }
 
-const NAMES = ['nodes', 'replicas', 'ring', 'zone', 'bus', 'stores', 'clock', 'random']
-const REPLICAS = 3
-const MAX_REPLICAS = 16
-
 /**
  * Builds a tier and connects its nodes. A node that does not answer is told of as `node:down` and tried again for as long as the tier is
  * open; it does not keep the tier from starting.
  * @throws ConfigurationError for options that cannot work, such as fewer nodes than replicas
  */
 export async function createTier(options: TierOptions): Promise<Tier> {
-  knownOptions(options, 'createTier', NAMES)
-  if (!Array.isArray(options.nodes))
-    throw ConfigurationError.of('createTier: nodes', 'an array of redisNode(…) or memoryNode(…)', options.nodes)
-  const replicas = wholeNumber(options.replicas ?? REPLICAS, 'createTier: replicas', 1, MAX_REPLICAS)
-  if (options.nodes.length < replicas) {
-    throw new ConfigurationError(
-      `createTier: nodes: needs at least ${replicas} for replicas: ${replicas}, but got: ${options.nodes.length}`,
-    )
-  }
-  for (const node of options.nodes) {
-    if (typeof node?.getMany !== 'function') throw ConfigurationError.of('createTier: nodes', "nodes such as redisNode('redis://…')", node)
-  }
-  const placement = checkedPlacement(options.ring ?? hashRing(), 'createTier: ring')
+  const { replicas, placement } = checkedTierOptions(options)
   // Rings of caches are built later and at once; the default placement is made ready here, whichever the tier uses.
   await Promise.all([placement.prepare(), hashRing().prepare()])
   const tier = new Tier(options, replicas, placement)
@@ -402,9 +366,4 @@ export class Tier {
 /** How long before its end a value is loaded anew, where that is not left to chance. */
 function earlyMs({ early, ttlMs }: Pick<CheckedCacheOptions<unknown>, 'early' | 'ttlMs'>): number {
   return typeof early === 'number' ? (1 - early) * ttlMs : 0
-}
-
-function checkedPlacement(placement: Placement, what: string): Placement {
-  if (typeof placement?.build === 'function' && typeof placement.prepare === 'function') return placement
-  throw ConfigurationError.of(what, 'a placement: hashRing() or ketamaRing()', placement)
 }

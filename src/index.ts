@@ -41,7 +41,7 @@ export type {
   Staleness,
   SweepProgress,
 } from './consistency/consistency.ts'
-export { createTier, type Tier, type TierMetrics, type TierOptions } from './create-tier.ts'
+export { createTier, type Tier, type TierMetrics } from './create-tier.ts'
 export type { Version } from './entry.ts'
 export * from './errors.ts'
 export type { CacheEventName, ChangeEventName, EventName, Listener, TierEvents } from './events.ts'
@@ -112,3 +112,4 @@ export type { LoadControls, RowChange, StoreCounts, StrategyChoice } from './str
 export { writeAround } from './strategy/write-around.ts'
 export { type WriteBehindOptions, writeBehind } from './strategy/write-behind.ts'
 export { writeThrough } from './strategy/write-through.ts'
+export type { TierOptions } from './tier-options.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CacheOptions } from '../src/caches/cache-options.ts'
-import { createTier, type TierOptions } from '../src/create-tier.ts'
+import { createTier } from '../src/create-tier.ts'
 import { ClosedError, ConfigurationError, UnsupportedError } from '../src/errors.ts'
 import type { Bus, Listener } from '../src/invalidation/bus.ts'
 import type { CacheChange } from '../src/invalidation/change-feed.ts'
@@ -13,6 +13,7 @@ import { readThrough } from '../src/strategy/read-through.ts'
 import { FakeClock } from '../src/testing/fake-clock.ts'
 import { asNodes, NodeView } from '../src/testing/group-fleet.ts'
 import { seededRandom } from '../src/testing/seeded-random.ts'
+import type { TierOptions } from '../src/tier-options.ts'
 
 interface Thing {
   readonly name: string

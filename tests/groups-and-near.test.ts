@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CacheOptions } from '../src/caches/cache-options.ts'
-import { createTier, type TierOptions } from '../src/create-tier.ts'
+import { createTier } from '../src/create-tier.ts'
 import { ConfigurationError, UnsupportedError } from '../src/errors.ts'
 import { MemoryBus } from '../src/invalidation/memory-bus.ts'
 import { memoryNode } from '../src/node/memory-node.ts'
@@ -10,6 +10,7 @@ import { cacheAside } from '../src/strategy/cache-aside.ts'
 import { writeThrough } from '../src/strategy/write-through.ts'
 import { FakeClock } from '../src/testing/fake-clock.ts'
 import { seededRandom } from '../src/testing/seeded-random.ts'
+import type { TierOptions } from '../src/tier-options.ts'
 import { settled } from './support/cache-bench.ts'
 
 interface Thing {

@@ -275,11 +275,7 @@ class RedisNode implements CacheNode {
         timeoutMs: this.#timeoutMs,
         limits: this.#limits,
         observer: this.#traffic,
-        onInfo: (text) => {
-          const info = parseInfo(text)
-          this.#judgeRun(info)
-          this.#judgeSettings(info)
-        },
+        onInfo: (info) => this.#judge(parseInfo(info)),
         onUp: () => this.#onUp(),
         onLost: (error) => this.#onLost(error),
         onFailed: (error) => this.#onLost(error),
@@ -332,15 +328,11 @@ class RedisNode implements CacheNode {
     this.#emit('node:down', { node: this.id, reason: error.message })
   }
 
-  /** Before anything is read on the new connection. */
-  #judgeRun(info: Info): void {
+  /** Looked at on each connection, before anything is read there. A fault of the settings is told once, and again when it is another. */
+  #judge(info: Info): void {
     const before = this.#incarnation
     this.#incarnation = info.get('run_id') ?? before
     if (before !== undefined && this.#incarnation !== before) this.#emit('node:restarted', { node: this.id })
-  }
-
-  /** Told once, and again when it is another fault: each connection and reconnection looks. */
-  #judgeSettings(info: Info): void {
     const reason = misconfiguration(info)
     if (reason !== undefined && reason !== this.#toldMisconfigured) this.#emit('node:misconfigured', { node: this.id, reason })
     this.#toldMisconfigured = reason
