@@ -247,7 +247,7 @@ export class Tier {
     await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
     await this.#invalidations.close()
-    await this.#catchUp.stop()
+    this.#catchUp.stop()
     await Promise.all(this.#nodes.map((node) => node.close()))
   }
 

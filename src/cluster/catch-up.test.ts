@@ -143,7 +143,7 @@ test('of two processes one sees to a node, and the other takes over when that is
   const copied = [one, other].map(({ told }) => told.filter(({ name }) => name === 'node:caught-up').length)
   assert.deepEqual([...copied].sort(), [0, 1])
   const [first, second] = copied[0] === 1 ? [one, other] : [other, one]
-  await first.catchUp.stop()
+  first.catchUp.stop()
   await fleet.server(1).node.apply([putOf('rt:t:0', entry())])
   second.hints.leave('rt:t:0', fleet.server(0).node, second.cluster.ownersOf('rt:t:0'))
   await fleet.pass(4_000)
@@ -231,7 +231,7 @@ test('a change that no owner took, and that stands all the same, is made again w
 test('it leaves no timer', async () => {
   const process = await fleet.process()
   process.found('n0')
-  await process.catchUp.stop()
+  process.catchUp.stop()
   await fleet.pass(1)
   assert.equal(fleet.clock.pendingTimers, 0)
 })

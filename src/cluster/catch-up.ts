@@ -103,11 +103,10 @@ export class CatchUp {
     timer!.cancel()
   }
 
-  /** Leaves no timer. Resolves when what is under way has ended. */
-  async stop(): Promise<void> {
+  /** Leaves no timer. What is under way ends with the calls that were made. */
+  stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
-    await Promise.all([this.#looking, ...this.#works])
   }
 
   /** The node was away for this process, or began anew: to be marked by the caller as returning, until it is known to have missed nothing. */

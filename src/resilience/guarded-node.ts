@@ -169,10 +169,14 @@ class GuardedNode implements CacheNode {
 
   async #applyDecidable(changes: readonly Change[], call: NodeCall | undefined): Promise<Status[]> {
     if (this.#health.state !== 'returning') return this.#node.apply(changes, call)
-    const decidable = changes.filter((change) => !this.#isUndecidable(change))
-    const statuses = await this.#node.apply(decidable, call)
+    // Looked at once: it may have caught up by the time that it answers.
+    const isDecidable = changes.map((change) => !this.#isUndecidable(change))
+    const statuses = await this.#node.apply(
+      changes.filter((_, at) => isDecidable[at]),
+      call,
+    )
     let nth = 0
-    return changes.map((change) => (this.#isUndecidable(change) ? this.#undecided() : statuses[nth++]!))
+    return isDecidable.map((decidable) => (decidable ? statuses[nth++]! : this.#undecided()))
   }
 
   #isUndecidable(change: Change): boolean {

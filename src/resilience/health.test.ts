@@ -291,6 +291,17 @@ test('a node that is returning decides no compare-and-set, and takes all else', 
   assert.deepEqual(patients[1]!.changes, [put()])
 })
 
+test('what a returning node was not asked to decide is told so, also when it has caught up by the time that it answers', async () => {
+  const { health, guarded } = await ward()
+  health.mark('n1', 'returning')
+  const applying = guarded[1]!.apply([put({ expected: 1n }), put()])
+  health.mark('n1', undefined)
+  assert.deepEqual(
+    (await applying).map((status) => status?.state),
+    ['failed', 'applied'],
+  )
+})
+
 test('a health that was stopped leaves no timer and judges no more', async () => {
   const { clock, patients, health, told } = await ward()
   health.stop()

@@ -7,7 +7,7 @@
  */
 import type { Random, Timer } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
-import { ClosedError, DeadlineError, NodeError, type RingtailError, UnsupportedError } from '../../src/errors.ts'
+import { ClosedError, DeadlineError, NodeError, type RingtailError } from '../../src/errors.ts'
 import { type Emit, noEmit } from '../../src/events.ts'
 import type {
   CacheNode,
@@ -20,6 +20,8 @@ import type {
   NodeStats,
   Pong,
   Receiver,
+  Script,
+  ScriptArgument,
   ScriptReply,
   Status,
   StatusReceiver,
@@ -55,6 +57,7 @@ interface Call {
 }
 
 const TIMEOUT_MS = 50
+const SCAN_CALL: NodeCall = { timeoutMs: 1_000 }
 /** As of the Redis node: how long a reply may be overdue before the connection is given up. */
 const RESET_AFTER_MS = 1_000
 const RECONNECT_MS = { least: 20, most: 400 }
@@ -77,6 +80,7 @@ export class SimNode implements CacheNode {
   #overdue = 0
   #resetTimer: Timer | undefined
   #closed = false
+  #incarnation: string | undefined
 
   constructor(parts: SimNodeParts) {
     this.#parts = parts
@@ -85,8 +89,14 @@ export class SimNode implements CacheNode {
     this.label = this.id
   }
 
-  get control(): Control {
-    throw this.#unsupported('control')
+  readonly control: Control = {
+    get: async (name, call) => (await this.#ask({ op: 'control', name }, call))[0] as Uint8Array | undefined,
+    compareAndSet: async (name, expected, next, call) =>
+      (await this.#ask({ op: 'set-control', name, expected: expected?.slice(), next: next.slice() }, call))[0] === true,
+  }
+
+  get incarnation(): string | undefined {
+    return this.#incarnation
   }
 
   /** Calls neither answered nor failed: what a closed node must not have. */
@@ -133,8 +143,8 @@ export class SimNode implements CacheNode {
     })
   }
 
-  run(): Promise<ScriptReply> {
-    return Promise.reject(this.#unsupported('run'))
+  async run(script: Script, keys: readonly string[], args: readonly ScriptArgument[], call?: NodeCall): Promise<ScriptReply> {
+    return (await this.#ask({ op: 'script', script, keys, args }, call))[0] as ScriptReply
   }
 
   async watch(prefixes: readonly string[], watcher: Watcher): Promise<() => Promise<void>> {
@@ -145,13 +155,14 @@ export class SimNode implements CacheNode {
     return async () => void this.#watches.delete(watch)
   }
 
-  // biome-ignore lint/correctness/useYield: nothing in the simulation scans
-  async *scan(): AsyncIterable<readonly string[]> {
-    throw this.#unsupported('scan')
+  async *scan(prefix: string): AsyncIterable<readonly string[]> {
+    yield (await this.#ask({ op: 'keys', prefix }, SCAN_CALL)) as readonly string[]
   }
 
-  stats(): Promise<NodeStats> {
-    return Promise.reject(this.#unsupported('stats'))
+  async stats(call?: NodeCall): Promise<NodeStats> {
+    const entries = (await this.#ask({ op: 'keys', prefix: '' }, call)).length
+    const none = { usedBytes: 0, maxBytes: 0, evicted: 0, expired: 0, connections: 0 }
+    return { engine: this.engine, engineVersion: '', entries, ...none }
   }
 
   ping(call?: NodeCall): Promise<Pong> {
@@ -202,6 +213,12 @@ export class SimNode implements CacheNode {
     })
   }
 
+  #ask(request: Request, call: NodeCall | undefined): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      this.#send(request, call, (answer) => ('reply' in answer ? resolve(answer.reply) : reject(answer.error)))
+    })
+  }
+
   #send(request: Request, call: NodeCall | undefined, answered: (answer: Answer) => void): void {
     const connection = this.#connection
     const refusal = this.#refusal()
@@ -239,7 +256,11 @@ export class SimNode implements CacheNode {
 
   #connected(): void {
     this.#connection = { closed: false, severed: false }
-    this.#parts.server.connect(this.#connection)
+    const { server } = this.#parts
+    server.connect(this.#connection)
+    const before = this.#incarnation
+    this.#incarnation = server.incarnation
+    if (before !== undefined && before !== this.#incarnation) this.#emit('node:restarted', { node: this.id })
     for (const watch of this.#watches) {
       watch.watcher.lost('what was read while the connection was lost was not watched', true)
       this.#follow(watch, this.#connection)
@@ -304,10 +325,6 @@ export class SimNode implements CacheNode {
 
   #notConnected(): NodeError {
     return new NodeError(`node ${this.id} is not connected`, this.id)
-  }
-
-  #unsupported(what: string): UnsupportedError {
-    return new UnsupportedError(`simulated node ${this.id}: needs a call that is simulated, but got: ${what}`)
   }
 }
 

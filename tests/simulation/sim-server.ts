@@ -7,7 +7,18 @@
  */
 import { isEnvelope, kindOf, leaseOf } from '../../src/codec/envelope.ts'
 import { memoryNode } from '../../src/node/memory-node.ts'
-import type { CacheNode, Change, LeaseAsk, Leased, LocalEntries, Script, Status, Watcher } from '../../src/node/node.ts'
+import type {
+  CacheNode,
+  Change,
+  LeaseAsk,
+  Leased,
+  LocalEntries,
+  Script,
+  ScriptArgument,
+  ScriptReply,
+  Status,
+  Watcher,
+} from '../../src/node/node.ts'
 import type { Connection } from './network.ts'
 import { describe, OwnerRecord } from './owner-record.ts'
 import type { ProcessClock, VirtualTime } from './virtual-time.ts'
@@ -17,8 +28,12 @@ export type Request =
   | { readonly op: 'change'; readonly changes: readonly Change[] }
   | { readonly op: 'lease'; readonly asks: readonly LeaseAsk[] }
   | { readonly op: 'time' }
+  | { readonly op: 'script'; readonly script: Script; readonly keys: readonly string[]; readonly args: readonly ScriptArgument[] }
+  | { readonly op: 'control'; readonly name: string }
+  | { readonly op: 'set-control'; readonly name: string; readonly expected: Uint8Array | undefined; readonly next: Uint8Array }
+  | { readonly op: 'keys'; readonly prefix: string }
 
-export type Reply = readonly (Uint8Array | undefined | Status | Leased | number)[]
+export type Reply = readonly (Uint8Array | undefined | Status | Leased | number | boolean | string | ScriptReply)[]
 
 /** How a server that crashed comes back. */
 export type Restart = 'intact' | 'empty' | 'stale'
@@ -52,6 +67,9 @@ export class SimServer {
   readonly #looked = new Map<string, Uint8Array | undefined>()
   #engine: CacheNode
   #snapshot: readonly SnapshotEntry[] = []
+  /** Keys that are nobody's entries: what the fleet notes on its nodes. */
+  readonly #notes = new Set<string>()
+  #runs = 1
   up = true
 
   constructor(id: string, zone: string, parts: ServerParts) {
@@ -60,6 +78,11 @@ export class SimServer {
     this.#parts = parts
     this.record = new OwnerRecord(() => parts.time.nowMs)
     this.#engine = this.#fresh()
+  }
+
+  /** Names the run of the server. */
+  get incarnation(): string {
+    return `${this.id} run ${this.#runs}`
   }
 
   connect(connection: Connection): void {
@@ -88,6 +111,16 @@ export class SimServer {
       this.#look(keys, request.changes)
     } else if (request.op === 'time') {
       reply([this.#parts.clock.now()])
+    } else if (request.op === 'script') {
+      for (const key of request.keys) this.#notes.add(key)
+      void engine.run(request.script, request.keys, request.args).then((answer) => replied([answer]))
+    } else if (request.op === 'control') {
+      void engine.control.get(request.name).then((bytes) => replied([bytes?.slice()]))
+    } else if (request.op === 'set-control') {
+      this.#notes.add(`rt:!${request.name}`)
+      void engine.control.compareAndSet(request.name, request.expected, request.next).then((isSet) => replied([isSet]))
+    } else if (request.op === 'keys') {
+      reply([...this.entries(), ...this.#noted()].map(({ key }) => key).filter((key) => key.startsWith(request.prefix)))
     } else {
       const tokens = this.#tokens(request.asks.map(({ key }) => key))
       void engine.lease(request.asks).then((answers) => {
@@ -116,6 +149,7 @@ export class SimServer {
 
   restart(how: Restart): void {
     this.up = true
+    this.#runs++
     if (how === 'intact') return
     const kept = how === 'stale' ? this.#snapshot : []
     this.#engine = this.#fresh()
@@ -128,14 +162,14 @@ export class SimServer {
       }
     })
     this.#look(
-      kept.map(({ key }) => key),
+      kept.map(({ key }) => key).filter((key) => !this.#notes.has(key)),
       [],
     )
   }
 
   /** What a later `restart('stale')` comes back with. */
   save(): void {
-    this.#snapshot = this.entries()
+    this.#snapshot = [...this.entries(), ...this.#noted()]
   }
 
   /** Removes entries as a server short of memory does; tombstones are no exception. @param chosen whether a key goes */
@@ -154,10 +188,18 @@ export class SimServer {
 
   /** What is held now. */
   entries(): SnapshotEntry[] {
+    return this.#held(this.record.keys())
+  }
+
+  #noted(): SnapshotEntry[] {
+    return this.#held(this.#notes)
+  }
+
+  #held(keys: Iterable<string>): SnapshotEntry[] {
     const found: SnapshotEntry[] = []
     const { nowMs } = this.#parts.time
     this.#locally((entries) => {
-      for (const key of this.record.keys()) {
+      for (const key of keys) {
         const bytes = entries.get(key)
         const ttlMs = entries.ttlMs(key)
         if (bytes === undefined || ttlMs === undefined) continue

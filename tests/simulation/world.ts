@@ -30,7 +30,7 @@ export const CALL_MS = 250
 /** So that each zone has an owner of each key. */
 const ZONES = 3
 /** By when every tier is open. */
-const OPEN_MS = 400
+const OPEN_MS = 1_500
 
 /** Of the cache with a near cache. */
 const NEAR_PREFIX = 'rt:near:'

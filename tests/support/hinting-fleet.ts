@@ -109,7 +109,7 @@ export class HintingFleet {
   }
 
   async stop(): Promise<void> {
-    for (const { catchUp } of this.processes) await catchUp.stop()
+    for (const { catchUp } of this.processes) catchUp.stop()
     for (const { node } of this.servers) node.mishaps.close()
   }
 }
