@@ -15,6 +15,11 @@ export interface NodeRecord {
 
 export const NODE_RECORD = 'node'
 
+/** Whether a key is what the fleet notes on its nodes about themselves: no entry, and on no node for the ring's sake. */
+export function isNote(key: string): boolean {
+  return /^rt:!(node$|catch-up$|topology|hints:)/.test(key)
+}
+
 /** @returns undefined for what is not a record */
 export function readRecord(bytes: Uint8Array | undefined): NodeRecord | undefined {
   if (bytes === undefined) return undefined

@@ -11,15 +11,13 @@ import type { CacheNode, Change, NodeCall, Status } from '../node/node.ts'
 import { copyTtlMs } from './copy-life.ts'
 import { type Hint, listHints, saysAnything, takeHintsAway } from './hint-records.ts'
 import { compareAnswers, holdingOf } from './newest.ts'
-import { takeLock } from './node-record.ts'
+import { isNote, takeLock } from './node-record.ts'
 
 const CALL: NodeCall = { timeoutMs: 250 }
 const KEYS_AT_ONCE = 250
 const DROPS_AT_ONCE = 500
 /** For how long a lock is taken, ms: who holds it takes it again as it goes on. */
 const LOCKED_FOR_MS = 3_000
-/** What stays where everything is dropped: it is not of entries, or the holder's own. */
-const KEPT_KEYS = /^rt:!(node|catch-up|topology.*|hints:.*)$/s
 const VERSION_MS_SHIFT = 19n
 
 export interface RecoveryParts {
@@ -73,7 +71,7 @@ export class Recovery {
     let dropped = 0
     try {
       for await (const keys of node.scan('rt:')) {
-        const old = keys.filter((key) => !KEPT_KEYS.test(key))
+        const old = keys.filter((key) => !isNote(key))
         for (let from = 0; from < old.length; from += DROPS_AT_ONCE) {
           const drops = old.slice(from, from + DROPS_AT_ONCE).map((key): Change => ({ op: 'drop', key }))
           const statuses = await node.apply(drops, CALL)

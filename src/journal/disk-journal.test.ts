@@ -183,7 +183,7 @@ test('more writes than may wait are refused, but nothing that makes room', async
   follow('write', journal.write(record('one more', 2)))
   follow('forget', journal.forget(name('x', 1)))
   await settled()
-  assert.deepEqual(outcomes, ['write OverloadError'])
+  assert.deepEqual(outcomes, ['write full'])
   while (!outcomes.includes('forget done')) await worker.done()
   assert.equal(worker.groups.length, 66)
 })

@@ -87,7 +87,7 @@ test('a killed server fails what is under way without waiting, says down, and is
   await server(t, { port: redis.port })
   await told.until('node:up')
   assert.equal(await got(node, 'a'), undefined)
-  assert.deepEqual(told.names, ['node:down', 'node:up'])
+  assert.deepEqual(told.names, ['node:down', 'node:restarted', 'node:up'])
 })
 
 test('a watcher is told of a lost connection and of its return, then of changes again; and when the server is emptied', LIVE, async (t) => {

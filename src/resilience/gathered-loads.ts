@@ -20,6 +20,8 @@ export interface GatheredLoadsParts<V> {
 
 /** Keys of one gathered load, unless one call has more. */
 const MAX_KEYS = 500
+/** Calls that wait, however few statements they will be. */
+const MAX_WAITING = 65_536
 
 interface Member<V> {
   readonly keys: readonly string[]
@@ -40,6 +42,8 @@ export class GatheredLoads<V> {
   /** Takes more calls. */
   #open: Gathering<V> | undefined
   #waiting = 0
+  /** That wait; each will be one statement. */
+  #gatherings = 0
 
   constructor(parts: GatheredLoadsParts<V>) {
     this.#parts = parts
@@ -57,11 +61,15 @@ export class GatheredLoads<V> {
         (loaded) => judge(loaded, keys),
       )
     }
-    if (this.#waiting >= queue) return Promise.reject(guard.refusal('full', `has ${this.#waiting} reads in line`))
     const open = this.#open
-    if (open !== undefined && open.size + keys.length <= MAX_KEYS) return this.#join(open, keys, call)
+    const joins = open !== undefined && open.size + keys.length <= MAX_KEYS
+    if (this.#waiting >= MAX_WAITING || (!joins && this.#gatherings >= queue)) {
+      return Promise.reject(guard.refusal('full', `has ${this.#waiting} reads in line, for ${this.#gatherings} statements`))
+    }
+    if (joins) return this.#join(open, keys, call)
     const gathering: Gathering<V> = { members: new Set(), abandoned: new AbortController(), size: 0, isBegun: false }
     this.#open = gathering
+    this.#gatherings++
     const answer = this.#join(gathering, keys, call)
     void this.#run(gathering, call?.withinMs)
     return answer
@@ -103,6 +111,7 @@ export class GatheredLoads<V> {
   #close(gathering: Gathering<V>): void {
     if (gathering.isBegun) return
     gathering.isBegun = true
+    this.#gatherings--
     this.#waiting -= gathering.members.size
     if (this.#open === gathering) this.#open = undefined
   }

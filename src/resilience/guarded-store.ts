@@ -21,9 +21,9 @@ export interface StoreGuardOptions {
   readonly concurrency?: number | undefined
   /** However slow the database is, so many are let through. Default 2. */
   readonly minConcurrency?: number | undefined
-  /** Calls waiting in line, a shard, of reads and of writes each. Default: what the sharded store was given, else 1,024. */
+  /** Statements waiting in line, a shard, of reads and of writes each. Default: what the sharded store was given, else 1,024. */
   readonly queue?: number | undefined
-  /** How long a call waits in line at most. Default 500 ms. */
+  /** How long a read waits in line at most; a write waits as long as its caller does. Default: half of the load's deadline, 500 ms. */
   readonly wait?: Duration | undefined
   /** When a shard that fails is no longer asked. `false`: it always is. */
   readonly breaker?: StoreBreakerOptions | false | undefined
@@ -47,7 +47,6 @@ export interface StoreGuardParts {
 const CONCURRENCY = 16
 const MIN_CONCURRENCY = 2
 const QUEUE = 1_024
-const WAIT_MS = 500
 /** Shards that are told apart; of a store that names more, the rest count as one. */
 const MAX_SHARDS = 1_024
 
@@ -234,7 +233,7 @@ function limitsOf(store: Pick<StoreReader<unknown>, 'limits'>, options: StoreGua
     concurrency,
     minConcurrency: Math.min(options.minConcurrency ?? MIN_CONCURRENCY, concurrency),
     queue: options.queue ?? store.limits?.queue ?? QUEUE,
-    waitMs: durationMs(options.wait ?? WAIT_MS, 'stores: wait'),
+    waitMs: options.wait === undefined ? undefined : durationMs(options.wait, 'stores: wait'),
     breaker:
       breaker === false
         ? { minimumCalls: Number.POSITIVE_INFINITY }

@@ -18,6 +18,9 @@ function guarded(store: Store<number>, options: StoreGuardOptions = {}): Store<n
   return guardStore(store, checkedGuardOptions(options, 'stores'), { clock, random: seededRandom(1), emit: noEmit })
 }
 
+/** So many keys that no other load goes with them. */
+const statementOf = (key: string): string[] => Array.from({ length: 500 }, (_, nth) => (nth === 0 ? key : `${key}-${nth}`))
+
 describe('what is under way', () => {
   test('is never more than the limit, and who comes above it gets its turn in order', async () => {
     const held = new HeldStore()
@@ -46,7 +49,7 @@ describe('what is under way', () => {
   test('is by shard what the sharded store was made with', async () => {
     const held = twoShards()
     const store = guarded(Object.assign(held, { limits: { concurrency: 2, queue: 1 } }), { minConcurrency: 2 })
-    const loads = ['a0', 'a1', 'a2', 'a3', 'b0'].map((key) => outcomeOf(store.load([key])))
+    const loads = ['a0', 'a1', 'a2', 'a3', 'b0'].map((key) => outcomeOf(store.load(statementOf(key))))
     await clock.settle()
     assert.deepEqual(
       held.calls.map(({ keys }) => keys[0]),
@@ -105,7 +108,7 @@ describe('what cannot be answered in time is shed', () => {
   test('at once when the line is full', async () => {
     const held = new HeldStore()
     const store = guarded(held, { concurrency: 1, queue: 2 })
-    const loads = Array.from({ length: 5 }, () => outcomeOf(store.load(['a'])))
+    const loads = Array.from({ length: 5 }, () => outcomeOf(store.load(statementOf('a'))))
     const saves = Array.from({ length: 3 }, () => outcomeOf(save(store, 'a')))
     await clock.settle()
     assert.deepEqual(loads.map(codeOf), [undefined, undefined, undefined, 'full', 'full'])
@@ -125,7 +128,10 @@ describe('what cannot be answered in time is shed', () => {
     await clock.advance(299)
     assert.deepEqual([codeOfSave(waiting), codeOf(load)], [undefined, undefined])
     await clock.advance(1)
-    assert.deepEqual([codeOfSave(waiting), codeOf(load)], ['late', 'late'])
+    assert.deepEqual([codeOfSave(waiting), codeOf(load)], [undefined, 'late'])
+    // A write waits for as long as its caller.
+    await clock.advance(500)
+    assert.equal(codeOfSave(waiting), 'late')
     held.calls[0]!.answer()
     await clock.settle()
     assert.equal(held.begun, 1)
@@ -134,15 +140,15 @@ describe('what cannot be answered in time is shed', () => {
 
   test('at once when its turn is not to be expected in time', async () => {
     const held = new HeldStore()
-    const store = guarded(held, { concurrency: 1, wait: 500 })
+    const store = guarded(held, { concurrency: 1 })
     const first = store.load(['a'])
     await clock.settle()
     clock.stall(200)
     held.calls[0]!.answer()
     await first
-    const saves = Array.from({ length: 6 }, () => outcomeOf(save(store, 'b', { withinMs: 1_000 })))
+    const saves = Array.from({ length: 6 }, () => outcomeOf(save(store, 'b', { withinMs: 700 })))
     await clock.settle()
-    // One is asked, two would wait for 200 and 400 ms, another for 600.
+    // One is asked, two would wait for 200 and 400 ms and take 200 more, another for 600.
     assert.deepEqual(saves.map(codeOfSave), [undefined, undefined, undefined, 'late', 'late', 'late'])
   })
 
@@ -179,7 +185,7 @@ describe('what cannot be answered in time is shed', () => {
   test('a flood of reads sheds no saves: they wait in a line of their own, and take turns', async () => {
     const held = new HeldStore()
     const store = guarded(held, { concurrency: 1, queue: 4 })
-    const reads = Array.from({ length: 10 }, () => outcomeOf(store.load(['read'])))
+    const reads = Array.from({ length: 10 }, () => outcomeOf(store.load(statementOf('read'))))
     const writes = ['w0', 'w1'].map((key) => outcomeOf(store.save([{ key, value: 1, floor: 1n }])))
     const order: string[] = []
     for (let turn = 0; turn < 4; turn++) {

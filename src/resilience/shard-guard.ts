@@ -13,6 +13,9 @@ import type { ShardGuardStats, StoreCall } from '../store/store.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Breaker, type BreakerChange, type BreakerOptions } from './breaker.ts'
 
+/** In line, for a read whose caller says no bound, ms. */
+const WAIT_MS = 500
+
 export interface ShardGuardLimits {
   /** Calls under way at once, at most and (as the limit adapts) at least. */
   readonly concurrency: number
@@ -20,7 +23,8 @@ export interface ShardGuardLimits {
   /** Calls waiting, of reads and of writes each. */
   readonly queue: number
   /** How long one waits at most. */
-  readonly waitMs: number
+  /** Default: half of what the caller waits at most. */
+  readonly waitMs?: number | undefined
   readonly breaker: BreakerOptions
 }
 
@@ -160,7 +164,10 @@ export class ShardGuard {
     const line = this.#lines[kind]
     if (line.size >= queue) throw this.refusal('full', `has ${this.#running} calls under way and ${line.size} ${kind}s in line`)
     const { meanMs, current } = this.#limit
-    const boundMs = Math.min(waitMs, (call?.withinMs ?? Number.POSITIVE_INFINITY) - meanMs)
+    const remainingMs = (call?.withinMs ?? Number.POSITIVE_INFINITY) - meanMs
+    // A read may have something stale to fall back on, a write has nothing: it waits for as long as its caller does.
+    const mostMs = waitMs ?? (call?.withinMs === undefined ? WAIT_MS : call.withinMs / 2)
+    const boundMs = kind === 'write' && Number.isFinite(remainingMs) ? remainingMs : Math.min(mostMs, remainingMs)
     const expectedMs = ((this.#waiting + 1) * meanMs) / current
     if (boundMs <= 0 || expectedMs > boundMs) {
       throw this.refusal('late', `has ${this.#waiting} calls in line, and another would wait for about ${Math.ceil(expectedMs)} ms`)

@@ -41,6 +41,14 @@ export class NodeView {
     this.label = node.id
   }
 
+  get control(): CacheNode['control'] {
+    return this.node.control
+  }
+
+  run(...call: Parameters<CacheNode['run']>): ReturnType<CacheNode['run']> {
+    return this.node.run(...call)
+  }
+
   async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
     if (!this.up || !this.answering) throw this.#down()
     this.asked.push(...keys)

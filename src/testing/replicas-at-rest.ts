@@ -4,6 +4,7 @@
  * Given what lies on every node and who owns what, names each key whose owners differ: in version, kind or bytes, in one holding what
  * another does not, or in a node holding what it does not own.
  */
+import { isNote } from '../cluster/node-record.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
 import type { Violation } from './history-violations.ts'
 import { Violations } from './history-violations.ts'
@@ -43,7 +44,7 @@ export function checkReplicas(
 ): ReplicasReport {
   knownOptions(options, 'checkReplicas', ['mayForget', 'maxViolations'])
   const violations = new Violations(wholeNumber(options.maxViolations ?? 100, 'checkReplicas: maxViolations', 0))
-  const keys = new Set(dumps.flatMap(({ entries }) => [...entries.keys()]))
+  const keys = new Set(dumps.flatMap(({ entries }) => [...entries.keys()].filter((key) => !isNote(key))))
   for (const key of keys) {
     const difference = differenceOf(key, dumps, new Set(ownersOf(key)), options.mayForget ?? false)
     if (difference !== undefined) violations.found('diverged', key, () => ({ explanation: difference, operations: [] }))
