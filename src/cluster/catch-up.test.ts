@@ -46,8 +46,10 @@ test('what a node missed is on it before it is read again', async () => {
   fleet.server(0).node.mishaps.down()
   assert.equal((await put(process, 'rt:t:0', missed)).state, 'applied')
   fleet.server(0).node.mishaps.up()
+  // It takes what is copied to it, but not at once.
+  fleet.server(0).node.mishaps.script(({ operation }) => (operation === 'apply' ? { delayMs: 40 } : undefined))
   process.found('n0')
-  assert.deepEqual(await read(process, 'rt:t:0'), missed)
+  for (let nth = 0; nth < 30; nth++) assert.deepEqual(await read(process, 'rt:t:0'), missed)
   await fleet.pass(1_000)
   assert.ok(process.trusts('n0'))
   assert.equal(await versionAt(0, 'rt:t:0'), versionOf(missed))
@@ -135,9 +137,10 @@ test('while too few of the others answer to know what was missed, a node that ca
 test('of two processes one sees to a node, and the other takes over when that is gone', async () => {
   const [one, other] = [await fleet.process(), await fleet.process()]
   fleet.server(0).node.mishaps.down()
-  for (let nth = 0; nth < 100; nth++) one.cluster.put(putOf(`rt:t:${nth * 5}`, entry()), 'quorum', () => {})
+  for (let nth = 0; nth < 3_000; nth++) one.cluster.put(putOf(`rt:t:${nth * 5}`, entry()), 'quorum', () => {})
   await fleet.pass(300)
   fleet.server(0).node.mishaps.up()
+  fleet.server(0).node.mishaps.script(({ operation }) => (operation === 'apply' ? { delayMs: 40 } : undefined))
   for (const process of [one, other]) process.found('n0')
   await fleet.pass(2_000)
   const copied = [one, other].map(({ told }) => told.filter(({ name }) => name === 'node:caught-up').length)
