@@ -1,7 +1,7 @@
 /**
  * Sees to it that a node which missed changes is read only when it has them.
  *
- * Every process looks four times a second, with two calls a node, at what hints its nodes keep for each other, and at each node's record. A node
+ * Every process looks three times a second, with one call a node, at what hints its nodes keep for each other, and at each node's record. A node
  * that was away, for this process, or whose server was started anew, is doubted: it is `returning`, reads ask others first, until all
  * hints that there were when it came back are gone. One with hints that stay, because it refuses what is copied to it, is returning as well.
  * Of all processes one at a time sees to a node, by a lock that it holds on the node:
@@ -67,12 +67,7 @@ class Ward {
   }
 }
 
-interface Look {
-  readonly keeper: KeeperLook
-  readonly record: NodeRecord | undefined
-}
-
-type Looks = ReadonlyMap<Ward, Look>
+type Looks = ReadonlyMap<Ward, KeeperLook>
 
 export class CatchUp {
   readonly #parts: CatchUpParts
@@ -147,7 +142,7 @@ export class CatchUp {
 
   async #lookOnce(): Promise<void> {
     const retried = this.#parts.hints.retry()
-    const looks = new Map<Ward, Look>()
+    const looks = new Map<Ward, KeeperLook>()
     await Promise.all(
       this.#wards.map(async (ward) => {
         const look = await this.#lookAt(ward).catch(() => undefined)
@@ -158,11 +153,10 @@ export class CatchUp {
     await retried
   }
 
-  async #lookAt({ node }: Ward): Promise<Look> {
+  #lookAt({ node }: Ward): Promise<KeeperLook> {
     const nowUs = this.#parts.clock.now() * 1_000
     const ids = this.#wards.map((each) => each.node.id)
-    const [keeper, record] = await Promise.all([lookForHints(node, ids, nowUs, LOOK), node.control.get(NODE_RECORD, LOOK)])
-    return { keeper, record: readRecord(record) }
+    return lookForHints(node, ids, nowUs, LOOK)
   }
 
   #judge(ward: Ward, looks: Looks): void {
@@ -195,7 +189,7 @@ export class CatchUp {
 
   #keptFor(ward: Ward, looks: Looks): { readonly keeper: Ward; readonly look: KeeperLook; readonly hints: HintsLook }[] {
     const at = this.#wards.indexOf(ward)
-    return [...looks].filter(([keeper]) => keeper !== ward).map(([keeper, { keeper: look }]) => ({ keeper, look, hints: look.kept[at]! }))
+    return [...looks].filter(([keeper]) => keeper !== ward).map(([keeper, look]) => ({ keeper, look, hints: look.kept[at]! }))
   }
 
   /** Nodes without runs, in this process, begin once. */

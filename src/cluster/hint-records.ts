@@ -7,6 +7,7 @@
  * give way to one that says that anything may have been missed: the empty key.
  */
 import type { CacheNode, LocalEntries, NodeCall, Script, ScriptReply } from '../node/node.ts'
+import { NODE_RECORD, type NodeRecord, readRecord } from './node-record.ts'
 
 /** Of one node that missed changes, on one that keeps them. Some 10 MB. */
 export const MAX_HINTS = 100_000
@@ -27,13 +28,15 @@ export interface HintsLook {
   readonly anything: boolean
 }
 
-/** What a node keeps for each of several others, in their order, and its own time, µs. */
+/** What a node keeps for each of several others, in their order, its own time, µs, and its control record. */
 export interface KeeperLook {
   readonly nowUs: number
+  readonly record: NodeRecord | undefined
   readonly kept: readonly HintsLook[]
 }
 
 const hintsKey = (missing: string): string => `rt:!hints:${missing}`
+const RECORD_KEY = `rt:!${NODE_RECORD}`
 
 // KEYS 1: the hints of a node. ARGV 1: how many are kept at most; 2: the time, µs, for nodes that do not have their own; the rest: keys, or '' for
 // anything. Reply 1.
@@ -72,20 +75,21 @@ return 1`,
   },
 }
 
-// KEYS the hints of several nodes. Reply: this node's time in µs; then for each: the moment of the oldest, '' for none, and 1 where anything may have been missed.
+// KEYS 1: this node's record; the rest: the hints of several nodes. Reply: this node's time in µs; its record, '' for none; then for each node: the
+// moment of the oldest, '' for none, and 1 where anything may have been missed.
 const LOOK: Script = {
   name: 'look-for-hints',
   lua: `
 local time = redis.call('TIME')
-local reply = { string.format('%.0f', time[1] * 1000000 + time[2]) }
-for i = 1, #KEYS do
+local reply = { string.format('%.0f', time[1] * 1000000 + time[2]), redis.call('GET', KEYS[1]) or '' }
+for i = 2, #KEYS do
   local oldest = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')
   reply[#reply + 1] = oldest[2] and string.format('%.0f', tonumber(oldest[2])) or ''
   reply[#reply + 1] = redis.call('ZSCORE', KEYS[i], '') and 1 or 0
 end
 return reply`,
-  local(entries, keys, [nowUs]) {
-    const reply: ScriptReply[] = [String(nowUs)]
+  local(entries, [record, ...keys], [nowUs]) {
+    const reply: ScriptReply[] = [String(nowUs), entries.get(record!) ?? '']
     for (const key of keys) {
       const kept = readLocal(entries, key)
       reply.push(kept.size === 0 ? '' : String(Math.min(...kept.values())), kept.has(ANYTHING) ? 1 : 0)
@@ -147,13 +151,15 @@ export function leaveAnything(keeper: CacheNode, missing: string, nowUs: number,
   return leaveHints(keeper, missing, [ANYTHING], nowUs, call)
 }
 
+/** One call. */
 export async function lookForHints(keeper: CacheNode, missing: readonly string[], nowUs: number, call: NodeCall): Promise<KeeperLook> {
-  const reply = (await keeper.run(LOOK, missing.map(hintsKey), [nowUs], call)) as readonly ScriptReply[]
+  const reply = (await keeper.run(LOOK, [RECORD_KEY, ...missing.map(hintsKey)], [nowUs], call)) as readonly ScriptReply[]
   const kept = missing.map((_, nth): HintsLook => {
-    const oldest = textOf(reply[1 + 2 * nth])
-    return { oldestUs: oldest === '' ? undefined : Number(oldest), anything: Number(reply[2 + 2 * nth]) === 1 }
+    const oldest = textOf(reply[2 + 2 * nth])
+    return { oldestUs: oldest === '' ? undefined : Number(oldest), anything: Number(reply[3 + 2 * nth]) === 1 }
   })
-  return { nowUs: Number(textOf(reply[0])), kept }
+  const record = reply[1] instanceof Uint8Array ? readRecord(reply[1]) : undefined
+  return { nowUs: Number(textOf(reply[0])), record, kept }
 }
 
 /** The oldest first. */
