@@ -47,7 +47,14 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'store/store.ts',
     'resilience/single-flight.ts',
   ],
-  'near/': ['cluster/cluster.ts', 'node/node.ts', 'codec/key.ts', 'session.ts', 'invalidation/invalidation.ts'],
+  'near/': [
+    'cluster/cluster.ts',
+    'node/node.ts',
+    'codec/key.ts',
+    'session.ts',
+    'invalidation/invalidation.ts',
+    'invalidation/hears-key.ts',
+  ],
   // Groups' records lie on the nodes as tombstones, under names of their own: hence the envelope, the escaping of keys and versions.
   'invalidation/': ['cluster/cluster.ts', 'node/node.ts', 'codec/envelope.ts', 'codec/key.ts', 'version-clock.ts', 'listener-queue.ts'],
   'caches/': [
@@ -64,7 +71,19 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'capture/': ['store/', 'strategy/strategy.ts', 'metrics/', 'invalidation/group-records.ts'],
   // Looks past everything that serves, at what nodes and stores themselves say.
   'consistency/': ['cluster/cluster.ts', 'node/node.ts', 'codec/', 'invalidation/invalidation.ts', 'store/store.ts'],
+  // Decides on rings and carries keys between them; what a copy may be is judged as read repair judges it.
+  'topology/': [
+    'node/node.ts',
+    'ring/',
+    'cluster/cluster.ts',
+    'cluster/newest.ts',
+    'cluster/owner-order.ts',
+    'cluster/copy-life.ts',
+    'cluster/unsettled.ts',
+    'consistency/pace.ts',
+  ],
   'create-tier.ts': EVERYTHING,
+  'tier-nodes.ts': EVERYTHING,
   'tier-options.ts': EVERYTHING,
   'node-report.ts': EVERYTHING,
   'kits/': ['index.ts'],

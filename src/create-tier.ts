@@ -36,16 +36,18 @@ import { Outcomes } from './metrics/outcomes.ts'
 import { announceKeys } from './near/announce-keys.ts'
 import { NearCache } from './near/near-cache.ts'
 import { NearLayer } from './near/near-layer.ts'
-import type { CacheNode } from './node/node.ts'
 import { type NodeReport, reportNodes } from './node-report.ts'
 import { rareTelling } from './rare-telling.ts'
 import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './resilience/guarded-store.ts'
-import { Health } from './resilience/health.ts'
 import { hashRing } from './ring/hash-ring.ts'
-import type { Placement, Ring } from './ring/ring.ts'
+import type { Placement } from './ring/ring.ts'
 import { Session } from './session.ts'
 import type { StoreReader } from './store/store.ts'
-import { checkedPlacement, checkedTierOptions, type TierOptions } from './tier-options.ts'
+import { TierNodes } from './tier-nodes.ts'
+import { checkedTierOptions, type TierOptions } from './tier-options.ts'
+import { RingChanges } from './topology/ring-changes.ts'
+import type { RingChange, RingChangeOptions, RingChangeReport, RingPlan, TopologyReport } from './topology/topology.ts'
+import { TopologyWatch } from './topology/topology-watch.ts'
 import { versionClock } from './version-clock.ts'
 
 export interface TierMetrics {
@@ -69,14 +71,11 @@ export async function createTier(options: TierOptions): Promise<Tier> {
 }
 
 export class Tier {
-  /** Each with its guard before it. */
-  readonly #nodes: readonly CacheNode[]
-  readonly #health: Health
+  readonly #nodes: TierNodes
   readonly #hints: Hints
   readonly #catchUp: CatchUp
-  readonly #replicas: number
-  readonly #placement: Placement
-  readonly #ring: Ring<CacheNode>
+  readonly #topology: TopologyWatch
+  readonly #changes: RingChanges
   readonly #zone: string | undefined
   /** The machine's: nodes in this process go by it. */
   readonly #ownClock: Clock
@@ -106,47 +105,38 @@ export class Tier {
     this.#random = options.random ?? systemRandom
     this.#deliveries = new Deliveries(this.#ownClock)
     this.#events = new Emitter(this.#deliveries)
+    const parts = { clock: this.#ownClock, random: this.#random, emit: this.#events.emit }
     const isReturning = (node: string): boolean => {
       this.#catchUp.doubt(node)
       return true
     }
-    this.#health = new Health(options.nodes, { clock: this.#ownClock, random: this.#random, emit: this.#events.emit, isReturning })
-    this.#nodes = this.#health.guarded
-    this.#replicas = replicas
-    this.#placement = placement
-    this.#ring = placement.build(this.#nodes, replicas)
+    this.#nodes = new TierNodes(options.nodes, { ...parts, replicas, placement, connectNode: options.connectNode, isReturning })
     this.#zone = options.zone
     this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
-    this.#clock = new FleetClock(this.#ownClock, this.#nodes, { emit: this.#events.emit })
-    const heard = { clock: this.#clock, random: this.#random, emit: this.#events.emit }
+    this.#clock = new FleetClock(this.#ownClock, this.#nodes.all, { emit: this.#events.emit })
+    const heard = { ...parts, clock: this.#clock }
     this.#hints = new Hints(heard)
-    this.#catchUp = new CatchUp(this.#nodes, {
+    this.#catchUp = new CatchUp(this.#nodes.all, {
       ...heard,
       hints: this.#hints,
       replicas,
-      mark: (node, mark) => this.#health.mark(node, mark),
-      fill: (node, emptiedMs) => this.#health.emptied(node, emptiedMs),
+      mark: (node, mark) => this.#nodes.markReturning(node, mark === 'returning'),
+      fill: (node, emptiedMs) => this.#nodes.markEmptied(node, emptiedMs),
     })
-    this.#invalidations =
-      options.bus === undefined ? new Tracking({ ...heard, nodes: this.#nodes }) : new BusInvalidations({ ...heard, bus: options.bus })
-    this.#hasBus = options.bus !== undefined
+    const { bus } = options
+    const tracking = bus === undefined ? new Tracking({ ...heard, nodes: this.#nodes.all }) : undefined
+    for (const listener of [this.#catchUp, tracking]) if (listener !== undefined) this.#nodes.tell(listener)
+    this.#invalidations = tracking ?? new BusInvalidations({ ...heard, bus: bus! })
+    this.#hasBus = bus !== undefined
+    this.#topology = new TopologyWatch({ ...heard, nodes: this.#nodes })
+    this.#changes = new RingChanges({ ...heard, nodes: this.#nodes, watch: this.#topology })
     this.#versions = versionClock(this.#clock, this.#random)
   }
 
   async connect(): Promise<void> {
-    const parts = { clock: this.#ownClock, random: this.#random, emit: this.#events.emit }
-    await Promise.all(
-      this.#nodes.map(async (node) => {
-        try {
-          await node.connect(parts)
-        } catch (error) {
-          // A misconfigured node is the caller's mistake; one that does not answer is what a tier is for.
-          if (error instanceof ConfigurationError) throw error
-        }
-      }),
-    )
-    this.#health.start()
+    await this.#nodes.connect()
     await this.#clock.start()
+    await this.#topology.start()
     await this.#catchUp.start()
   }
 
@@ -234,7 +224,40 @@ export class Tier {
 
   /** What each node holds and has answered; asks the nodes. */
   nodes(): Promise<NodeReport[]> {
-    return reportNodes(this.#ring, this.#health, Object.values(this.metrics().caches))
+    const { ring, health, members } = this.#nodes
+    return reportNodes(ring.ring, health, members, Object.values(this.metrics().caches))
+  }
+
+  /** Which nodes the fleet has decided on, and what becomes of them. */
+  topology(): TopologyReport {
+    return this.#changes.topology()
+  }
+
+  /**
+   * What a change of the ring would come to. Nothing is changed.
+   * @throws ConfigurationError for a change that cannot be @throws TopologyError while another is unfinished
+   */
+  planRingChange(change: RingChange): Promise<RingPlan> {
+    return this.#changes.plan(change)
+  }
+
+  /**
+   * Adds nodes, drains and removes them, or weighs them anew, while the whole fleet goes on: see docs/changing-the-ring.md. Call it in one process,
+   * which has the caches that have rings of their own. What fails or is aborted on its way is rolled back.
+   * @throws ConfigurationError for a change that cannot be @throws TopologyError
+   */
+  changeRing(change: RingChange, options?: RingChangeOptions): Promise<RingChangeReport> {
+    return this.#changes.change(change, options)
+  }
+
+  /** Goes on with a change whose operator has died. @throws TopologyError */
+  resumeRingChange(options?: RingChangeOptions): Promise<RingChangeReport> {
+    return this.#changes.resume(options)
+  }
+
+  /** Undoes a change whose operator has died. @throws TopologyError */
+  rollBackRingChange(options?: RingChangeOptions): Promise<RingChangeReport> {
+    return this.#changes.rollBack(options)
   }
 
   /** Lets what is under way finish, within its deadlines, and closes every connection. */
@@ -242,13 +265,14 @@ export class Tier {
     this.#closed = true
     await Promise.all(Array.from(this.#captures, (capture) => capture.close()))
     this.#clock.stop()
-    this.#health.stop()
+    this.#topology.stop()
+    this.#nodes.health.stop()
     this.#feeds.close()
     await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
     await this.#invalidations.close()
     this.#catchUp.stop()
-    await Promise.all(this.#nodes.map((node) => node.close()))
+    await this.#nodes.close()
   }
 
   #build<V>(name: string, options: CheckedCacheOptions<V>): Cache<V> {
@@ -256,7 +280,7 @@ export class Tier {
     const outcomes = new Outcomes()
     const emit = rareTelling(this.#clock, this.#events.emit)
     const parts = { clock: this.#clock, random: this.#random, emit }
-    const cluster = new RingCluster(this.#ringOf(options, what), {
+    const cluster = new RingCluster(this.#nodes.ringOf(name, options, what), {
       clock: this.#clock,
       random: this.#random,
       emit,
@@ -341,25 +365,6 @@ export class Tier {
     const feed = new ChangeFeed({ ...parts, cache, clock: this.#clock, emit: this.#events.emit, deliveries: this.#deliveries })
     this.#feeds.add(feed)
     return feed
-  }
-
-  #ringOf(options: Pick<CheckedCacheOptions<unknown>, 'replicas' | 'nodes' | 'ring'>, what: string): Ring<CacheNode> {
-    if (options.replicas === undefined && options.nodes === undefined && options.ring === undefined) return this.#ring
-    const nodes = options.nodes === undefined ? this.#nodes : this.#nodesNamed(options.nodes, what)
-    const replicas = options.replicas ?? this.#replicas
-    if (nodes.length < replicas) {
-      throw ConfigurationError.of(`${what}: replicas`, `at most as many as it has nodes (${nodes.length})`, replicas)
-    }
-    return checkedPlacement(options.ring ?? this.#placement, `${what}: ring`).build(nodes, replicas)
-  }
-
-  #nodesNamed(ids: readonly string[], what: string): CacheNode[] {
-    if (!Array.isArray(ids)) throw ConfigurationError.of(`${what}: nodes`, 'an array of node ids', ids)
-    return ids.map((id) => {
-      const node = this.#nodes.find((each) => each.id === id)
-      if (node !== undefined) return node
-      throw ConfigurationError.of(`${what}: nodes`, `ids among ${this.#nodes.map((each) => `'${each.id}'`).join(', ')}`, id)
-    })
   }
 }
 

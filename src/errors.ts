@@ -93,6 +93,25 @@ export class ConflictError extends RingtailError {
   readonly code = 'CONFLICT'
 }
 
+/**
+ * A change of the ring could not be begun or gone on with. `busy`: another process is at it. `unfinished`: an earlier one has to be resumed or rolled
+ * back first; `settled`: there is none to be. `unreachable`: too few nodes took the decision, or what had to be copied. `aborted`: it was
+ * given up by its caller. Where a change had begun, it was rolled back unless the message says that it is unfinished.
+ */
+export class TopologyError extends RingtailError {
+  override readonly name = 'TopologyError'
+  readonly code = 'TOPOLOGY'
+  readonly reason: 'busy' | 'unfinished' | 'settled' | 'unreachable' | 'aborted'
+  /** Of `busy` and `unfinished`: who is, or was, at it. */
+  declare readonly by?: string
+
+  constructor(message: string, reason: TopologyError['reason'], options?: ErrorOptions & { by?: string | undefined }) {
+    super(message, options)
+    this.reason = reason
+    if (options?.by !== undefined) this.by = options.by
+  }
+}
+
 /** The operation is not one that this strategy, store or node offers. */
 export class UnsupportedError extends RingtailError {
   override readonly name = 'UnsupportedError'

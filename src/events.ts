@@ -23,6 +23,12 @@ export interface TierEvents {
   'node:emptied': { readonly node: string; readonly dropped: number }
   /** A node is to be taken out of the ring. */
   'node:draining': { readonly node: string }
+  /** The ring is another from now on, or keys move on their way to another: `members` are those that reads go to. */
+  'topology:changed': {
+    readonly epoch: number
+    readonly phase: 'settled' | 'moving' | 'switched'
+    readonly members: readonly string[]
+  }
   /** A node runs with settings that can lose what must be kept, or refuse what should be evicted. */
   'node:misconfigured': { readonly node: string; readonly reason: string }
   /** Bytes under a key were not an entry of this cache: corrupt, foreign or cut short. They were treated as a miss. */
@@ -109,6 +115,7 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'node:caught-up': true,
   'node:emptied': true,
   'node:draining': true,
+  'topology:changed': true,
   'node:misconfigured': true,
   'entry:rejected': true,
   'entry:refused': true,

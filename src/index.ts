@@ -63,6 +63,7 @@ export type {
   Control,
   LocalEntries,
   NodeCall,
+  NodeIdentity,
   NodeParts,
   NodeStats,
   Pong,
@@ -113,3 +114,15 @@ export { writeAround } from './strategy/write-around.ts'
 export { type WriteBehindOptions, writeBehind } from './strategy/write-behind.ts'
 export { writeThrough } from './strategy/write-through.ts'
 export type { TierOptions } from './tier-options.ts'
+export type {
+  ChangeProgress,
+  ConnectNode,
+  CopyCounts,
+  Member,
+  Phase,
+  RingChange,
+  RingChangeOptions,
+  RingChangeReport,
+  RingPlan,
+  TopologyReport,
+} from './topology/topology.ts'

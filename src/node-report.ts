@@ -10,6 +10,7 @@ import type { Ring } from './ring/ring.ts'
 export interface NodeReport {
   readonly id: string
   readonly zone: string | undefined
+  /** As it was decided last: see `Tier.changeRing`. */
   readonly weight: number
   readonly engine: string
   readonly engineVersion: string | undefined
@@ -35,6 +36,7 @@ export interface NodeReport {
 export async function reportNodes(
   ring: Ring<CacheNode>,
   health: Pick<Health, 'isDown' | 'stateOf'>,
+  members: readonly Pick<CacheNode, 'id' | 'weight'>[],
   caches: readonly CacheReport[],
 ): Promise<NodeReport[]> {
   const shares = sharesOf(ring)
@@ -44,7 +46,7 @@ export async function reportNodes(
       return {
         id: node.id,
         zone: node.zone,
-        weight: node.weight,
+        weight: members.find(({ id }) => id === node.id)?.weight ?? node.weight,
         engine: stats?.engine ?? node.engine,
         engineVersion: stats?.engineVersion,
         up: stats !== undefined && !health.isDown(node.id),

@@ -9,10 +9,13 @@ import { knownOptions, wholeNumber } from './options.ts'
 import type { StoreGuardOptions } from './resilience/guarded-store.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement } from './ring/ring.ts'
+import type { ConnectNode } from './topology/topology.ts'
 
 export interface TierOptions {
   /** `redisNode(url)` or `memoryNode({ id })`; ids are distinct. */
   readonly nodes: readonly CacheNode[]
+  /** Connects to a node that another process has added to the ring. Default: as to the first of `nodes` that has an address, at the node's own. */
+  readonly connectNode?: ConnectNode | undefined
   /** On how many nodes each key lives. Default 3. */
   readonly replicas?: number | undefined
   /** How keys are placed on nodes. Default `hashRing()`. */
@@ -29,7 +32,7 @@ export interface TierOptions {
   readonly random?: Random | undefined
 }
 
-const NAMES = ['nodes', 'replicas', 'ring', 'zone', 'bus', 'stores', 'clock', 'random']
+const NAMES = ['nodes', 'connectNode', 'replicas', 'ring', 'zone', 'bus', 'stores', 'clock', 'random']
 const REPLICAS = 3
 const MAX_REPLICAS = 16
 
@@ -47,9 +50,12 @@ export function checkedTierOptions(options: TierOptions): { readonly replicas: n
   for (const node of options.nodes) {
     if (typeof node?.getMany !== 'function') throw ConfigurationError.of('createTier: nodes', "nodes such as redisNode('redis://…')", node)
   }
+  if (options.connectNode !== undefined && typeof options.connectNode !== 'function')
+    throw ConfigurationError.of('createTier: connectNode', 'a function of a member', options.connectNode)
   return { replicas, placement: checkedPlacement(options.ring ?? hashRing(), 'createTier: ring') }
 }
 
+/** @throws ConfigurationError for what is no placement */
 export function checkedPlacement(placement: Placement, what: string): Placement {
   if (typeof placement?.build === 'function' && typeof placement.prepare === 'function') return placement
   throw ConfigurationError.of(what, 'a placement: hashRing() or ketamaRing()', placement)

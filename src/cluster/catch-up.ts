@@ -73,6 +73,8 @@ export class CatchUp {
   readonly #parts: CatchUpParts
   readonly #recovery: Recovery
   #wards: readonly Ward[]
+  /** Positions of wards count while a look is under way, so that they leave before the next. */
+  readonly #leaving = new Set<string>()
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #again = false
@@ -84,6 +86,19 @@ export class CatchUp {
     this.#parts = parts
     this.#wards = nodes.map((node) => new Ward(node))
     this.#recovery = new Recovery({ clock: parts.clock, by: Math.floor(parts.random() * 2 ** 48).toString(36) })
+  }
+
+  /** Sees to this node too. */
+  add(node: CacheNode): void {
+    this.#wards = [...this.#wards, new Ward(node)]
+    this.#leaving.delete(node.id)
+    this.#parts.mark(node.id, 'returning')
+    this.doubt(node.id)
+  }
+
+  /** From the next look on the node is nobody's concern. */
+  remove(node: CacheNode): void {
+    this.#leaving.add(node.id)
   }
 
   /** Looks at once, and from then on until `stop`. Resolves when those that answer have been seen to, or when that takes too long; never rejects. */
@@ -141,6 +156,8 @@ export class CatchUp {
   }
 
   async #lookOnce(): Promise<void> {
+    if (this.#leaving.size > 0) this.#wards = this.#wards.filter(({ node }) => !this.#leaving.has(node.id))
+    this.#leaving.clear()
     const retried = this.#parts.hints.retry()
     const looks = new Map<Ward, KeeperLook>()
     await Promise.all(

@@ -89,6 +89,8 @@ export interface Cluster {
   readonly nodes: readonly CacheNode[]
   readonly replicas: number
   ownersOf(key: string): readonly CacheNode[]
+  /** While keys move: who owns this one by the ring that processes of the neighbouring phase read by; undefined otherwise. */
+  otherOwnersOf?(key: string): readonly CacheNode[] | undefined
   /**
    * Reads one key from the first owner that answers within the try's timeout. The hot path, hence no promise: `settle` is called exactly
    * once, possibly before `fetch` returns, with the failure in `Fetched` if there was one. It must not throw.

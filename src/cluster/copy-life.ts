@@ -1,7 +1,18 @@
 /**
  * How long a copy of an entry lives on a node that lacks it: as long as the entry, and never where it could bring back what was deleted.
  */
-import { FORMAT, freshUntilOf, graceOf, HEADER_BYTES, isEnvelope, kindOf, MAGIC, OFFSET, versionOf } from '../codec/envelope.ts'
+import {
+  FORMAT,
+  freshUntilOf,
+  graceOf,
+  HEADER_BYTES,
+  isEnvelope,
+  kindOf,
+  MAGIC,
+  MAX_FRESH_UNTIL_MS,
+  OFFSET,
+  versionOf,
+} from '../codec/envelope.ts'
 import { LATE_MS } from '../node/node.ts'
 import { holdingOf } from './newest.ts'
 
@@ -24,6 +35,8 @@ export function copyTtlMs(newest: Uint8Array, held: Uint8Array | undefined, nowM
   const kind = kindOf(newest)
   if (kind === 'pending') return 0
   const watchMs = TOMBSTONE_MS - versionAgeMs
+  // A record of a group stands until the end of time.
+  if (kind === 'tombstone' && freshUntilOf(newest) === MAX_FRESH_UNTIL_MS) return 0
   // What is deleted goes, also when the tombstone's own time is nearly up.
   if (kind === 'tombstone') return Math.max(watchMs, LATE_MS)
   const livesMs = freshUntilOf(newest) + graceOf(newest) - nowMs

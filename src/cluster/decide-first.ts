@@ -76,7 +76,9 @@ async function spreadTaken(taken: readonly Decision[], parts: DecisionParts, dea
   const replicated = await new Promise<Replicated[]>((resolve) => {
     const replication = new Replication(taken.length, taken[0]!.owners.length, parts.level, parts.listener, resolve)
     for (const [node, part] of nodeParts) replication.send(node, part, call)
-    for (const [position, { decider, owners }] of taken.entries()) replication.acknowledge(position, decider === owners[0])
+    // One that granted a lease and has ceased to be an owner meanwhile is not counted.
+    for (const [position, { decider, owners }] of taken.entries())
+      if (owners.includes(decider)) replication.acknowledge(position, decider === owners[0])
   })
   return replicated.map((each) => (each.state === 'refused' && parts.overtaken === 'applied' ? APPLIED : each))
 }

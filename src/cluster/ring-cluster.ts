@@ -13,6 +13,7 @@ import { HEDGES } from '../resilience/hedge.ts'
 import { type HotKey, HotKeys } from '../resilience/hot-keys.ts'
 import { RETRIES, RetryBudget } from '../resilience/retry-budget.ts'
 import type { Ring } from '../ring/ring.ts'
+import { alsoWrite, alsoWriteOne } from './also-writes.ts'
 import { pollBatch } from './batch-poll.ts'
 import { walkBatch } from './batch-walk.ts'
 import type {
@@ -31,6 +32,7 @@ import type {
 import { type Decision, decideFirst } from './decide-first.ts'
 import type { Hints } from './hints.ts'
 import { askLeases, giveBack } from './leasing.ts'
+import { LiveRing } from './live-ring.ts'
 import { lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
 import { OwnerWalk } from './owner-walk.ts'
@@ -69,7 +71,7 @@ export interface ClusterParts {
 }
 
 export class RingCluster implements Cluster {
-  readonly #ring: Ring<CacheNode>
+  readonly #ring: LiveRing
   readonly #context: WalkContext
   readonly #emit: Emit
   readonly #random: Random
@@ -86,8 +88,9 @@ export class RingCluster implements Cluster {
   readonly #hearUnfilled: MissedListener
   readonly #hotKeys = new HotKeys()
 
+  /** @param ring a `LiveRing` may change under way */
   constructor(ring: Ring<CacheNode>, parts: ClusterParts) {
-    this.#ring = ring
+    this.#ring = ring instanceof LiveRing ? ring : new LiveRing(ring)
     this.#emit = parts.emit
     this.#random = parts.random ?? systemRandom
     this.#deadlineMs = parts.deadlineMs ?? DEADLINE_MS
@@ -142,6 +145,10 @@ export class RingCluster implements Cluster {
     return this.#ring.ownersOf(key)
   }
 
+  otherOwnersOf(key: string): readonly CacheNode[] | undefined {
+    return this.#ring.otherOwnersOf(key)
+  }
+
   fetch(key: string, settle: (fetched: Fetched) => void, call?: ClusterCall): void {
     const owners = this.#ring.ownersOf(key)
     const level = call?.read ?? this.#read
@@ -187,20 +194,26 @@ export class RingCluster implements Cluster {
   }
 
   put(change: Change, level: WriteLevel, settle: (replicated: Replicated) => void, call?: ClusterCall): void {
-    new SingleReplication(this.#ring.ownersOf(change.key), level, this.#hearMissed, settle).send(change, this.#nodeCall(call))
+    const settled = this.#ring.isMoving ? this.#alsoPut(change, settle) : settle
+    new SingleReplication(this.#ring.ownersOf(change.key), level, this.#hearMissed, settled).send(change, this.#nodeCall(call))
   }
 
   replicate(changes: readonly Change[], level: WriteLevel, call?: ClusterCall): Promise<Replicated[]> {
     if (changes.length === 0) return Promise.resolve([])
-    return new Promise((resolve) => {
+    const elsewhere = this.#alsoWrite(changes)
+    const replicated = new Promise<Replicated[]>((resolve) => {
       const replication = new Replication(changes.length, this.replicas, level, this.#hearMissed, resolve)
       const parts: NodeParts = new Map()
       for (const [position, change] of changes.entries()) addToParts(parts, change, position, this.#ring.ownersOf(change.key))
       for (const [node, part] of parts) replication.send(node, part, this.#nodeCall(call))
     })
+    return elsewhere === undefined ? replicated : elsewhere.then(() => replicated)
   }
 
   async compareAndSet(change: PutChange, level: WriteLevel, call?: ClusterCall): Promise<Replicated> {
+    const { clock } = this.#context
+    const undecidedMs = this.#ring.undecidedMs(change.key, clock.monotonic())
+    if (undecidedMs > 0) await new Promise<void>((resolve) => void clock.after(undecidedMs, resolve, { keepAlive: true }))
     const owners = this.#ring.ownersOf(change.key)
     // An owner that holds something newer was overtaken after the primary had taken this change: it did happen.
     const [replicated] = await this.#decide([{ change, decider: owners[0]!, owners }], level, 'applied', call)
@@ -226,7 +239,7 @@ export class RingCluster implements Cluster {
     giveBack(leases, this.#deadlineMs)
   }
 
-  #decide(
+  async #decide(
     decisions: readonly Decision[],
     level: WriteLevel,
     overtaken: 'applied' | 'refused',
@@ -234,7 +247,29 @@ export class RingCluster implements Cluster {
   ): Promise<Replicated[]> {
     const deadlineMs = call?.deadlineMs ?? this.#deadlineMs
     const listener = overtaken === 'applied' ? this.#hearMissed : this.#hearUnfilled
-    return decideFirst(decisions, { level, deadlineMs, context: this.#context, listener, overtaken })
+    const decided = await decideFirst(decisions, { level, deadlineMs, context: this.#context, listener, overtaken })
+    const taken = decisions.filter((_, at) => decided[at]!.state === 'applied')
+    await this.#alsoWrite(taken.map(({ change: { expected: _, lease: __, ...put } }) => put))
+    return decided
+  }
+
+  /** Undefined where there is one ring. */
+  #alsoWrite(changes: readonly Change[]): Promise<void> | undefined {
+    return this.#ring.isMoving ? alsoWrite(changes, this.#ring, this.#hearMissed, this.#context.firstCall) : undefined
+  }
+
+  /** Puts it on owners by the other ring. @returns what is to hear of the owners by this one; `settle` hears once both are done */
+  #alsoPut(change: Change, settle: (replicated: Replicated) => void): (replicated: Replicated) => void {
+    let result: Replicated | undefined
+    let isDone = false
+    alsoWriteOne(change, this.#ring.alsoOf(change.key), this.#hearMissed, this.#context.firstCall, () => {
+      isDone = true
+      if (result !== undefined) settle(result)
+    })
+    return (replicated) => {
+      result = replicated
+      if (isDone) settle(replicated)
+    }
   }
 
   #nodeCall(call: ClusterCall | undefined): NodeCall {

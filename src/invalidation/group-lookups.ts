@@ -9,12 +9,13 @@
 import type { Cluster, WriteLevel } from '../cluster/cluster.ts'
 import { versionMs } from '../version-clock.ts'
 import { type Group, type GroupRecords, recordPut } from './group-records.ts'
+import { hearsKey } from './hears-key.ts'
 import type { Invalidations } from './invalidation.ts'
 import type { KnownGroups } from './known-groups.ts'
 import { acknowledging, type OwnersRecord, ownersRecords, sufficient } from './owners-records.ts'
 
 export interface GroupLookupsParts {
-  readonly cluster: Pick<Cluster, 'ownersOf' | 'replicas' | 'replicate'>
+  readonly cluster: Pick<Cluster, 'ownersOf' | 'otherOwnersOf' | 'replicas' | 'replicate'>
   readonly records: GroupRecords
   readonly known: KnownGroups
   readonly invalidations: Invalidations
@@ -88,7 +89,7 @@ export class GroupLookups {
   /** Whether a change of this record that is acknowledged would be heard. */
   isCovered(key: string): boolean {
     const { invalidations, records, cluster } = this.#parts
-    return invalidations.covers(records.prefix, cluster.ownersOf(key), this.#acknowledging() - 1)
+    return hearsKey(invalidations, cluster, records.prefix, key, this.#acknowledging() - 1)
   }
 
   /** The latest of a record's owners. @returns undefined when so few answered that none of them may have what was acknowledged */

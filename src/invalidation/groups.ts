@@ -29,7 +29,7 @@ const FARTHEST_AHEAD_MS = 3_600_000
 
 export interface GroupsParts {
   readonly cache: string
-  readonly cluster: Pick<Cluster, 'ownersOf' | 'replicas' | 'replicate'>
+  readonly cluster: Pick<Cluster, 'ownersOf' | 'otherOwnersOf' | 'replicas' | 'replicate'>
   readonly invalidations: Invalidations
   /** The cache's level of writes; deletes are acknowledged at the same. */
   readonly writes: WriteLevel

@@ -22,15 +22,35 @@ export interface TrackingParts {
 
 export class Tracking implements Invalidations {
   readonly #followers: Followers
-  readonly #nodes: ReadonlyMap<CacheNode, NodeTracking>
+  readonly #parts: TrackingParts
+  readonly #nodes = new Map<CacheNode, NodeTracking>()
   #changing = false
   #closed = false
 
   constructor(parts: TrackingParts) {
+    this.#parts = parts
     this.#followers = new Followers(parts.emit)
-    const tracking = (node: CacheNode): NodeTracking =>
-      new NodeTracking({ node, clock: parts.clock, random: parts.random, followers: this.#followers })
-    this.#nodes = new Map(parts.nodes.map((node) => [node, tracking(node)]))
+    for (const node of parts.nodes) this.add(node)
+  }
+
+  /** Hears of this node's changes too, once it can. */
+  add(node: CacheNode): void {
+    const { clock, random } = this.#parts
+    this.#nodes.set(node, new NodeTracking({ node, clock, random, followers: this.#followers }))
+    this.#changed()
+  }
+
+  /** Stops listening to a node on which nothing lies any more that could be held. */
+  async remove(node: CacheNode): Promise<void> {
+    const tracking = this.#nodes.get(node)
+    this.#nodes.delete(node)
+    await tracking?.close()
+  }
+
+  /** Reads begin to go to these nodes: where one of them is not heard, what is held may have been changed there already. */
+  readFrom(nodes: readonly CacheNode[]): void {
+    const isHeard = this.#followers.prefixes.every((prefix) => this.covers(prefix, nodes))
+    if (!isHeard) this.#followers.lost('reads go to nodes that were not heard yet', undefined)
   }
 
   follow(prefix: string, follower: Follower): () => void {

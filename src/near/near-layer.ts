@@ -7,6 +7,7 @@
 import type { Cluster, WriteLevel } from '../cluster/cluster.ts'
 import type { KeyCodec } from '../codec/key.ts'
 import type { Currency, Entry } from '../entry.ts'
+import { hearsKey } from '../invalidation/hears-key.ts'
 import type { Follower, Invalidations } from '../invalidation/invalidation.ts'
 import type { Session } from '../session.ts'
 import { announceKeys } from './announce-keys.ts'
@@ -23,7 +24,7 @@ interface Readable<V> {
 export interface NearLayerParts<V> {
   readonly near: NearCache<V>
   readonly keys: KeyCodec
-  readonly cluster: Pick<Cluster, 'ownersOf' | 'replicas'>
+  readonly cluster: Pick<Cluster, 'ownersOf' | 'otherOwnersOf' | 'replicas'>
   /** Of the cache's writes: who is acknowledged by several owners is heard from any of them. */
   readonly writes: WriteLevel
   readonly invalidations: Invalidations
@@ -70,8 +71,7 @@ export class NearLayer<V> {
   /** A read of the nodes begins. @returns undefined when what it brings must not be kept. @throws ConfigurationError for a key that cannot be one */
   reading(key: string): Reading | undefined {
     const { near, keys, cluster, invalidations } = this.#parts
-    const owners = cluster.ownersOf(keys.encode(key))
-    return invalidations.covers(keys.prefix, owners, this.#spare) ? near.reading() : undefined
+    return hearsKey(invalidations, cluster, keys.prefix, keys.encode(key), this.#spare) ? near.reading() : undefined
   }
 
   keep(key: string, reading: Reading, { state, negative, entry, sizeBytes }: Readable<V>): void {

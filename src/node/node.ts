@@ -200,6 +200,14 @@ export interface Pong {
   readonly timeMs: number
 }
 
+/** Who a node is, and how it counts. */
+export interface NodeIdentity {
+  readonly id: string
+  readonly zone: string | undefined
+  readonly weight: number
+  readonly label: string
+}
+
 export interface CacheNode {
   /** Stable, independent of the address. */
   readonly id: string
@@ -209,6 +217,8 @@ export interface CacheNode {
   readonly label: string
   /** 'memory', 'redis'; the precise engine and version are in `stats()`. */
   readonly engine: string
+  /** Where other processes reach it, without credentials. Absent for a node in this process. */
+  readonly url?: string | undefined
   /** Names the run of its server: another after each restart. Undefined until it was connected, and where there is no server. */
   readonly incarnation?: string | undefined
   /** Absent, or undefined, where nobody guards it: then it is as good as any. */
@@ -217,6 +227,11 @@ export interface CacheNode {
   readonly load?: number | undefined
   /** Has an observer told of the traffic from now on. Absent where there is none to speak of. @returns the way to stop */
   observe?(observer: NodeObserver): () => void
+  /**
+   * Another node of this kind at that address, let in and bounded as this one is; not connected. Absent for a node in this process.
+   * @throws ConfigurationError for what is no address
+   */
+  readonly another?: ((url: string, as: NodeIdentity) => CacheNode) | undefined
   /**
    * Connects; resolves once the node answers, rejects with a `NodeError` when it does not in time. The node goes on trying after a rejection.
    * Called again, it gives the same answer: the parts of the first call stay.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { redisAddress, systemLookup } from './redis-address.ts'
+import { redisAddress, systemLookup, urlOf } from './redis-address.ts'
 import { redisNode } from './redis-node.ts'
 
 const plain = { port: 6379, database: 0, username: undefined, password: undefined, tls: undefined }
@@ -74,4 +74,12 @@ test('before connect every call fails as not connected, and after close as close
 test('an address is its own lookup, without asking anyone', async () => {
   assert.deepEqual(await systemLookup('127.0.0.1'), ['127.0.0.1'])
   assert.deepEqual(await systemLookup('::1'), ['::1'])
+})
+
+test('an address is written without credentials, and read as the same', () => {
+  for (const text of ['redis://cache-1:6379', 'rediss://10.0.0.1:6380/3', 'redis://[::1]:6379']) {
+    const url = urlOf(redisAddress(text.replace('//', '//user:secret@'), {}))
+    assert.equal(url, text)
+    assert.deepEqual(redisAddress(url, { username: 'user', password: 'secret' }), redisAddress(text.replace('//', '//user:secret@'), {}))
+  }
 })

@@ -62,6 +62,12 @@ export function redisAddress(target: string | RedisTarget, given: Credentials): 
   }
 }
 
+/** Without credentials. */
+export function urlOf({ host, port, database, tls }: Pick<RedisAddress, 'host' | 'port' | 'database' | 'tls'>): string {
+  const name = host.includes(':') ? `[${host}]` : host
+  return `${tls === undefined ? 'redis' : 'rediss'}://${name}:${port}${database === 0 ? '' : `/${database}`}`
+}
+
 type Parsed = Pick<RedisAddress, 'host' | 'port' | 'database'> & Credentials
 
 function fromUrl(text: string): Parsed {

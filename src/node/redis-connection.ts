@@ -9,6 +9,7 @@
 import type { Timer } from '../clock.ts'
 import { ClosedError, DeadlineError, NodeError, OverloadError, type RingtailError } from '../errors.ts'
 import type { Batch, Lane, Sink } from './batch.ts'
+import type { BatchLimits } from './batch-limits.ts'
 import { Batcher } from './batcher.ts'
 import { ReadFlight, ScriptFlight } from './flights.ts'
 import type { CacheNode, Change, LeaseAsk, Leased, NodeObserver, Status } from './node.ts'
@@ -20,17 +21,6 @@ import type { Awaiting, Channel } from './resp-channel.ts'
 import type { Argument } from './resp-writer.ts'
 import { ASK_BYTES, applyArguments, leaseArguments } from './script-arguments.ts'
 import { applyScript, leaseScript, type ScriptSource } from './script-source.ts'
-
-export interface BatchLimits {
-  /** Keys a batch, at most. */
-  readonly maxKeys: number
-  /** Bytes a batch, at most; a larger value goes alone. */
-  readonly maxBytes: number
-  /** Batches under way at a time on a connection. */
-  readonly maxFlights: number
-  /** Keys that may wait on a connection; one more fails with `OverloadError`. */
-  readonly maxQueue: number
-}
 
 export interface ConnectionOptions extends Omit<LinkOptions, 'setUp' | 'onUp' | 'onLost'> {
   readonly node: CacheNode

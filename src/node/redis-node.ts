@@ -9,6 +9,7 @@ import { type Clock, type Random, systemClock, systemRandom } from '../clock.ts'
 import { ClosedError, ConfigurationError, NodeError } from '../errors.ts'
 import { type Emit, noEmit } from '../events.ts'
 import { type Duration, durationMs, knownOptions, wholeNumber } from '../options.ts'
+import { type BatchLimits, batchLimits } from './batch-limits.ts'
 import { ChangeCall, EachCall, GetManyCall } from './many-calls.ts'
 import type {
   CacheNode,
@@ -17,6 +18,7 @@ import type {
   LeaseAsk,
   Leased,
   NodeCall,
+  NodeIdentity,
   NodeObserver,
   NodeParts,
   NodeStats,
@@ -29,9 +31,9 @@ import type {
   StatusReceiver,
   Watcher,
 } from './node.ts'
-import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, redisAddress, systemLookup } from './redis-address.ts'
+import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, redisAddress, systemLookup, urlOf } from './redis-address.ts'
 import { loadClientClass } from './redis-client.ts'
-import { type BatchLimits, RedisConnection } from './redis-connection.ts'
+import { RedisConnection } from './redis-connection.ts'
 import { type Info, misconfiguration, parseInfo, statsOf } from './redis-info.ts'
 import { asBuffer, scriptReply, unansweredStatus } from './redis-reply.ts'
 import { RedisWatch } from './redis-watch.ts'
@@ -94,7 +96,9 @@ class RedisNode implements CacheNode {
   readonly weight: number
   readonly label: string
   readonly engine = 'redis'
+  readonly url: string
   readonly control: Control
+  readonly #options: RedisNodeOptions
   readonly #address: RedisAddress
   readonly #timeoutMs: number
   readonly #connectTimeoutMs: number
@@ -115,6 +119,8 @@ class RedisNode implements CacheNode {
 
   constructor(address: RedisAddress, options: RedisNodeOptions) {
     this.#address = address
+    this.#options = options
+    this.url = urlOf(address)
     this.id = options.id ?? `${address.host}:${address.port}`
     if (typeof this.id !== 'string' || this.id === '') throw ConfigurationError.of('redisNode: id', 'a name', options.id)
     const what = `node '${this.id}'`
@@ -131,6 +137,12 @@ class RedisNode implements CacheNode {
       get: (name, call) => this.#controlGet(name, call),
       compareAndSet: (name, expected, next, call) => this.#controlCompareAndSet(name, expected, next, call),
     }
+  }
+
+  another(url: string, { id, zone, weight, label }: NodeIdentity): CacheNode {
+    const { username, password, tls } = this.#address
+    const options = { ...this.#options, username, password, tls, id, weight, label, ...(zone !== undefined && { zone }) }
+    return redisNode(url, options)
   }
 
   async connect(parts: NodeParts = {}): Promise<void> {
@@ -381,14 +393,4 @@ function atLeastOne(value: Duration, what: string): number {
   const ms = durationMs(value, what)
   if (ms === 0) throw ConfigurationError.of(what, 'a duration of at least 1 ms', value)
   return ms
-}
-
-function batchLimits(given: Partial<BatchLimits>, what: string): BatchLimits {
-  knownOptions(given, `${what}: batch`, ['maxKeys', 'maxBytes', 'maxFlights', 'maxQueue'])
-  return {
-    maxKeys: wholeNumber(given.maxKeys ?? 128, `${what}: batch.maxKeys`, 1, 1_024),
-    maxBytes: wholeNumber(given.maxBytes ?? 256 * 1024, `${what}: batch.maxBytes`, 1_024),
-    maxFlights: wholeNumber(given.maxFlights ?? 2, `${what}: batch.maxFlights`, 1, 64),
-    maxQueue: wholeNumber(given.maxQueue ?? 16_384, `${what}: batch.maxQueue`, 1),
-  }
 }

@@ -53,6 +53,8 @@ class GuardedNode implements CacheNode {
   readonly weight: number
   readonly label: string
   readonly engine: string
+  readonly url: string | undefined
+  readonly another: CacheNode['another']
   readonly standing: Standing
   readonly #node: CacheNode
   readonly #health: NodeHealth
@@ -66,6 +68,8 @@ class GuardedNode implements CacheNode {
     this.weight = node.weight
     this.label = node.label
     this.engine = node.engine
+    this.url = node.url
+    this.another = node.another?.bind(node)
     this.standing = health
     this.#node = node
     this.#health = health

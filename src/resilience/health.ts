@@ -44,8 +44,8 @@ const SUSPECT_SHARE = 0.5
 export class Health {
   readonly #parts: HealthParts
   readonly #intervalMs: number
-  readonly #nodes: readonly NodeHealth[]
-  /** In front of the nodes, in their order: to be used in their stead. */
+  #nodes: readonly NodeHealth[] = []
+  /** In front of the nodes that it was made with, in their order: to be used in their stead. */
   readonly guarded: readonly CacheNode[]
   #timer: Timer | undefined
   #started = false
@@ -53,14 +53,23 @@ export class Health {
   constructor(nodes: readonly CacheNode[], parts: HealthParts) {
     this.#parts = parts
     this.#intervalMs = parts.intervalMs ?? INTERVAL_MS
-    this.#nodes = nodes.map((node) => new NodeHealth(node, parts.clock, parts.random, () => this.#judge()))
-    this.guarded = this.#nodes.map((health) =>
-      guardNode(health, {
-        lost: (reason) => this.#lost(health, reason),
-        found: () => this.#found(health),
-        restarted: () => this.#restarted(health),
-      }),
-    )
+    this.guarded = nodes.map((node) => this.add(node))
+  }
+
+  /** Judges this node too, from the next ping on. @returns it with its guard before it */
+  add(node: CacheNode): CacheNode {
+    const health: NodeHealth = new NodeHealth(node, this.#parts.clock, this.#parts.random, () => this.#judge())
+    this.#nodes = [...this.#nodes, health]
+    return guardNode(health, {
+      lost: (reason) => this.#lost(health, reason),
+      found: () => this.#found(health),
+      restarted: () => this.#restarted(health),
+    })
+  }
+
+  /** Forgets a node: it is neither pinged nor counted among those that answer. */
+  remove(node: string): void {
+    this.#nodes = this.#nodes.filter((each) => each.node.id !== node)
   }
 
   /** Pings from now on, until `stop`. */
@@ -135,6 +144,7 @@ export class Health {
   }
 
   #lost(health: NodeHealth, reason: string): void {
+    if (!this.#nodes.includes(health)) return
     health.disconnected = reason
     // That it is not connected is so whoever's fault it is.
     this.#tellDown(health, reason)

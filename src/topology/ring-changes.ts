@@ -1,0 +1,246 @@
+/**
+ * Changing the ring of a running fleet: planned, made, gone on with after its operator died, or undone.
+ *
+ * Any process that has a tier can be the operator, one at a time. What a change comes to is in `topology.ts`; here is in which order its steps are
+ * taken, forward and back. A change that fails or is given up before the new ring is settled is rolled back by who made it; what an operator
+ * leaves that died is found on the nodes, by everybody, and neither goes on nor back by itself.
+ */
+import type { Clock, Random } from '../clock.ts'
+import { asError, TopologyError } from '../errors.ts'
+import { knownOptions, wholeNumber } from '../options.ts'
+import { nextMembers } from './next-members.ts'
+import { RingOperation } from './ring-operation.ts'
+import { planOf } from './ring-plan.ts'
+import type {
+  ChangeProgress,
+  Member,
+  RingChange,
+  RingChangeOptions,
+  RingChangeReport,
+  RingPlan,
+  TopologyNodes,
+  TopologyRecord,
+  TopologyReport,
+} from './topology.ts'
+import { TopologyLock } from './topology-lock.ts'
+import { comingAndGoing, everyMember, idsBeyond, phaseOf } from './topology-record.ts'
+import type { TopologyWatch } from './topology-watch.ts'
+
+/** Entries looked at a second. */
+const RATE = 20_000
+
+export interface RingChangesParts {
+  readonly nodes: TopologyNodes
+  readonly watch: TopologyWatch
+  /** The fleet's. */
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export class RingChanges {
+  readonly #parts: RingChangesParts
+  #progress: ChangeProgress | undefined
+
+  constructor(parts: RingChangesParts) {
+    this.#parts = parts
+  }
+
+  /** As this process knows it. */
+  topology(): TopologyReport {
+    const { current } = this.#parts.watch
+    const { epoch, change } = current
+    const { joining, leaving } = comingAndGoing(current)
+    const stateOf = (id: string) => (joining.includes(id) ? 'joining' : leaving.includes(id) ? 'leaving' : 'member')
+    return {
+      epoch,
+      phase: phaseOf(current),
+      members: everyMember(current).map((member) => ({ ...member, state: stateOf(member.id) })),
+      change: change && { id: change.id, by: change.by, startedMs: change.startedMs, progress: this.#progress },
+    }
+  }
+
+  /** @throws ConfigurationError for a change that cannot be @throws TopologyError `unfinished` */
+  async plan(change: RingChange): Promise<RingPlan> {
+    const { nodes, watch } = this.#parts
+    await watch.look()
+    const { members } = settledOf(watch.latest)
+    const next = nextMembers(members, change)
+    const old = nodes.all.filter(({ id }) => members.some((member) => member.id === id))
+    const stats = await Promise.all(old.map((node) => node.stats({ timeoutMs: 1_000 }).catch(() => undefined)))
+    return planOf(
+      nodes.measured(members),
+      nodes.measured(next),
+      stats.filter((each) => each !== undefined),
+    )
+  }
+
+  /** @throws ConfigurationError for a change that cannot be @throws TopologyError */
+  change(change: RingChange, options: RingChangeOptions = {}): Promise<RingChangeReport> {
+    return this.#operate(
+      options,
+      async (operation, by, id) => {
+        const { watch, clock } = this.#parts
+        const next = nextMembers(settledOf(watch.latest).members, change)
+        await this.#undoing(operation, options, async () => {
+          await operation.prepare(next)
+          await operation.begin({ next, id, by, startedMs: clock.now() })
+          await this.#goOn(operation)
+        })
+      },
+      change,
+    )
+  }
+
+  /** Goes on with a change whose operator has died, from wherever it stands. @throws TopologyError `settled` where there is none */
+  resume(options: RingChangeOptions = {}): Promise<RingChangeReport> {
+    return this.#operate(options, async (operation) => {
+      unfinishedOf(this.#parts.watch.latest)
+      await this.#undoing(operation, options, async () => {
+        await operation.heard()
+        await this.#goOn(operation)
+      })
+    })
+  }
+
+  /** Undoes a change whose operator has died. @throws TopologyError `settled` where there is none */
+  rollBack(options: RingChangeOptions = {}): Promise<RingChangeReport> {
+    return this.#operate(options, async (operation) => {
+      unfinishedOf(this.#parts.watch.latest)
+      await this.#goBack(operation)
+    })
+  }
+
+  /** From where it stands to the end. */
+  async #goOn(operation: RingOperation): Promise<void> {
+    const { watch } = this.#parts
+    const everybody = everyMember(watch.latest)
+    if (phaseOf(watch.latest) === 'moving') {
+      await operation.copy()
+      await operation.switch()
+    }
+    await operation.check()
+    await operation.settle()
+    await operation.clean(everybody)
+  }
+
+  /** While moving, the old ring is still read, and the other simply goes. Once switched, keys have to move back. */
+  async #goBack(operation: RingOperation): Promise<void> {
+    const { watch } = this.#parts
+    const { latest } = watch
+    await operation.heard()
+    if (phaseOf(latest) === 'moving') {
+      const everybody = everyMember(latest)
+      await operation.settle()
+      await operation.clean(everybody)
+      return
+    }
+    const { members: next, ...beginning } = latest.change!
+    await operation.begin({ ...beginning, next })
+    await this.#goOn(operation)
+  }
+
+  /** Rolls back what fails on its way, unless the new ring is settled. */
+  async #undoing(failing: RingOperation, options: RingChangeOptions, work: () => Promise<void>): Promise<void> {
+    const { watch } = this.#parts
+    try {
+      await work()
+    } catch (thrown) {
+      // Who has lost the lock has lost the say: another is at it, or may be.
+      const isMine = !(thrown instanceof TopologyError && thrown.reason === 'busy')
+      if (!isMine || phaseOf(watch.latest) === 'settled') throw thrown
+      failing.end()
+      await this.#rolledBack(failing, options, asError(thrown))
+      throw thrown
+    }
+  }
+
+  async #rolledBack(failed: RingOperation, options: RingChangeOptions, cause: Error): Promise<void> {
+    const operation = failed.successor((progress) => this.#tell(progress, options))
+    try {
+      await this.#goBack(operation)
+    } catch (thrown) {
+      const message = `${cause.message}; and it could not be rolled back, so that it is unfinished: ${asError(thrown).message}`
+      throw new TopologyError(message, 'unreachable', { cause })
+    } finally {
+      operation.end()
+    }
+  }
+
+  async #operate(
+    options: RingChangeOptions,
+    work: (operation: RingOperation, by: string, id: string) => Promise<void>,
+    change?: RingChange,
+  ): Promise<RingChangeReport> {
+    const { nodes, watch, clock, random } = this.#parts
+    knownOptions(options, 'a change of the ring', ['onProgress', 'signal', 'rate', 'by'])
+    const rate = wholeNumber(options.rate ?? RATE, 'a change of the ring: rate', 1)
+    const by = options.by ?? nameOfThisProcess()
+    const id = `${clock.now().toString(36)}-${Math.floor(random() * 2 ** 32).toString(36)}`
+    await watch.look()
+    const release = watch.keepNodes()
+    let lock: TopologyLock | undefined
+    let operation: RingOperation | undefined
+    try {
+      const both = change === undefined ? watch.latest : await this.#joined(watch.latest, change)
+      lock = new TopologyLock(id, by, clock, () => nodesOf(nodes, both))
+      await lock.take(both)
+      // Whoever had the lock before may have decided something after the first look.
+      await watch.look()
+      operation = new RingOperation({
+        ...this.#parts,
+        lock,
+        rate,
+        signal: options.signal,
+        told: (progress) => this.#tell(progress, options),
+      })
+      await work(operation, by, id)
+      operation.end()
+      return operation.report
+    } finally {
+      operation?.end()
+      await lock?.giveBack()
+      release()
+      this.#progress = undefined
+    }
+  }
+
+  /** Connects what is to be added. @returns a record of both rings, for whose majorities the lock is taken */
+  async #joined(latest: TopologyRecord, change: RingChange): Promise<TopologyRecord> {
+    const { nodes } = this.#parts
+    const settled = settledOf(latest)
+    const next = nextMembers(settled.members, change)
+    // Whatever cannot be placed is known before anything happens.
+    nodes.measured(next)
+    nodes.admit(next, change.add)
+    nodes.placing(next)
+    const joining = idsBeyond(next, settled.members)
+    await Promise.all(nodes.all.filter(({ id }) => joining.includes(id)).map((node) => node.connect()))
+    return { ...settled, change: { id: '', phase: 'moving', members: next, startedMs: 0, by: '' } }
+  }
+
+  #tell(progress: ChangeProgress, { onProgress }: RingChangeOptions): void {
+    this.#progress = progress
+    onProgress?.(progress)
+  }
+}
+
+function nodesOf(nodes: TopologyNodes, record: TopologyRecord) {
+  const members: readonly Member[] = everyMember(record)
+  return nodes.all.filter(({ id }) => members.some((member) => member.id === id))
+}
+
+function settledOf(record: TopologyRecord): TopologyRecord {
+  const { change } = record
+  if (change === undefined) return record
+  const message = `the ring is being changed by ${change.by}: needs to be ended first, or resumed or rolled back where its operator has died`
+  throw new TopologyError(message, 'unfinished', { by: change.by })
+}
+
+function unfinishedOf(record: TopologyRecord): void {
+  if (record.change === undefined) throw new TopologyError('needs an unfinished change of the ring, but got: none', 'settled')
+}
+
+function nameOfThisProcess(): string {
+  const { hostname } = process.getBuiltinModule('node:os')
+  return `${hostname()}, process ${process.pid}`
+}

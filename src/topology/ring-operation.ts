@@ -1,0 +1,230 @@
+/**
+ * The steps of a change of the ring, made by the one process that has the lock: each decides a record, waits until everybody goes by it, or carries
+ * entries.
+ *
+ * Nothing of a change lives here alone: what was decided stands on the nodes, so that after this process has died another can go on from the
+ * record that it finds, at whichever step.
+ */
+import type { Clock, Timer } from '../clock.ts'
+import { asError, TopologyError } from '../errors.ts'
+import type { CacheNode } from '../node/node.ts'
+import { EntryCopies } from './entry-copies.ts'
+import { sweepLeftovers } from './leftovers.ts'
+import { writeRecord } from './record-board.ts'
+import type { ChangeProgress, CopyCounts, KeyPlacing, Member, RingChangeReport, TopologyNodes, TopologyRecord } from './topology.ts'
+import type { TopologyLock } from './topology-lock.ts'
+import { type Beginning, everyMember, isMajorityOfAll, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
+import { AHEAD_MS, SETTLED_AFTER_MS, type TopologyWatch } from './topology-watch.ts'
+import { WalkedNodes } from './walked-nodes.ts'
+
+/** Between two renewals of the lock, ms. */
+const RENEW_EVERY_MS = 3_000
+/** How often a record is written anew that too few nodes took, and after which pause, ms. */
+const WRITES = 4
+const WRITE_AGAIN_AFTER_MS = 500
+/** Between two tellings of how far it is, ms. */
+const TELL_EVERY_MS = 200
+/** A part of all copies may fail, as single entries may: beyond it nothing is switched. */
+const MOST_FAILED = 0.01
+
+type Step = ChangeProgress['step']
+
+export interface OperationParts {
+  readonly nodes: TopologyNodes
+  readonly watch: TopologyWatch
+  readonly lock: TopologyLock
+  /** The fleet's. */
+  readonly clock: Clock
+  readonly rate: number
+  readonly signal: AbortSignal | undefined
+  readonly told: (progress: ChangeProgress) => void
+}
+
+export class RingOperation {
+  readonly #parts: OperationParts
+  readonly #walked: WalkedNodes
+  /** Ends what is under way: given up by the caller, or without the lock. */
+  readonly #stopping = new AbortController()
+  readonly #giveUp: () => void
+  readonly #tookMs: Partial<Record<Step, number>> = {}
+  readonly #copies: EntryCopies[] = []
+  #step: Step = 'cleaning'
+  #stepMs: number
+  #looked = 0
+  #removed = 0
+  #toldMs = Number.NEGATIVE_INFINITY
+  #renewing: Timer | undefined
+  #ended = false
+
+  constructor(parts: OperationParts) {
+    this.#parts = parts
+    const { clock, rate, signal } = parts
+    this.#stepMs = clock.monotonic()
+    this.#walked = new WalkedNodes({ clock, rate, signal: this.#stopping.signal, looked: (entries) => this.#look(entries) })
+    this.#giveUp = () =>
+      this.#stopping.abort(new TopologyError('the change of the ring was given up by its caller', 'aborted', { cause: signal?.reason }))
+    if (signal?.aborted === true) this.#giveUp()
+    else signal?.addEventListener('abort', this.#giveUp)
+    this.#renewAgain()
+  }
+
+  /** Leaves no timer; the lock is the caller's to give back. */
+  end(): void {
+    this.#ended = true
+    this.#renewing?.cancel()
+    this.#parts.signal?.removeEventListener('abort', this.#giveUp)
+    this.#enter(this.#step)
+  }
+
+  /** Goes on in its stead, with what was done so far, whatever ended this one; it cannot be given up. */
+  successor(told: OperationParts['told']): RingOperation {
+    const next = new RingOperation({ ...this.#parts, signal: undefined, told })
+    next.#copies.push(...this.#copies)
+    next.#removed = this.#removed
+    return next
+  }
+
+  get report(): RingChangeReport {
+    return { epoch: this.#parts.watch.latest.epoch, removed: this.#removed, ...this.#copied, tookMs: { ...this.#tookMs } }
+  }
+
+  /** Removes from all nodes of the next ring what is not theirs yet. @throws TopologyError where one that joins cannot be emptied */
+  async prepare(next: readonly Member[]): Promise<void> {
+    const { members } = this.#parts.watch.latest
+    const unswept = await this.#sweep(next, members)
+    const full = unswept.find(({ id }) => !members.some((member) => member.id === id))
+    if (full !== undefined)
+      throw new TopologyError(`node ${full.id} is to join: needs to be empty, but could not be emptied`, 'unreachable')
+  }
+
+  begin(beginning: Beginning): Promise<void> {
+    return this.#decide('moving', (from, beginsMs) => movingRecord(from, beginning, beginsMs))
+  }
+
+  /** @throws TopologyError where more failed than may be missing */
+  async copy(): Promise<void> {
+    this.#enter('copying')
+    const { copies, nodes } = this.#carrying()
+    await copies.copyFrom(nodes)
+    const { copied, skipped, failed } = copies.counts
+    if (failed > (copied + skipped + failed) * MOST_FAILED)
+      throw new TopologyError(
+        `needs all entries where they are to be, but ${failed} of ${copied + skipped + failed} copies could not be made: ${copies.lastFailure}`,
+        'unreachable',
+      )
+  }
+
+  switch(): Promise<void> {
+    return this.#decide('switching', switchedRecord)
+  }
+
+  /** What the owners that were hold and the new ones missed. */
+  async check(): Promise<void> {
+    this.#enter('checking')
+    const { latest } = this.#parts.watch
+    const { copies, nodes } = this.#carrying(latest.change!.members, latest.members)
+    await copies.handOnFrom(nodes)
+  }
+
+  /** The ring that is read stays, the other goes. From now on it cannot be given up. */
+  async settle(): Promise<void> {
+    this.#stopping.signal.throwIfAborted()
+    this.#parts.signal?.removeEventListener('abort', this.#giveUp)
+    await this.#decide('settling', settledRecord)
+  }
+
+  /** Removes what is left on those who do not own it. @param members of both rings */
+  async clean(members: readonly Member[]): Promise<void> {
+    await this.#sweep(members, this.#parts.watch.latest.members)
+  }
+
+  /** Waits until everybody goes by the record that holds last. */
+  async heard(): Promise<void> {
+    const { watch, clock } = this.#parts
+    await this.#walked.pause(watch.latest.beginsMs + SETTLED_AFTER_MS - clock.now())
+  }
+
+  get #copied(): CopyCounts {
+    const sum = { copied: 0, skipped: 0, failed: 0, bytes: 0 }
+    for (const { counts } of this.#copies) for (const name of ['copied', 'skipped', 'failed', 'bytes'] as const) sum[name] += counts[name]
+    return sum
+  }
+
+  async #sweep(members: readonly Member[], owning: readonly Member[]): Promise<readonly CacheNode[]> {
+    this.#enter('cleaning')
+    const { removed, unswept } = await sweepLeftovers(this.#walked, this.#nodesOf(members), this.#parts.nodes.placing(owning))
+    this.#removed += removed
+    return unswept
+  }
+
+  /** Default: from the ring that is read to the other. */
+  #carrying(from?: readonly Member[], to?: readonly Member[]): { readonly copies: EntryCopies; readonly nodes: readonly CacheNode[] } {
+    const { nodes, clock, watch } = this.#parts
+    const { members, change } = watch.latest
+    const place = (some: readonly Member[]): KeyPlacing => nodes.placing(some)
+    const copies = new EntryCopies({ walked: this.#walked, clock, from: place(from ?? members), to: place(to ?? change!.members) })
+    this.#copies.push(copies)
+    return { copies, nodes: this.#nodesOf(from ?? members) }
+  }
+
+  #nodesOf(members: readonly Member[]): readonly CacheNode[] {
+    return this.#parts.nodes.all.filter(({ id }) => members.some((member) => member.id === id))
+  }
+
+  /** Has all nodes take the record that follows from the last, and waits until everybody goes by it. */
+  async #decide(step: Step, next: (from: TopologyRecord, beginsMs: number) => TopologyRecord): Promise<void> {
+    this.#enter(step)
+    const { watch, lock, clock } = this.#parts
+    const from = watch.latest
+    for (let writes = 1; ; writes++) {
+      this.#stopping.signal.throwIfAborted()
+      await lock.take(from)
+      const record = next(from, clock.now() + AHEAD_MS)
+      const named = this.#nodesOf(everyMember(record).concat(everyMember(from)))
+      const holders = await writeRecord(named, record)
+      if (isMajorityOfAll(holders, record) && isMajorityOfAll(holders, from)) {
+        watch.hear(record)
+        return this.heard()
+      }
+      if (writes === WRITES) {
+        const message = `a change of the ring needs more than half of the nodes to take it, but got: ${holders.length} of ${named.length}`
+        throw new TopologyError(message, 'unreachable')
+      }
+      await this.#walked.pause(WRITE_AGAIN_AFTER_MS)
+    }
+  }
+
+  #renewAgain(): void {
+    const { clock, lock, watch } = this.#parts
+    if (this.#ended) return
+    this.#renewing = clock.after(RENEW_EVERY_MS, () => {
+      lock.take(watch.latest).then(
+        () => this.#renewAgain(),
+        (thrown) => {
+          // Too few nodes answered just now: before anything is decided it is taken once more.
+          if (thrown instanceof TopologyError && thrown.reason === 'unreachable') this.#renewAgain()
+          else this.#stopping.abort(asError(thrown))
+        },
+      )
+    })
+  }
+
+  #enter(step: Step): void {
+    const nowMs = this.#parts.clock.monotonic()
+    this.#tookMs[this.#step] = Math.round((this.#tookMs[this.#step] ?? 0) + nowMs - this.#stepMs)
+    this.#step = step
+    this.#stepMs = nowMs
+    this.#looked = 0
+    this.#tell()
+  }
+
+  #look(entries: number): void {
+    this.#looked += entries
+    if (this.#parts.clock.monotonic() - this.#toldMs >= TELL_EVERY_MS) this.#tell()
+  }
+
+  #tell(): void {
+    this.#toldMs = this.#parts.clock.monotonic()
+    this.#parts.told({ step: this.#step, looked: this.#looked, copied: this.#copied.copied })
+  }
+}

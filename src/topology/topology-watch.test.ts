@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Emit } from '../events.ts'
+import { memoryNode } from '../node/memory-node.ts'
+import { FakeClock } from '../testing/fake-clock.ts'
+import { flakyNode } from '../testing/flaky-node.ts'
+import { seededRandom } from '../testing/seeded-random.ts'
+import { writeRecord } from './record-board.ts'
+import type { TopologyNodes } from './topology.ts'
+import { firstRecord, memberOf, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
+import { AHEAD_MS, TopologyWatch } from './topology-watch.ts'
+
+async function rig() {
+  const clock = new FakeClock()
+  const all = ['n1', 'n2', 'n3'].map((id) => flakyNode(memoryNode({ id, clock })))
+  await Promise.all(all.map((node) => node.connect({ clock })))
+  const done: string[] = []
+  const nodes: TopologyNodes = {
+    all,
+    admit: (members) => void done.push(`admit ${members.length}`),
+    turn: ({ epoch }, holdsUntilMs) => void done.push(`turn ${epoch} ${Math.round(holdsUntilMs - clock.monotonic())}`),
+    retireAllBut: (members) => void done.push(`retire all but ${members.length}`),
+    placing: () => assert.fail(),
+    measured: () => assert.fail(),
+  }
+  const told: unknown[] = []
+  const emit: Emit = (name, payload) => void told.push([name, payload])
+  const watch = new TopologyWatch({ nodes, clock, random: seededRandom(3), emit })
+  const first = firstRecord(all.map(memberOf))
+  const moving = movingRecord(first, { next: first.members.slice(1), id: 'x', startedMs: 0, by: 'me' }, clock.now() + AHEAD_MS)
+  return { clock, all, watch, done, told, moving }
+}
+
+test('a decision is heard of within a second, prepared for, and takes effect at its moment', async () => {
+  const { clock, all, watch, done, told, moving } = await rig()
+  await watch.start()
+  await writeRecord(all, moving)
+  await clock.advance(700)
+  assert.deepEqual(done, ['admit 3'])
+  assert.equal(watch.current.epoch, 0)
+  await clock.advance(AHEAD_MS - 700 - 1)
+  assert.deepEqual(done, ['admit 3'])
+  await clock.advance(2)
+  assert.deepEqual(done, ['admit 3', 'turn 1 0'])
+  assert.deepEqual(told, [['topology:changed', { epoch: 1, phase: 'moving', members: ['n1', 'n2', 'n3'] }]])
+  watch.stop()
+  assert.equal(clock.pendingTimers, 0)
+})
+
+test('who hears of it late turns at once', async () => {
+  const { clock, all, watch, done, moving } = await rig()
+  await writeRecord(all, moving)
+  await clock.advance(AHEAD_MS + 5_000)
+  await watch.start()
+  assert.equal(watch.current.epoch, 1)
+  assert.equal(done.at(-1), 'turn 1 0')
+  watch.stop()
+})
+
+test('changes of keys with another first owner are held back around the switch', async () => {
+  const { clock, all, watch, done, moving } = await rig()
+  await watch.start()
+  watch.hear(moving)
+  await clock.advance(AHEAD_MS)
+  watch.hear(switchedRecord(moving, clock.now() + AHEAD_MS))
+  await clock.advance(AHEAD_MS)
+  assert.equal(done.at(-1), 'turn 2 60')
+  void all
+  watch.stop()
+})
+
+test('nodes that have left are let go of some seconds later, unless they are kept', async () => {
+  const { clock, watch, done, moving } = await rig()
+  watch.hear(moving)
+  await clock.advance(AHEAD_MS)
+  const release = watch.keepNodes()
+  watch.hear(settledRecord(switchedRecord(moving, clock.now()), clock.now()))
+  await clock.advance(10_000)
+  assert.ok(!done.some((each) => each.startsWith('retire')))
+  release()
+  await clock.advance(2_999)
+  assert.ok(!done.some((each) => each.startsWith('retire')))
+  await clock.advance(1)
+  assert.equal(done.at(-1), 'retire all but 2')
+})
+
+test('what only one of three nodes holds is not gone by, nor is what a majority held before something later', async () => {
+  const { all, watch, moving, clock } = await rig()
+  await writeRecord(all.slice(0, 1), moving)
+  await watch.start()
+  await clock.advance(5_000)
+  assert.equal(watch.latest.epoch, 0)
+  watch.hear(switchedRecord(moving, clock.now()))
+  await writeRecord(all, moving)
+  await clock.advance(2_000)
+  assert.equal(watch.latest.epoch, 2)
+  watch.stop()
+})

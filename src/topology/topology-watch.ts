@@ -1,0 +1,164 @@
+/**
+ * What this process knows of the topology: it looks at the nodes' records twice a second and puts into effect what was decided.
+ *
+ * A decision names the moment from which it holds, some time ahead, so that all processes, having heard of it by then, turn at once. One that
+ * hears of it later turns at once too. It goes by what more than half of the nodes hold, never by an earlier epoch after a later one; and a
+ * node that lost its record, having restarted empty, is given it again by whoever notices.
+ */
+import type { Clock, Random, Timer } from '../clock.ts'
+import type { Emit } from '../events.ts'
+import { readRecords, writeRecord } from './record-board.ts'
+import type { TopologyNodes, TopologyRecord } from './topology.ts'
+import {
+  decidedRecord,
+  decodeRecord,
+  encodeRecord,
+  everyMember,
+  firstRecord,
+  type HeldRecord,
+  memberOf,
+  phaseOf,
+} from './topology-record.ts'
+
+/** Between two looks, ms; by chance a fifth more or less. */
+const LOOK_EVERY_MS = 500
+/** From a decision to when it holds, ms: three looks, of which two may fail. */
+export const AHEAD_MS = 2_000
+/** After that the calls have ended that were under way, or turned late, ms. */
+export const SETTLED_AFTER_MS = 500
+/** So long around the moment at which the first owners of keys are others, nobody decides a change of those keys, ms: clocks differ by less. */
+const HOLDS_MS = 60
+/** Nodes that nobody reads or writes any more are let go of after this, ms. */
+const LEAVE_AFTER_MS = 3_000
+
+export interface TopologyWatchParts {
+  readonly nodes: TopologyNodes
+  /** The fleet's. */
+  readonly clock: Clock
+  readonly random: Random
+  readonly emit: Emit
+}
+
+export class TopologyWatch {
+  readonly #parts: TopologyWatchParts
+  #current: TopologyRecord
+  /** Decided, and not before its time. */
+  #latest: TopologyRecord
+  #looking: Timer | undefined
+  #turning: Timer | undefined
+  #leaving: Timer | undefined
+  #keepers = 0
+  #started = false
+
+  constructor(parts: TopologyWatchParts) {
+    this.#parts = parts
+    this.#current = firstRecord(parts.nodes.all.map(memberOf))
+    this.#latest = this.#current
+  }
+
+  /** What holds now. */
+  get current(): TopologyRecord {
+    return this.#current
+  }
+
+  /** The last that was decided: what holds now, or is about to. */
+  get latest(): TopologyRecord {
+    return this.#latest
+  }
+
+  /** Looks, and goes on looking until `stop`. Never rejects. */
+  async start(): Promise<void> {
+    this.#started = true
+    await this.look()
+    this.#lookAgain()
+  }
+
+  /** Leaves no timer. */
+  stop(): void {
+    this.#started = false
+    for (const timer of [this.#looking, this.#turning, this.#leaving]) timer?.cancel()
+  }
+
+  /** Never rejects. */
+  async look(): Promise<void> {
+    const { nodes } = this.#parts
+    const held = await readRecords(nodes.all)
+    this.#admitUnknown(held)
+    const decided = decidedRecord(this.#latest, held)
+    if (decided !== undefined) this.hear(decided)
+    await this.#restore(held)
+  }
+
+  /** It was decided. */
+  hear(record: TopologyRecord): void {
+    if (record.epoch <= this.#latest.epoch) return
+    const { nodes, clock } = this.#parts
+    this.#latest = record
+    nodes.admit(everyMember(record))
+    this.#turning?.cancel()
+    const waitMs = record.beginsMs - clock.now()
+    if (waitMs <= 0) this.#turn()
+    else this.#turning = clock.after(waitMs, () => this.#turn())
+  }
+
+  /** Nodes that are no members any more stay until the answer is called. */
+  keepNodes(): () => void {
+    this.#keepers++
+    return () => {
+      this.#keepers--
+      this.#leave()
+    }
+  }
+
+  #lookAgain(): void {
+    if (!this.#started) return
+    const { clock, random } = this.#parts
+    this.#looking = clock.after(LOOK_EVERY_MS * (0.8 + 0.4 * random()), () => void this.look().then(() => this.#lookAgain()))
+  }
+
+  #turn(): void {
+    const { nodes, clock, emit } = this.#parts
+    const record = this.#latest
+    const { epoch, members, beginsMs } = record
+    const phase = phaseOf(record)
+    this.#current = record
+    const holdsMs = phase === 'switched' ? beginsMs + HOLDS_MS - clock.now() : 0
+    nodes.turn(record, clock.monotonic() + Math.max(0, holdsMs))
+    emit('topology:changed', { epoch, phase, members: members.map(({ id }) => id) })
+    this.#leave()
+  }
+
+  #leave(): void {
+    this.#leaving?.cancel()
+    if (phaseOf(this.#current) !== 'settled' || this.#keepers > 0 || this.#current.epoch === 0) return
+    this.#leaving = this.#parts.clock.after(LEAVE_AFTER_MS, () => {
+      if (this.#current === this.#latest && this.#keepers === 0) this.#parts.nodes.retireAllBut(this.#current.members)
+    })
+  }
+
+  /** A process that has slept through several changes may know few of the nodes that it has to ask now. */
+  #admitUnknown(held: readonly HeldRecord[]): void {
+    const { nodes, clock } = this.#parts
+    for (const { bytes } of held) {
+      const record = decodeRecord(bytes)
+      const isLate = record !== undefined && record.epoch > this.#latest.epoch && record.beginsMs <= clock.now()
+      if (isLate) nodes.admit(everyMember(record))
+    }
+  }
+
+  async #restore(held: readonly HeldRecord[]): Promise<void> {
+    const latest = this.#latest
+    if (latest.epoch === 0) return
+    const own = encodeRecord(latest)
+    const lacking = held.filter(({ node, bytes }) => {
+      if (!everyMember(latest).some(({ id }) => id === node)) return false
+      const epoch = decodeRecord(bytes)?.epoch ?? 0
+      return epoch < latest.epoch || (epoch === latest.epoch && Buffer.compare(bytes!, own) !== 0)
+    })
+    if (lacking.length === 0) return
+    await writeRecord(
+      this.#parts.nodes.all.filter(({ id }) => lacking.some(({ node }) => node === id)),
+      latest,
+    )
+  }
+}
