@@ -5,6 +5,8 @@
 import { EVENT_NAMES } from '../../src/events.ts'
 import {
   type Cache,
+  type CacheNode,
+  type ConnectNode,
   createTier,
   type Journal,
   openJournal,
@@ -38,6 +40,7 @@ interface Parts {
   readonly journal: Journal | undefined
   readonly cache: Cache<Held>
   readonly requester: Requester
+  readonly spare: (id: string) => CacheNode
 }
 
 class ChaosClient {
@@ -50,6 +53,7 @@ class ChaosClient {
   /** Of wall over monotonic clock, at the start. */
   readonly #wallOffsetMs = Date.now() - sharedMs()
   #wallJumpMs = 0
+  #changing: Promise<unknown> | undefined
 
   private constructor(setting: ClientSetting, parts: Parts) {
     this.#parts = parts
@@ -67,8 +71,13 @@ class ChaosClient {
   }
 
   static async open(setting: ClientSetting): Promise<ChaosClient> {
+    const ways = [...setting.nodes, ...setting.spares]
+    const connectNode: ConnectNode = ({ id, weight }) => {
+      const { zone, url } = ways.find((way) => way.id === id)!
+      return redisNode(url, { id, zone, weight })
+    }
     const nodes = setting.nodes.map(({ id, zone, url }) => redisNode(url, { id, zone }))
-    const tier = await createTier({ nodes, replicas: 3, zone: setting.zone })
+    const tier = await createTier({ nodes, connectNode, replicas: 3, zone: setting.zone })
     const database = openDatabase(setting.shards, { ...POOL, max: setting.connections })
     await database.connect()
     let asked: (keys: readonly string[]) => void = () => {}
@@ -87,7 +96,8 @@ class ChaosClient {
     const cache = tier.cache<Held>('chaos', { strategy, ttl: ttlMs, grace: graceMs })
     const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))
     asked = (keys) => requester.asked(keys)
-    return new ChaosClient(setting, { tier, database, journal, cache, requester })
+    const spare = (id: string): CacheNode => connectNode({ id, weight: 1, zone: undefined, label: id, url: undefined })
+    return new ChaosClient(setting, { tier, database, journal, cache, requester, spare })
   }
 
   async warm(): Promise<void> {
@@ -113,6 +123,16 @@ class ChaosClient {
 
   herd(share: number): void {
     this.#parts.requester.herd(share)
+  }
+
+  changeRing(add: readonly string[], remove: readonly string[]): void {
+    const { tier, spare } = this.#parts
+    this.#changing = tier.changeRing({ add: add.map(spare), remove })
+    this.#changing.catch(() => {})
+  }
+
+  async ringChanged(): Promise<void> {
+    await this.#changing
   }
 
   async stop(): Promise<ClientReport> {
@@ -178,6 +198,8 @@ answerOrders<ClientOrder>(
     if (order.do === 'start') return client.start(order.startMs, order.rate)
     if (order.do === 'rate') return client.setRate(order.rate)
     if (order.do === 'herd') return client.herd(order.share)
+    if (order.do === 'change-ring') return client.changeRing(order.add, order.remove)
+    if (order.do === 'ring-changed') return client.ringChanged()
     if (order.do === 'stop') return client.stop()
     if (order.do === 'rest') return client.rest()
     const closing = client

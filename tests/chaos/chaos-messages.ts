@@ -9,6 +9,8 @@ import type { RowSetting } from './row-setting.ts'
 export interface ClientWay {
   readonly nodes: readonly { readonly id: string; readonly zone: string; readonly url: string }[]
   readonly shards: readonly string[]
+  /** To nodes that are in nobody's ring yet. */
+  readonly spares: readonly { readonly id: string; readonly zone: string; readonly url: string }[]
 }
 
 export interface ClientSetting extends ClientWay {
@@ -34,6 +36,10 @@ export type ClientOrder =
   | { readonly do: 'rate'; readonly rate: number }
   /** This share of all requests reads one key; 0 ends it. */
   | { readonly do: 'herd'; readonly share: number }
+  /** Begins to change the ring of the fleet; answered at once. Ids of spares and of nodes. */
+  | { readonly do: 'change-ring'; readonly add: readonly string[]; readonly remove: readonly string[] }
+  /** Answered once that is done. */
+  | { readonly do: 'ring-changed' }
   /** No more requests; answered with `ClientReport` once those under way have ended. */
   | { readonly do: 'stop' }
   /** Every changing key is read once more. */

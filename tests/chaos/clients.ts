@@ -60,11 +60,13 @@ export class Clients {
     if (fault?.do === 'surge') await this.#all({ do: 'rate', rate: (this.#plan.rate * fault.times) / CLIENTS })
     else if (fault?.do === 'herd') await this.#all({ do: 'herd', share: fault.share })
     else if (fault?.do === 'kill') await this.#replace(0)
+    else if (fault?.do === 'change-ring') await this.#ask(0, fault)
   }
 
   async end(fault?: FaultRow['clients']): Promise<void> {
     if (fault?.do === 'surge') await this.#all({ do: 'rate', rate: this.#plan.rate / CLIENTS })
     else if (fault?.do === 'herd') await this.#all({ do: 'herd', share: 0 })
+    else if (fault?.do === 'change-ring') await this.#ask(0, { do: 'ring-changed' })
   }
 
   stop(): Promise<ClientReport[]> {

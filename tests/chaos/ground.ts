@@ -32,6 +32,7 @@ export class Ground {
   readonly #postgres: RunningPostgres
   readonly #keeper = new ServerKeeper()
   #nodes: readonly GroundNode[] = []
+  #spares: readonly GroundNode[] = []
   #rowFolder = ''
   #rows = 0
   #repeating: { over: boolean; readonly ended: Promise<void> } | undefined
@@ -63,11 +64,13 @@ export class Ground {
     await this.#clear()
     this.faultMs = faultMs
     this.#rowFolder = join(this.folder, `row-${++this.#rows}`)
-    this.#nodes = await Promise.all(
-      NODES.map((node) =>
-        GroundNode.start({ ...node, folder: join(this.#rowFolder, node.id), isFull: setting.full, keeper: this.#keeper }),
-      ),
-    )
+    const started = (nodes: readonly { readonly id: string; readonly zone: string }[]): Promise<GroundNode[]> =>
+      Promise.all(
+        nodes.map((node) =>
+          GroundNode.start({ ...node, folder: join(this.#rowFolder, node.id), isFull: setting.full, keeper: this.#keeper }),
+        ),
+      )
+    ;[this.#nodes, this.#spares] = await Promise.all([started(NODES), started(setting.spares)])
     this.setWallClock('+0')
     const ways = await Promise.all(Array.from({ length: CLIENTS }, (_, nth) => this.#wayOf(nth)))
     const databases = SHARDS.map((shard) => this.#postgres.url(shard))
@@ -119,15 +122,17 @@ export class Ground {
 
   async #wayOf(client: number): Promise<ClientWay> {
     const door = `client-${client}`
-    const nodes = this.#nodes.map(async ({ id, zone, proxy }) => ({ id, zone, url: (await proxy.door(door)).url() }))
+    const waysTo = (nodes: readonly GroundNode[]) =>
+      Promise.all(nodes.map(async ({ id, zone, proxy }) => ({ id, zone, url: (await proxy.door(door)).url() })))
     const shards = this.shards.map(async (proxy) => (await proxy.door(door)).url())
-    return { nodes: await Promise.all(nodes), shards: await Promise.all(shards) }
+    return { nodes: await waysTo(this.#nodes), spares: await waysTo(this.#spares), shards: await Promise.all(shards) }
   }
 
   async #clear(): Promise<void> {
     await this.stopRepeating().catch(() => {})
-    await Promise.all(this.#nodes.map((node) => node.stop()))
+    await Promise.all([...this.#nodes, ...this.#spares].map((node) => node.stop()))
     this.#nodes = []
+    this.#spares = []
     await Promise.all(this.shards.map((proxy) => proxy.heal()))
   }
 }

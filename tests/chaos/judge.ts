@@ -50,6 +50,8 @@ const MOST_HEAP_GROWTH_MB = 256
 const MOST_SOCKETS = 120
 /** Nearly the 10 minutes that are ordered. */
 const LEAST_WALL_JUMP_MS = 500_000
+/** Of the share of reads that hit. */
+const MOST_DIP = 0.01
 const MOST_VIOLATIONS = 10_000
 const TOLD_VIOLATIONS = 5
 
@@ -103,6 +105,7 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
   if (lastMs > demand.recoveryMs) miss('recovery', `still failing ${round(lastMs)} ms after healing (${reasonsText(after, demand, false)})`)
   if (stale > 0) miss('stale', `${stale} reads past their bound`)
   if (lost > 0) miss('lost', `${lost} acknowledged writes lost`)
+  if (demand.asEver && isVoid === undefined) for (const text of unlikeEver(window, [...before, ...after], observed)) miss('bounds', text)
   for (const text of unbounded(observed, demand, plan)) miss('bounds', text)
   return {
     ...{ name: row.name, ok: why.length === 0, requests: window.length, failed: failures.length, success, p999Ms },
@@ -175,6 +178,33 @@ function unbounded({ reports, injectedMs, healed }: Observed, demand: Demand, pl
   if (loaded > most) why.push(`the database was asked for ${loaded} rows, and ${Math.round(most)} would do`)
   return why
 }
+
+/** The share of hits and the loads, in the window and outside of it; a difference that chance explains says nothing. */
+function unlikeEver(window: readonly RequestRow[], outside: readonly RequestRow[], { reports, injectedMs, healed }: Observed): string[] {
+  const reads = (requests: readonly RequestRow[]): RequestRow[] => requests.filter(({ kind }) => kind === 'read')
+  const missed = (requests: readonly RequestRow[]): number =>
+    1 - requests.filter(({ result }) => result === 'hit' || result === 'stale').length / Math.max(1, requests.length)
+  const [inside, usual] = [missed(reads(window)), missed(reads(outside))]
+  const chance = Math.sqrt(
+    (usual * (1 - usual)) / Math.max(1, reads(window).length) + (usual * (1 - usual)) / Math.max(1, reads(outside).length),
+  )
+  const why: string[] = []
+  if (inside > usual + MOST_DIP + 3 * chance) why.push(`${percent(inside)} of reads missed, and outside of the window ${percent(usual)}`)
+  let [loads, usualLoads, usualMs] = [0, 0, 0]
+  for (const { loads: looks } of reports) {
+    const until = (ms: number): number => looks.findLast(([atMs]) => atMs <= ms)?.[1] ?? 0
+    const all = (looks.at(-1)?.[1] ?? 0) - (looks[0]?.[1] ?? 0)
+    loads += until(healed.healedMs) - until(injectedMs)
+    usualLoads += all - (until(healed.healedMs) - until(injectedMs))
+    usualMs = (looks.at(-1)?.[0] ?? 0) - (looks[0]?.[0] ?? 0) - (healed.healedMs - injectedMs)
+  }
+  const expected = (usualLoads * (healed.healedMs - injectedMs)) / Math.max(1, usualMs)
+  if (loads > 2 * expected + 3 * Math.sqrt(expected))
+    why.push(`the database was asked for ${loads} rows, where ${Math.round(expected)} are usual`)
+  return why
+}
+
+const percent = (share: number): string => `${(share * 100).toFixed(2)} %`
 
 /** The most frequent ones; '' where none failed. */
 function reasonsText(requests: readonly RequestRow[], demand: Demand, excusing: boolean): string {

@@ -14,14 +14,9 @@ export interface NotYet {
   readonly because: string
 }
 
-const NO_RING_CHANGE = 'the tier cannot change its ring'
-
 const NO_BREAKER =
   'connects that were refused or begun too late are waited for when the database is back, and a read whose owners were late asks it: breakers are to be built'
 
 export const NOT_YET: Partial<Record<RowName, NotYet>> = {
   'database-down': { misses: ['requests', 'recovery'], sometimes: true, because: NO_BREAKER },
-  'node-added': { misses: [], because: NO_RING_CHANGE },
-  'node-drained': { misses: [], because: NO_RING_CHANGE },
-  'node-replaced': { misses: [], because: NO_RING_CHANGE },
 }

@@ -113,7 +113,8 @@ export class ChaosRun {
     this.#tell(`${name}: the fault`)
     const [injectedMs] = await Promise.all([this.#order<number>('inject', name), clients.begin(row.clients)])
     await until(injectedMs + faultMs)
-    const [healed] = await Promise.all([this.#order<Healed>('heal', name), clients.end(row.clients)])
+    await clients.end(row.clients)
+    const healed = await this.#order<Healed>('heal', name)
     this.#tell(`${name}: healed`)
     await pause(Math.max(afterMs, demand.recoveryMs + LOOK_ON_MS))
     return { injectedMs, healed }

@@ -14,6 +14,8 @@ export interface RowSetting {
   readonly lead: number
   /** Whether clients have read every key before there is load. */
   readonly warm: boolean
+  /** Nodes that run and are in nobody's ring yet. */
+  readonly spares: readonly { readonly id: string; readonly zone: string }[]
   /** Whether the first client runs under a wall clock that the ground can set. */
   readonly fakeClock: boolean
 }
@@ -25,5 +27,6 @@ export const USUAL: RowSetting = {
   strategy: 'write-through',
   lead: 1,
   warm: true,
+  spares: [],
   fakeClock: false,
 }

@@ -41,6 +41,8 @@ export type ClientFault =
   | { readonly do: 'herd'; readonly share: number }
   /** The first client is killed, and a successor started on what it left. */
   | { readonly do: 'kill' }
+  /** The first client changes the ring for all; the window lasts until it has done so. Ids of spares and of nodes. */
+  | { readonly do: 'change-ring'; readonly add: readonly string[]; readonly remove: readonly string[] }
 
 export interface Demand {
   /** Share of requests in the fault's window that must be answered rightly in time; in the short form none may fail. */
@@ -58,6 +60,8 @@ export interface Demand {
   readonly mayShed: boolean
   /** Nodes lost what they had, so that reads may have to be loaded. */
   readonly emptied: boolean
+  /** Whether the share of reads that hit may fall by 1 point at most in the window, and the database be asked for twice as much, of what both are outside of it. */
+  readonly asEver: boolean
   /** Rows that the database may be asked for at most in a window of so many ms. */
   readonly mostLoads: (faultMs: number) => number
 }
@@ -69,6 +73,7 @@ export const DEMANDED: Demand = {
   away: 'none',
   mayShed: false,
   emptied: false,
+  asEver: false,
   mostLoads: () => Number.POSITIVE_INFINITY,
 }
 

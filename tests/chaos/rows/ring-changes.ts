@@ -1,12 +1,38 @@
 /**
  * Members that come and go by decision, under load.
  */
-import type { MissingRow } from '../row.ts'
+import type { Ground } from '../ground.ts'
+import type { FaultRow } from '../row.ts'
 
-const missing = 'not built yet: the tier cannot change its ring'
+const SPARES = [{ id: 'n6', zone: 'c' }]
 
-export const RING_ROWS: readonly MissingRow[] = [
-  { name: 'node-added', what: 'a sixth node is added', missing },
-  { name: 'node-drained', what: 'a node is drained and removed', missing },
-  { name: 'node-replaced', what: 'another node takes the place of one', missing },
+/** What has been drained nobody needs: it is killed once the change is made. */
+const killDrained = async (ground: Ground): Promise<void> => ground.node('n1').kill()
+
+export const RING_ROWS: readonly FaultRow[] = [
+  {
+    name: 'node-added',
+    what: 'a sixth node is added',
+    setting: { spares: SPARES },
+    clients: { do: 'change-ring', add: ['n6'], remove: [] },
+    signs: ['topology:changed'],
+    demand: { asEver: true },
+  },
+  {
+    name: 'node-drained',
+    what: 'a node is drained and removed, and then killed',
+    clients: { do: 'change-ring', add: [], remove: ['n1'] },
+    signs: ['topology:changed'],
+    demand: { asEver: true },
+    heal: killDrained,
+  },
+  {
+    name: 'node-replaced',
+    what: 'another node takes the place of one, which is then killed',
+    setting: { spares: SPARES },
+    clients: { do: 'change-ring', add: ['n6'], remove: ['n1'] },
+    signs: ['topology:changed'],
+    demand: { asEver: true },
+    heal: killDrained,
+  },
 ]
