@@ -83,6 +83,20 @@ test('a table that is emptied by truncate empties its cache', LIVE, async (t) =>
   assert.equal(await cache.get('k1'), undefined)
 })
 
+test('what nobody commits does not keep it from being known that all is told', LIVE, async (t) => {
+  const on = await ground()
+  const { capture } = await service(t, on)
+  const capturing = await capture()
+  await capturing.caughtUp()
+  const { rows } = await on.sql(`select pid from pg_stat_activity where backend_type = 'walwriter'`)
+  const { pid } = rows[0] as { pid: number }
+  process.kill(pid, 'SIGSTOP')
+  t.after(() => process.kill(pid, 'SIGCONT'))
+  // As what a read leaves that tidies a page: it is in memory until somebody commits.
+  await on.sql(`select pg_logical_emit_message(false, 'nobody', '')`)
+  await capturing.caughtUp()
+})
+
 test('to refresh caches the row as it now is, and the store is not asked for it', LIVE, async (t) => {
   const on = await ground()
   const { cache, capture } = await service(t, on)

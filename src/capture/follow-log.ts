@@ -21,6 +21,8 @@ import { alone, databaseIdentity, IN_USE, isPrepared, remakeSlot, slotState, tab
 const ANSWER_WITHIN_MS = 30_000
 /** A stream on which nothing comes, though the database is asked to say something, is cut off. */
 const SILENT_MS = 15_000
+/** A log that stands still before its end for so long is pushed, ms. */
+const PUSH_AFTER_MS = 500
 const WAIT_MS = 500
 
 export async function followLog(run: CaptureRun): Promise<void> {
@@ -67,6 +69,9 @@ class LogFollower {
   #commitPlace = 0n
   #xid = 0
   #heardMs: number
+  /** The log's end when it was last asked, and since when neither it nor what is told has moved. */
+  #end = 0n
+  #standsSinceMs = 0
   #isHeld = false
 
   constructor(run: CaptureRun, admin: PgClient, tables: CapturedTables) {
@@ -236,6 +241,23 @@ class LogFollower {
     run.walBytes = walBytes === null ? undefined : Number(walBytes)
     await this.#look(lsnOf(place!))
     run.progress.probe(endingAt(lsnOf(place!)), atMs)
+    await this.#push(lsnOf(place!))
+  }
+
+  /**
+   * What is written without a commit, as by reads that tidy a page, may lie in the server's memory until somebody commits, and is not told of before
+   * that: of a database in which nothing happens nobody would know that all is told. So a log that stands still before its end is pushed by a
+   * commit of nothing.
+   */
+  async #push(end: bigint): Promise<void> {
+    const { progress, parts, applier } = this.#run
+    const nowMs = parts.clock.monotonic()
+    if (end !== this.#end || progress.place >= end || (applier?.waiting ?? 0) > 0) this.#standsSinceMs = nowMs
+    this.#end = end
+    if (nowMs - this.#standsSinceMs < PUSH_AFTER_MS) return
+    this.#standsSinceMs = nowMs
+    // Who may not do it has to wait for the next commit.
+    await askRows(this.#admin, `select pg_logical_emit_message(true, 'ringtail', '')::text`, []).catch(() => {})
   }
 
   /** After the place is known and before it counts: what was altered before it does not pass unnoticed. @throws what was */
