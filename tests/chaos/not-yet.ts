@@ -14,9 +14,9 @@ export interface NotYet {
   readonly because: string
 }
 
-const NO_BREAKER =
-  'connects that were refused or begun too late are waited for when the database is back, and a read whose owners were late asks it: breakers are to be built'
+const SLOW_TO_RECOVER =
+  'connects that were begun while the database was away are waited for when it is back, which on a busy machine took longer than it may'
 
 export const NOT_YET: Partial<Record<RowName, NotYet>> = {
-  'database-down': { misses: ['requests', 'recovery'], sometimes: true, because: NO_BREAKER },
+  'database-down': { misses: ['requests', 'recovery'], sometimes: true, because: SLOW_TO_RECOVER },
 }

@@ -2,7 +2,8 @@
  * The rows of one family as tests, in their short form.
  *
  * A row must keep all that is demanded but what `NOT_YET` says; one that stands there and keeps everything must be taken off. Where the machine
- * was too busy to measure, however often it was tried, only what does not depend on its speed is judged, and the test says so.
+ * was too busy to measure, however often it was tried, only what does not depend on its speed is judged, and the test says so. What was merely
+ * late is run once more, for a busy machine does not always show, and counts if it is late again.
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -20,6 +21,8 @@ const LUCKY_RUNS = 3
 const REPEATS_WITHIN_MS = 90_000
 /** Of the machine's speed these do not depend. */
 const OF_ANY_SPEED: readonly DemandName[] = ['lost']
+/** Of nothing else. */
+const OF_SPEED: readonly DemandName[] = ['requests', 'hits', 'recovery']
 
 export function testFamily(name: string): void {
   const rows = FAMILIES[name]
@@ -58,6 +61,10 @@ async function tested(row: Row, run: ChaosRun, mayRepeat: () => boolean, tell: (
     assert.ok(notYet !== undefined, `${row.name} is ${row.missing}, and NOT_YET does not say so`)
     assert.equal(verdict.ok, false)
     return
+  }
+  if (verdict.missed.length > 0 && verdict.missed.every((each) => OF_SPEED.includes(each)) && mayRepeat()) {
+    verdict = await run.row(row.name, mayRepeat)
+    tell(`once more: ${textOf(verdict)}`)
   }
   assert.ok(verdict.isMeasured, verdict.why)
   const known = new Set(notYet?.misses)
