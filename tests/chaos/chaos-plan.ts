@@ -6,6 +6,8 @@ export interface ChaosPlan {
   readonly seed: number
   /** Requests a second, of both clients together. */
   readonly rate: number
+  /** Load of which only the history is judged, ms: half of it at a quarter of the rate. What has never run is slow, and no fault is to answer for that. */
+  readonly runInMs: number
   /** Load before the fault, ms. */
   readonly leadMs: number
   /** The fault's window, ms. */
@@ -26,6 +28,7 @@ export interface ChaosPlan {
 export const LONG: ChaosPlan = {
   seed: 1,
   rate: 2_000,
+  runInMs: 6_000,
   leadMs: 2_000,
   faultMs: 16_000,
   afterMs: 5_000,
@@ -38,6 +41,7 @@ export const LONG: ChaosPlan = {
 export const SHORT: ChaosPlan = {
   seed: 1,
   rate: 300,
+  runInMs: 0,
   leadMs: 600,
   faultMs: 2_500,
   afterMs: 2_500,

@@ -49,22 +49,26 @@ export class Clients {
     return this.#lives
   }
 
-  /** @returns when load begins, by `sharedMs` */
-  async start(): Promise<number> {
+  /** @param rate a second, of all together @returns when load begins, by `sharedMs` */
+  async start(rate: number): Promise<number> {
     const startMs = sharedMs() + START_IN_MS
-    await this.#all({ do: 'start', startMs, rate: this.#plan.rate / CLIENTS })
+    await this.#all({ do: 'start', startMs, rate: rate / CLIENTS })
     return startMs
   }
 
+  async setRate(rate: number): Promise<void> {
+    await this.#all({ do: 'rate', rate: rate / CLIENTS })
+  }
+
   async begin(fault: FaultRow['clients']): Promise<void> {
-    if (fault?.do === 'surge') await this.#all({ do: 'rate', rate: (this.#plan.rate * fault.times) / CLIENTS })
+    if (fault?.do === 'surge') await this.setRate(this.#plan.rate * fault.times)
     else if (fault?.do === 'herd') await this.#all({ do: 'herd', share: fault.share })
     else if (fault?.do === 'kill') await this.#replace(0)
     else if (fault?.do === 'change-ring') await this.#ask(0, fault)
   }
 
   async end(fault?: FaultRow['clients']): Promise<void> {
-    if (fault?.do === 'surge') await this.#all({ do: 'rate', rate: this.#plan.rate / CLIENTS })
+    if (fault?.do === 'surge') await this.setRate(this.#plan.rate)
     else if (fault?.do === 'herd') await this.#all({ do: 'herd', share: 0 })
     else if (fault?.do === 'change-ring') await this.#ask(0, { do: 'ring-changed' })
   }

@@ -72,9 +72,9 @@ export function unmeasured(name: RowName | 'soak', why: string): RowVerdict {
 }
 
 export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Observed): RowVerdict {
-  const { injectedMs, healed, reports } = observed
+  const { loadMs, injectedMs, healed, reports } = observed
   const requests = reports.flatMap((report) => [...requestsOf(report.requests)])
-  const before = requests.filter(({ dueMs }) => dueMs < injectedMs)
+  const before = requests.filter(({ dueMs }) => dueMs >= loadMs && dueMs < injectedMs)
   const window = requests.filter(({ dueMs }) => dueMs >= injectedMs && dueMs < healed.healedMs)
   const after = requests.filter(({ dueMs }) => dueMs >= healed.healedMs)
   const failures = window.filter((request) => failureOf(request, demand, true) !== undefined)
@@ -158,10 +158,16 @@ function voidness(
 
 function judgedHistory({ history }: Observed): { stale: number; lost: number; told: string[] } {
   const { counts, violations } = checkHistory(history, { store: true, maxViolations: MOST_VIOLATIONS })
-  const isLost = ({ operations }: Violation): boolean => operations[0]?.level === 'database'
-  const lost = violations.filter(isLost).length
+  const losses = violations.filter(isLoss)
+  const others = violations.filter((each) => !isLoss(each))
   const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
-  return { stale: all - lost, lost, told: violations.slice(0, TOLD_VIOLATIONS).map(violationText) }
+  const told = [...losses, ...others].slice(0, TOLD_VIOLATIONS).map(violationText)
+  return { stale: all - losses.length, lost: losses.length, told }
+}
+
+/** What the database has against what a read found says nothing of writes: it may be the read that was wrong. */
+function isLoss({ operations: [accused, , newer] }: Violation): boolean {
+  return accused?.level === 'database' && newer?.kind !== 'read'
 }
 
 function unbounded({ reports, injectedMs, healed }: Observed, demand: Demand, plan: ChaosPlan): string[] {

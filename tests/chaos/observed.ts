@@ -5,6 +5,8 @@ import type { History } from '../../src/testing/index.ts'
 import type { ClientReport, Healed } from './chaos-messages.ts'
 
 export interface Observed {
+  /** When clients had run in. */
+  readonly loadMs: number
   readonly injectedMs: number
   readonly healed: Healed
   readonly reports: readonly ClientReport[]

@@ -31,7 +31,7 @@ const LOOK_ON_MS = 500
 const SOAK_FAULT_MS = [3_000, 12_000] as const
 const SOAK_PAUSE_MS = [4_000, 8_000] as const
 
-type Fault = Pick<Observed, 'injectedMs' | 'healed'>
+type Fault = Pick<Observed, 'loadMs' | 'injectedMs' | 'healed'>
 
 export class ChaosRun {
   readonly #plan: ChaosPlan
@@ -108,8 +108,8 @@ export class ChaosRun {
     const { leadMs, faultMs, afterMs } = this.#plan
     await this.#order('before', name)
     this.#tell(`${name}: load`)
-    const startMs = await clients.start()
-    await until(startMs + leadMs * setting.lead)
+    const loadMs = await this.#runIn(clients)
+    await until(loadMs + leadMs * setting.lead)
     this.#tell(`${name}: the fault`)
     const [injectedMs] = await Promise.all([this.#order<number>('inject', name), clients.begin(row.clients)])
     await until(injectedMs + faultMs)
@@ -117,27 +117,38 @@ export class ChaosRun {
     const healed = await this.#order<Healed>('heal', name)
     this.#tell(`${name}: healed`)
     await pause(Math.max(afterMs, demand.recoveryMs + LOOK_ON_MS))
-    return { injectedMs, healed }
+    return { loadMs, injectedMs, healed }
   }
 
   async #faultAfterFault(forMs: number, faults: readonly RowName[], random: Random, clients: Clients): Promise<Fault> {
-    const startMs = await clients.start()
+    const loadMs = await this.#runIn(clients)
     const between = (least: number, most: number): number => least + random() * (most - least)
-    await until(startMs + this.#plan.leadMs)
+    await until(loadMs + this.#plan.leadMs)
     let fault: Fault | undefined
     let lagMs = 0
-    while (fault === undefined || sharedMs() - startMs < forMs) {
+    while (fault === undefined || sharedMs() - loadMs < forMs) {
       const name = faults[Math.floor(random() * faults.length)]!
       this.#tell(`soak: ${name}`)
       const injectedMs = await this.#order<number>('inject', name)
       await pause(between(...SOAK_FAULT_MS))
       const healed = await this.#order<Healed>('heal', name)
       lagMs = Math.max(lagMs, healed.lagMs)
-      fault = { injectedMs: fault?.injectedMs ?? injectedMs, healed: { ...healed, lagMs } }
+      fault = { loadMs, injectedMs: fault?.injectedMs ?? injectedMs, healed: { ...healed, lagMs } }
       this.#tell(`soak: ${name} is over`)
       await pause(between(...SOAK_PAUSE_MS))
     }
     return fault
+  }
+
+  /** @returns when what clients do begins to count, by `sharedMs` */
+  async #runIn(clients: Clients): Promise<number> {
+    const { rate, runInMs } = this.#plan
+    const startMs = await clients.start(runInMs > 0 ? rate / 4 : rate)
+    if (runInMs === 0) return startMs
+    await until(startMs + runInMs / 2)
+    await clients.setRate(rate)
+    await until(startMs + runInMs)
+    return startMs + runInMs
   }
 
   #order<T = void>(what: 'before' | 'inject' | 'heal', row: RowName): Promise<T> {
