@@ -80,10 +80,11 @@ class ChaosClient {
     const tier = await createTier({ nodes, connectNode, replicas: 3, zone: setting.zone })
     const database = openDatabase(setting.shards, { ...POOL, max: setting.connections })
     await database.connect()
-    let asked: (keys: readonly string[]) => void = () => {}
+    let asked: Requester['asked'] = () => {}
     const load: Store<Held>['load'] = (keys, call) => {
-      asked(keys)
-      return database.store.load(keys, call)
+      const answer = database.store.load(keys, call)
+      asked(keys, answer)
+      return answer
     }
     const store: Store<Held> = { ...database.store, load }
     const journal =
@@ -95,7 +96,7 @@ class ChaosClient {
     const { ttlMs, graceMs } = setting.setting
     const cache = tier.cache<Held>('chaos', { strategy, ttl: ttlMs, grace: graceMs })
     const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))
-    asked = (keys) => requester.asked(keys)
+    asked = (keys, answer) => requester.asked(keys, answer)
     const spare = (id: string): CacheNode => connectNode({ id, weight: 1, zone: undefined, label: id, url: undefined })
     return new ChaosClient(setting, { tier, database, journal, cache, requester, spare })
   }

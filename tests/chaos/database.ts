@@ -36,7 +36,7 @@ export function openDatabase(urls: readonly string[], config: pg.PoolConfig = {}
   for (const pool of pools) pool.on('error', () => {})
   const shards = pools.map((pool, nth) => ({ id: SHARDS[nth]!, store: postgresStore<Held>({ pool, table: TABLE, removals: REMOVALS }) }))
   return {
-    store: shardedStore(shards),
+    store: shardedStore(shards, { concurrency: config.max ?? CONNECTIONS }),
     connect: async () => {
       const connecting = pools.flatMap((pool) => Array.from({ length: pool.options.max }, () => pool.connect()))
       for (const settled of await Promise.allSettled(connecting)) if (settled.status === 'fulfilled') settled.value.release()

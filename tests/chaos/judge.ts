@@ -124,7 +124,8 @@ function failureOf(request: RequestRow, demand: Demand, excusing: boolean): stri
   }
   if (result === 'broken') return `${kind} broken by ${code}`
   if (result === 'wrong' || result === 'unsent' || result === 'unanswered') return `${kind} ${result}`
-  const isHeld = (result === 'hit' || result === 'stale') && !(kind === 'many' && demand.emptied)
+  // Of several keys that are changed one may have been waited for while another process loaded it.
+  const isHeld = (result === 'hit' || result === 'stale') && (kind === 'read' || (request.isSteady && !demand.emptied))
   return tookMs <= (isHeld ? DEADLINE_MS.held : DEADLINE_MS.stored) ? undefined : `${kind} ${result} late`
 }
 

@@ -23,7 +23,7 @@ export interface RequestRow {
   readonly lagMs: number
   readonly kind: RequestKind
   readonly result: RequestResult
-  /** Of a key that nobody changes. */
+  /** Of keys that nobody changes. */
   readonly isSteady: boolean
   /** The shard of its key; of several keys that of the first. */
   readonly shard: number

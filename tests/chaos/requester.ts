@@ -37,7 +37,7 @@ export class Requester {
   readonly #tries: number
   readonly #process: number
   readonly #shards = new Map<string, number>()
-  /** When the store was last asked for a key. */
+  /** When the store was last asked for a key, or answered; positive infinity while it has yet to. */
   readonly #askedMs = new Map<string, number>()
   #value: number
   #herdShare = 0
@@ -56,10 +56,14 @@ export class Requester {
     this.#herdShare = share
   }
 
-  /** Told of the keys that the store is asked for. */
-  asked(keys: readonly string[]): void {
-    const nowMs = sharedMs()
-    for (const key of keys) this.#askedMs.set(key, nowMs)
+  /** Told of the keys that the store is asked for. @param answer settles with the store's */
+  asked(keys: readonly string[], answer: Promise<unknown>): void {
+    for (const key of keys) this.#askedMs.set(key, Number.POSITIVE_INFINITY)
+    const over = (): void => {
+      const nowMs = sharedMs()
+      for (const key of keys) this.#askedMs.set(key, nowMs)
+    }
+    answer.then(over, over)
   }
 
   readonly send = async (arrival: Arrival): Promise<void> => {
@@ -90,7 +94,13 @@ export class Requester {
   }
 
   #due({ dueMs, lagMs }: Arrival, kind: RequestKind, keys: readonly string[]): number {
-    return this.log.due(dueMs, lagMs, kind, keys[0]!.startsWith('steady') && kind !== 'write' && kind !== 'delete', this.#shardOf(keys[0]!))
+    return this.log.due(
+      dueMs,
+      lagMs,
+      kind,
+      keys.every((key) => key.startsWith('steady')),
+      this.#shardOf(keys[0]!),
+    )
   }
 
   #draw(): { readonly kind: RequestKind; readonly keys: readonly string[] } {
