@@ -39,11 +39,52 @@ test('a database that is too narrow for the cap is asked by not many more than i
 test('one that becomes slow under its load is given less, and again more once it is quick', () => {
   const limit = new AdaptiveLimit({ floor: 2, cap: 16 }, clock)
   ask(limit, 200, { baseMs: 4 })
-  ask(limit, 100, { baseMs: 40 })
+  ask(limit, 400, { baseMs: 4, width: 1, random: seededRandom(1) })
   assert.ok(limit.current <= 5, `${limit.current}`)
   assert.equal(limit.isStrained, true)
   ask(limit, 200, { baseMs: 4 })
   assert.equal(limit.current, 16)
+})
+
+test('while answers are not slow it doubles for who wants more, once a window', async () => {
+  const limit = new AdaptiveLimit({ floor: 2, cap: 64 }, clock)
+  for (const expected of [8, 16, 32, 64, 64]) {
+    for (let calls = 0; calls < 3; calls++) limit.wanted()
+    assert.equal(limit.current, expected)
+    await clock.advance(250)
+  }
+  limit.dropped()
+  limit.wanted()
+  assert.equal(limit.current, 32)
+})
+
+test('one that is slow to those who ask it almost alone keeps all its places', () => {
+  const limit = new AdaptiveLimit({ floor: 2, cap: 16 }, clock)
+  ask(limit, 200, { baseMs: 4 })
+  let least = 16
+  for (let call = 0; call < 200; call++) {
+    clock.stall(25)
+    limit.answered(300, Math.min(12, call + 1))
+    least = Math.min(least, limit.current)
+  }
+  assert.equal(least, 16)
+})
+
+test('one that is slow however little it is asked gets all its places back', () => {
+  const limit = new AdaptiveLimit({ floor: 2, cap: 16 }, clock)
+  ask(limit, 200, { baseMs: 4 })
+  const limits: number[] = []
+  const startMs = clock.monotonic()
+  while (clock.monotonic() - startMs < 4_000) {
+    ask(limit, 1, { baseMs: 300 })
+    limits.push(limit.current)
+  }
+  assert.ok(Math.min(...limits) <= 8, 'it was tried whether less would help')
+  assert.equal(limit.current, 16)
+  ask(limit, 200, { baseMs: 4 })
+  assert.equal(limit.current, 16)
+  ask(limit, 400, { baseMs: 4, width: 1, random: seededRandom(1) })
+  assert.ok(limit.current <= 5, `what is usual is learned anew: ${limit.current}`)
 })
 
 test('a few slow answers among many are no sign of overload', () => {
@@ -70,7 +111,7 @@ test('failures halve it, a burst of them once, and never below the floor', async
 
 test('a limit that is not used does not grow', () => {
   const limit = new AdaptiveLimit({ floor: 2, cap: 64 }, clock)
-  for (let call = 0; call < 1_000; call++) limit.answered(2, call < 16 ? 3 : 2)
+  for (let call = 0; call < 1_000; call++) limit.answered(2, call < 4 ? 3 : 2)
   assert.equal(limit.current, 4 + 2)
 })
 

@@ -22,8 +22,7 @@ export interface ShardGuardLimits {
   readonly minConcurrency: number
   /** Calls waiting, of reads and of writes each. */
   readonly queue: number
-  /** How long one waits at most. */
-  /** Default: half of what the caller waits at most. */
+  /** How long one waits at most. Default: half of what the caller waits at most. */
   readonly waitMs?: number | undefined
   readonly breaker: BreakerOptions
 }
@@ -156,6 +155,7 @@ export class ShardGuard {
 
   /** Takes a place, or waits for one. */
   #enter(kind: CallKind, call: StoreCall | undefined): Promise<void> | undefined {
+    if (this.#running >= this.#limit.current) this.#limit.wanted()
     if (this.hasRoom) {
       this.#running++
       return undefined
@@ -209,11 +209,14 @@ export class ShardGuard {
       call?.leftRunning?.(work)
     }
     const place = new Place(clock, () => this.#leave())
+    const startMs = clock.monotonic()
     const learn = this.#learning(call)
     return new Promise((resolve, reject) => {
       const aborted = (): void => {
         const { reason } = signal!
-        learn(reason instanceof DeadlineError ? 'failed' : 'unsaid', reason)
+        // One that waited in line until it was nearly late, and then took no longer than others do, says nothing of the shard.
+        const isSlow = clock.monotonic() - startMs >= this.#limit.meanMs
+        learn(reason instanceof DeadlineError && isSlow ? 'failed' : 'unsaid', reason)
         place.leaveLater(LEFT_MS)
         // The store may say what became of it. One that says nothing is not waited for.
         clock.soon(() => reject(reason))
