@@ -53,7 +53,8 @@ export async function walkBatch(walk: BatchWalk): Promise<Fetched[]> {
   }
   const relieving = aside.length === 0 ? undefined : askAside(walk, progress, aside)
   await Promise.all([askInRounds(walk, progress, direct), relieving])
-  return progress.results.map((result) => {
+  // Not `map`, which passes over keys whose owners were not asked for want of time.
+  return Array.from(progress.results, (result) => {
     if (result?.node !== undefined) return result
     return unanswered(new UnavailableError(`none of the ${replicas} owners answered within ${deadlineMs} ms`, { cause: result?.failure }))
   })
