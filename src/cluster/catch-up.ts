@@ -39,7 +39,9 @@ export interface CatchUpParts {
 
 /** Between two looks, ms; drawn from this on to half as much again. */
 const EVERY_MS = 250
-const LOOK: NodeCall = { timeoutMs: 150 }
+/** Of a look at one node; longer, up to the longest, where most did not answer the last, for then it is this process that is behind, ms. */
+const LOOK_MS = 150
+const LONGEST_LOOK_MS = 1_200
 const CALL: NodeCall = { timeoutMs: 250 }
 /** A node for which hints lie as long as this is not read, µs. */
 const BEHIND_US = 500_000
@@ -78,6 +80,7 @@ export class CatchUp {
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #again = false
+  #lookMs = LOOK_MS
   /** Nodes that are being seen to. */
   readonly #works = new Set<Promise<void>>()
   #stopped = true
@@ -166,6 +169,8 @@ export class CatchUp {
         if (look !== undefined) looks.set(ward, look)
       }),
     )
+    const isBehind = looks.size * 2 <= this.#wards.length
+    this.#lookMs = isBehind ? Math.min(2 * this.#lookMs, LONGEST_LOOK_MS) : LOOK_MS
     for (const ward of looks.keys()) this.#judge(ward, looks)
     await retried
   }
@@ -173,7 +178,7 @@ export class CatchUp {
   #lookAt({ node }: Ward): Promise<KeeperLook> {
     const nowUs = this.#parts.clock.now() * 1_000
     const ids = this.#wards.map((each) => each.node.id)
-    return lookForHints(node, ids, nowUs, LOOK)
+    return lookForHints(node, ids, nowUs, { timeoutMs: this.#lookMs })
   }
 
   #judge(ward: Ward, looks: Looks): void {

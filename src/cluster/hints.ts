@@ -13,7 +13,8 @@ import type { CacheNode, Change, NodeCall } from '../node/node.ts'
 import { LATE_MS } from '../node/node.ts'
 import { leaveHints } from './hint-records.ts'
 
-const CALL: NodeCall = { timeoutMs: 250 }
+/** Behind the caller, and worth waiting for in a process that is behind with everything. */
+const CALL: NodeCall = { timeoutMs: 1_000 }
 /** Hints on their way, hints that nobody would keep yet, and changes that nobody took: of each so many. */
 const MAX_OWED = 20_000
 const MAX_OWED_BYTES = 16 * 1024 * 1024
