@@ -38,6 +38,7 @@ import { NearCache } from './near/near-cache.ts'
 import { NearLayer } from './near/near-layer.ts'
 import { type NodeReport, reportNodes } from './node-report.ts'
 import { rareTelling } from './rare-telling.ts'
+import { Admission } from './resilience/admission.ts'
 import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './resilience/guarded-store.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement } from './ring/ring.ts'
@@ -72,6 +73,7 @@ export async function createTier(options: TierOptions): Promise<Tier> {
 
 export class Tier {
   readonly #nodes: TierNodes
+  readonly #admission: Admission
   readonly #hints: Hints
   readonly #catchUp: CatchUp
   readonly #topology: TopologyWatch
@@ -111,6 +113,11 @@ export class Tier {
       return true
     }
     this.#nodes = new TierNodes(options.nodes, { ...parts, replicas, placement, connectNode: options.connectNode, isReturning })
+    this.#admission = new Admission({
+      clock: this.#ownClock,
+      load: () => this.#nodes.all.reduce((sum, node) => sum + (node.load ?? 0), 0),
+      changed: (state, lateMs) => this.#events.emit(`tier:${state}`, { lateMs: Math.round(lateMs) }),
+    })
     this.#zone = options.zone
     this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
     this.#clock = new FleetClock(this.#ownClock, this.#nodes.all, { emit: this.#events.emit })
@@ -134,6 +141,7 @@ export class Tier {
   }
 
   async connect(): Promise<void> {
+    this.#admission.start()
     await this.#nodes.connect()
     await this.#clock.start()
     await this.#topology.start()
@@ -267,6 +275,7 @@ export class Tier {
     this.#clock.stop()
     this.#topology.stop()
     this.#nodes.health.stop()
+    this.#admission.stop()
     this.#feeds.close()
     await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
@@ -322,6 +331,7 @@ export class Tier {
       ttlMs: options.ttlMs,
       negative: options.negativeTtlMs > 0,
       guard: (store) => this.#guard(store),
+      behind: () => (this.#admission.isBehind ? this.#admission.refusal(what) : undefined),
       bypassed: (operation, reason) => {
         outcomes.bypassed++
         emit('cache:bypassed', { cache: name, operation, reason })
@@ -347,6 +357,7 @@ export class Tier {
       plain,
       groups,
       near,
+      door: this.#admission,
       announce: this.#hasBus ? announce : undefined,
       events: new CacheEvents({ cache: name, emitter: this.#events, feed }),
     })

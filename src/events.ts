@@ -13,6 +13,10 @@ export interface TierEvents {
   'node:suspect': { readonly node: string; readonly reason: string }
   /** A node's connections were lost, or it stopped answering, or most calls of it failed. */
   'node:down': { readonly node: string; readonly reason: string }
+  /** This process is behind with what it was asked for: calls are refused at once until it has caught up. */
+  'tier:overloaded': { readonly lateMs: number }
+  /** No call had to be refused for a second. */
+  'tier:relieved': { readonly lateMs: number }
   /** A node answers and may have missed changes: reads ask others first until it has caught up. */
   'node:returning': { readonly node: string }
   /** A node's server was started anew: it has lost what it held, or its last changes. */
@@ -110,6 +114,8 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'node:up': true,
   'node:suspect': true,
   'node:down': true,
+  'tier:overloaded': true,
+  'tier:relieved': true,
   'node:returning': true,
   'node:restarted': true,
   'node:caught-up': true,

@@ -125,7 +125,11 @@ export class Reading<V> {
       return tooOld ? NOTHING : found
     }
     if (found.state === 'stale' && !tooOld) return this.#stale(key, found, call)
-    if (found.state === 'unreachable') this.#parts.bypassed('read', reasonOf(found.failure))
+    if (found.state === 'unreachable') {
+      const behind = this.#parts.behind?.()
+      if (behind !== undefined) throw behind
+      this.#parts.bypassed('read', reasonOf(found.failure))
+    }
     return this.loads.load({ ...askOf(key, found, call), atLeast }).then((loaded) => readOf(loaded, found))
   }
 

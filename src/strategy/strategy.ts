@@ -158,6 +158,8 @@ export interface StrategyParts<V> extends Freshness {
   readonly negative: boolean
   /** Puts a guard before the database behind the cache. Default: it is asked as it is. */
   readonly guard?: (<S extends StoreReader<V>>(store: S) => S) | undefined
+  /** Why what no owner answered is not to be asked of the store: this process is behind, and more work is the last thing it needs. Default: never. */
+  readonly behind?: (() => RingtailError | undefined) | undefined
   /** Told when no owner could answer and the store was used without the cache. */
   readonly bypassed: (operation: 'read' | 'write' | 'delete', reason: string) => void
 }

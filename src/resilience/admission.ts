@@ -1,0 +1,93 @@
+/**
+ * Whether this process can take more calls, or has to refuse them to go on answering any.
+ *
+ * A process that is asked for more than it can do falls behind: its event loop comes later and later to what has arrived, each call runs into
+ * its deadline though nodes have answered it, and what then goes to the database makes all of it worse. Queues do not show it, for what waits
+ * are turns of the loop. So where many calls are under way a timer looks how late it is itself (as `toobusy-js` and `under-pressure` do
+ * for HTTP), and while it is late again and again new calls are refused at once, which costs next to nothing, until the loop has caught up. One long
+ * turn, a garbage collection or somebody's computation, refuses nobody; nor does whatever happens while few calls are under way.
+ *
+ * A call looks at one field. There is no quick timer while few calls are under way.
+ */
+import type { Clock, Timer } from '../clock.ts'
+import { OverloadError } from '../errors.ts'
+
+export interface AdmissionParts {
+  readonly clock: Clock
+  /** Requests of nodes under way in this process. */
+  readonly load: () => number
+  /** Told once when calls begin to be refused, and once when for a second none had to be. */
+  readonly changed: (state: 'overloaded' | 'relieved', lateMs: number) => void
+}
+
+/** Fewer under way are no overload of this process. */
+const MANY = 256
+const SELDOM_MS = 250
+const OFTEN_MS = 20
+/** A turn of the loop may take so long, ms. */
+const LATE_MS = 50
+/** So many looks in a row have to be late before anybody is refused; and so many are remembered. */
+const LATE_LOOKS = 3
+const MOST_LATE_LOOKS = 6
+/** Without a refusal, ms. */
+const RELIEVED_MS = 1_000
+
+export class Admission {
+  /** No new call is taken. */
+  closed = false
+  readonly #parts: AdmissionParts
+  #timer: Timer | undefined
+  #dueMs = 0
+  #lateLooks = 0
+  #lateMs = 0
+  #toldOverloaded = false
+  #closedMs = 0
+
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts
+  }
+
+  /** The process is behind, or was within a second: that a call had no answer in time says nothing of whom it asked. */
+  get isBehind(): boolean {
+    return this.#toldOverloaded || this.#lateLooks >= LATE_LOOKS
+  }
+
+  start(): void {
+    this.#arm(SELDOM_MS)
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.closed = false
+  }
+
+  /** @param what for the message: `cache 'product'` */
+  refusal(what: string): OverloadError {
+    return new OverloadError(`${what}: this process is ${Math.round(this.#lateMs)} ms behind with ${this.#parts.load()} requests under way`)
+  }
+
+  #arm(delayMs: number): void {
+    const { clock } = this.#parts
+    this.#dueMs = clock.monotonic() + delayMs
+    this.#timer = clock.after(delayMs, this.#look)
+  }
+
+  readonly #look = (): void => {
+    const { clock, load } = this.#parts
+    const nowMs = clock.monotonic()
+    this.#lateMs = nowMs - this.#dueMs
+    const isLate = this.#lateMs > LATE_MS && (this.closed || load() >= MANY)
+    this.#lateLooks = isLate ? Math.min(MOST_LATE_LOOKS, this.#lateLooks + 1) : Math.max(0, this.#lateLooks - 1)
+    this.closed = isLate && this.#lateLooks >= LATE_LOOKS
+    if (this.closed) this.#closedMs = nowMs
+    this.#tell(nowMs)
+    this.#arm(this.#toldOverloaded || this.#lateLooks > 0 || load() >= MANY ? OFTEN_MS : SELDOM_MS)
+  }
+
+  #tell(nowMs: number): void {
+    const isOverloaded = this.closed || (this.#toldOverloaded && nowMs - this.#closedMs < RELIEVED_MS)
+    if (isOverloaded === this.#toldOverloaded) return
+    this.#toldOverloaded = isOverloaded
+    this.#parts.changed(isOverloaded ? 'overloaded' : 'relieved', this.#lateMs)
+  }
+}
