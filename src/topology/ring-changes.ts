@@ -23,7 +23,7 @@ import type {
   TopologyReport,
 } from './topology.ts'
 import { TopologyLock } from './topology-lock.ts'
-import { comingAndGoing, everyMember, idsBeyond, phaseOf } from './topology-record.ts'
+import { comingAndGoing, everyMember, idsBeyond, isSameStep, phaseOf, settledRecord } from './topology-record.ts'
 import type { TopologyWatch } from './topology-watch.ts'
 
 /** Entries looked at a second. */
@@ -79,11 +79,10 @@ export class RingChanges {
     return this.#operate(
       options,
       async (operation, by, id) => {
-        const { watch, clock } = this.#parts
-        const next = nextMembers(settledOf(watch.latest).members, change)
+        const next = nextMembers(settledOf(operation.last).members, change)
         await this.#undoing(operation, options, async () => {
           await operation.prepare(next)
-          await operation.begin({ next, id, by, startedMs: clock.now() })
+          await operation.begin({ next, id, by, startedMs: this.#parts.clock.now() })
           await this.#goOn(operation)
         })
       },
@@ -94,7 +93,7 @@ export class RingChanges {
   /** Goes on with a change whose operator has died, from wherever it stands. @throws TopologyError `settled` where there is none */
   resume(options: RingChangeOptions = {}): Promise<RingChangeReport> {
     return this.#operate(options, async (operation) => {
-      unfinishedOf(this.#parts.watch.latest)
+      unfinishedOf(operation.last)
       await this.#undoing(operation, options, async () => {
         await operation.heard()
         await this.#goOn(operation)
@@ -105,16 +104,15 @@ export class RingChanges {
   /** Undoes a change whose operator has died. @throws TopologyError `settled` where there is none */
   rollBack(options: RingChangeOptions = {}): Promise<RingChangeReport> {
     return this.#operate(options, async (operation) => {
-      unfinishedOf(this.#parts.watch.latest)
+      unfinishedOf(operation.last)
       await this.#goBack(operation)
     })
   }
 
   /** From where it stands to the end. */
   async #goOn(operation: RingOperation): Promise<void> {
-    const { watch } = this.#parts
-    const everybody = everyMember(watch.latest)
-    if (phaseOf(watch.latest) === 'moving') {
+    const everybody = everyMember(operation.last)
+    if (phaseOf(operation.last) === 'moving') {
       await operation.copy()
       await operation.switch()
     }
@@ -125,39 +123,40 @@ export class RingChanges {
 
   /** While moving, the old ring is still read, and the other simply goes. Once switched, keys have to move back. */
   async #goBack(operation: RingOperation): Promise<void> {
-    const { watch } = this.#parts
-    const { latest } = watch
+    const { last } = operation
     await operation.heard()
-    if (phaseOf(latest) === 'moving') {
-      const everybody = everyMember(latest)
+    if (phaseOf(last) === 'moving') {
+      const everybody = everyMember(last)
       await operation.settle()
       await operation.clean(everybody)
       return
     }
-    const { members: next, ...beginning } = latest.change!
+    const { members: next, ...beginning } = last.change!
     await operation.begin({ ...beginning, next })
     await this.#goOn(operation)
   }
 
   /** Rolls back what fails on its way, unless the new ring is settled. */
   async #undoing(failing: RingOperation, options: RingChangeOptions, work: () => Promise<void>): Promise<void> {
-    const { watch } = this.#parts
     try {
       await work()
     } catch (thrown) {
       // Who has lost the lock has lost the say: another is at it, or may be.
       const isMine = !(thrown instanceof TopologyError && thrown.reason === 'busy')
-      if (!isMine || phaseOf(watch.latest) === 'settled') throw thrown
+      if (!isMine || (phaseOf(failing.last) === 'settled' && !failing.isUnclear)) throw thrown
       failing.end()
-      await this.#rolledBack(failing, options, asError(thrown))
-      throw thrown
+      if (await this.#rolledBack(failing, options, asError(thrown))) throw thrown
     }
   }
 
-  async #rolledBack(failed: RingOperation, options: RingChangeOptions, cause: Error): Promise<void> {
+  /** @returns false where it turns out that the new ring is settled */
+  async #rolledBack(failed: RingOperation, options: RingChangeOptions, cause: Error): Promise<boolean> {
     const operation = failed.successor((progress) => this.#tell(progress, options))
     try {
-      await this.#goBack(operation)
+      await operation.clear()
+      const { last } = operation
+      if (last.change?.id === failed.changeId && last.epoch <= failed.last.epoch + 1) await this.#goBack(operation)
+      return phaseOf(failed.last) !== 'switched' || !isSameStep(last, settledRecord(failed.last, 0))
     } catch (thrown) {
       const message = `${cause.message}; and it could not be rolled back, so that it is unfinished: ${asError(thrown).message}`
       throw new TopologyError(message, 'unreachable', { cause })
@@ -184,8 +183,6 @@ export class RingChanges {
       const both = change === undefined ? watch.latest : await this.#joined(watch.latest, change)
       lock = new TopologyLock(id, by, clock, () => nodesOf(nodes, both))
       await lock.take(both)
-      // Whoever had the lock before may have decided something after the first look.
-      await watch.look()
       operation = new RingOperation({
         ...this.#parts,
         lock,
@@ -193,6 +190,8 @@ export class RingChanges {
         signal: options.signal,
         told: (progress) => this.#tell(progress, options),
       })
+      // Whoever had the lock before may have decided something after the first look.
+      await operation.clear()
       await work(operation, by, id)
       operation.end()
       return operation.report

@@ -5,23 +5,20 @@
  * Nothing of a change lives here alone: what was decided stands on the nodes, so that after this process has died another can go on from the
  * record that it finds, at whichever step.
  */
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Random, Timer } from '../clock.ts'
 import { asError, TopologyError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
 import { EntryCopies } from './entry-copies.ts'
 import { sweepLeftovers } from './leftovers.ts'
-import { writeRecord } from './record-board.ts'
+import { RingDecisions, type Rings } from './ring-decisions.ts'
 import type { ChangeProgress, CopyCounts, KeyPlacing, Member, RingChangeReport, TopologyNodes, TopologyRecord } from './topology.ts'
 import type { TopologyLock } from './topology-lock.ts'
-import { type Beginning, everyMember, isMajorityOfAll, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
-import { AHEAD_MS, SETTLED_AFTER_MS, type TopologyWatch } from './topology-watch.ts'
+import { type Beginning, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
+import { SETTLED_AFTER_MS, type TopologyWatch } from './topology-watch.ts'
 import { WalkedNodes } from './walked-nodes.ts'
 
 /** Between two renewals of the lock, ms. */
 const RENEW_EVERY_MS = 3_000
-/** How often a record is written anew that too few nodes took, and after which pause, ms. */
-const WRITES = 4
-const WRITE_AGAIN_AFTER_MS = 500
 /** Between two tellings of how far it is, ms. */
 const TELL_EVERY_MS = 200
 /** A part of all copies may fail, as single entries may: beyond it nothing is switched. */
@@ -35,6 +32,7 @@ export interface OperationParts {
   readonly lock: TopologyLock
   /** The fleet's. */
   readonly clock: Clock
+  readonly random: Random
   readonly rate: number
   readonly signal: AbortSignal | undefined
   readonly told: (progress: ChangeProgress) => void
@@ -43,6 +41,7 @@ export interface OperationParts {
 export class RingOperation {
   readonly #parts: OperationParts
   readonly #walked: WalkedNodes
+  readonly #decisions: RingDecisions
   /** Ends what is under way: given up by the caller, or without the lock. */
   readonly #stopping = new AbortController()
   readonly #giveUp: () => void
@@ -52,6 +51,7 @@ export class RingOperation {
   #stepMs: number
   #looked = 0
   #removed = 0
+  #changeId: string | undefined
   #toldMs = Number.NEGATIVE_INFINITY
   #renewing: Timer | undefined
   #ended = false
@@ -61,6 +61,7 @@ export class RingOperation {
     const { clock, rate, signal } = parts
     this.#stepMs = clock.monotonic()
     this.#walked = new WalkedNodes({ clock, rate, signal: this.#stopping.signal, looked: (entries) => this.#look(entries) })
+    this.#decisions = new RingDecisions({ ...parts, pause: (ms) => this.#walked.pause(ms) })
     this.#giveUp = () =>
       this.#stopping.abort(new TopologyError('the change of the ring was given up by its caller', 'aborted', { cause: signal?.reason }))
     if (signal?.aborted === true) this.#giveUp()
@@ -84,13 +85,33 @@ export class RingOperation {
     return next
   }
 
+  /** The record that it goes on from. */
+  get last(): TopologyRecord {
+    return this.#decisions.last
+  }
+
+  /** Of the change that it makes or ends. */
+  get changeId(): string | undefined {
+    return this.#changeId ?? this.last.change?.id
+  }
+
+  /** Whether it may have decided more than it knows. */
+  get isUnclear(): boolean {
+    return this.#decisions.isUnclear
+  }
+
   get report(): RingChangeReport {
     return { epoch: this.#parts.watch.latest.epoch, removed: this.#removed, ...this.#copied, tookMs: { ...this.#tookMs } }
   }
 
+  /** To be called first: goes on from what was decided last. @throws TopologyError `unreachable` where that cannot be known */
+  clear(): Promise<void> {
+    return this.#decisions.clear()
+  }
+
   /** Removes from all nodes of the next ring what is not theirs yet. @throws TopologyError where one that joins cannot be emptied */
   async prepare(next: readonly Member[]): Promise<void> {
-    const { members } = this.#parts.watch.latest
+    const { members } = this.last
     const unswept = await this.#sweep(next, members)
     const full = unswept.find(({ id }) => !members.some((member) => member.id === id))
     if (full !== undefined)
@@ -98,7 +119,9 @@ export class RingOperation {
   }
 
   begin(beginning: Beginning): Promise<void> {
-    return this.#decide('moving', (from, beginsMs) => movingRecord(from, beginning, beginsMs))
+    this.#changeId = beginning.id
+    const both = movingRecord(this.last, beginning, 0)
+    return this.#decide('moving', both, (from, beginsMs) => movingRecord(from, beginning, beginsMs))
   }
 
   /** @throws TopologyError where more failed than may be missing */
@@ -115,14 +138,14 @@ export class RingOperation {
   }
 
   switch(): Promise<void> {
-    return this.#decide('switching', switchedRecord)
+    return this.#decide('switching', this.last, switchedRecord)
   }
 
   /** What the owners that were hold and the new ones missed. */
   async check(): Promise<void> {
     this.#enter('checking')
-    const { latest } = this.#parts.watch
-    const { copies, nodes } = this.#carrying(latest.change!.members, latest.members)
+    const { members, change } = this.last
+    const { copies, nodes } = this.#carrying(change!.members, members)
     await copies.handOnFrom(nodes)
   }
 
@@ -130,18 +153,17 @@ export class RingOperation {
   async settle(): Promise<void> {
     this.#stopping.signal.throwIfAborted()
     this.#parts.signal?.removeEventListener('abort', this.#giveUp)
-    await this.#decide('settling', settledRecord)
+    await this.#decide('settling', this.last, settledRecord)
   }
 
   /** Removes what is left on those who do not own it. @param members of both rings */
   async clean(members: readonly Member[]): Promise<void> {
-    await this.#sweep(members, this.#parts.watch.latest.members)
+    await this.#sweep(members, this.last.members)
   }
 
   /** Waits until everybody goes by the record that holds last. */
   async heard(): Promise<void> {
-    const { watch, clock } = this.#parts
-    await this.#walked.pause(watch.latest.beginsMs + SETTLED_AFTER_MS - clock.now())
+    await this.#walked.pause(this.last.beginsMs + SETTLED_AFTER_MS - this.#parts.clock.now())
   }
 
   get #copied(): CopyCounts {
@@ -159,8 +181,8 @@ export class RingOperation {
 
   /** Default: from the ring that is read to the other. */
   #carrying(from?: readonly Member[], to?: readonly Member[]): { readonly copies: EntryCopies; readonly nodes: readonly CacheNode[] } {
-    const { nodes, clock, watch } = this.#parts
-    const { members, change } = watch.latest
+    const { nodes, clock } = this.#parts
+    const { members, change } = this.last
     const place = (some: readonly Member[]): KeyPlacing => nodes.placing(some)
     const copies = new EntryCopies({ walked: this.#walked, clock, from: place(from ?? members), to: place(to ?? change!.members) })
     this.#copies.push(copies)
@@ -171,34 +193,18 @@ export class RingOperation {
     return this.#parts.nodes.all.filter(({ id }) => members.some((member) => member.id === id))
   }
 
-  /** Has all nodes take the record that follows from the last, and waits until everybody goes by it. */
-  async #decide(step: Step, next: (from: TopologyRecord, beginsMs: number) => TopologyRecord): Promise<void> {
+  /** Has the record decided that follows from the last, and waits until everybody goes by it. */
+  async #decide(step: Step, of: Rings, follows: (from: TopologyRecord, beginsMs: number) => TopologyRecord): Promise<void> {
     this.#enter(step)
-    const { watch, lock, clock } = this.#parts
-    const from = watch.latest
-    for (let writes = 1; ; writes++) {
-      this.#stopping.signal.throwIfAborted()
-      await lock.take(from)
-      const record = next(from, clock.now() + AHEAD_MS)
-      const named = this.#nodesOf(everyMember(record).concat(everyMember(from)))
-      const holders = await writeRecord(named, record)
-      if (isMajorityOfAll(holders, record) && isMajorityOfAll(holders, from)) {
-        watch.hear(record)
-        return this.heard()
-      }
-      if (writes === WRITES) {
-        const message = `a change of the ring needs more than half of the nodes to take it, but got: ${holders.length} of ${named.length}`
-        throw new TopologyError(message, 'unreachable')
-      }
-      await this.#walked.pause(WRITE_AGAIN_AFTER_MS)
-    }
+    await this.#decisions.decide(of, follows)
+    await this.heard()
   }
 
   #renewAgain(): void {
-    const { clock, lock, watch } = this.#parts
+    const { clock, lock } = this.#parts
     if (this.#ended) return
     this.#renewing = clock.after(RENEW_EVERY_MS, () => {
-      lock.take(watch.latest).then(
+      lock.take(this.last).then(
         () => this.#renewAgain(),
         (thrown) => {
           // Too few nodes answered just now: before anything is decided it is taken once more.

@@ -66,6 +66,17 @@ test('what more than half of the members hold is decided, what fewer hold is not
   assert.deepEqual(decidedRecord(firstRecord(OLD), holding(moving, 'n1', 'n2')), moving)
 })
 
+test('those whose ring is read before a step decide it, and those of the other ring do not', () => {
+  const [old, next] = [
+    ['n1', 'n2'],
+    ['n3', 'n4'],
+  ] as const
+  assert.deepEqual(decidedRecord(moving, holding(switched, ...old)), switched)
+  assert.equal(decidedRecord(moving, holding(switched, ...next)), undefined)
+  assert.deepEqual(decidedRecord(switched, holding(settled, ...next)), settled)
+  assert.equal(decidedRecord(switched, holding(settled, 'n1', 'n2')), undefined)
+})
+
 test('two records of one epoch on different nodes are not counted together', () => {
   const other = movingRecord(firstRecord(OLD), { next: NEXT, id: 'y', startedMs: 6, by: 'you' }, 10)
   assert.equal(decidedRecord(firstRecord(OLD), [...holding(moving, 'n1'), ...holding(other, 'n2')]), undefined)

@@ -66,23 +66,35 @@ export function settledRecord(from: TopologyRecord, beginsMs: number): TopologyR
   return { epoch: from.epoch + 1, beginsMs, members: from.members, change: undefined }
 }
 
-export function encodeRecord(record: TopologyRecord): Uint8Array {
-  return Buffer.from(JSON.stringify(record))
+/** @param claim the ballot that the node was claimed with last (see `claimRecords`): it is no part of what the record says */
+export function encodeRecord(record: TopologyRecord | undefined, claim?: string): Uint8Array {
+  return Buffer.from(JSON.stringify({ ...record, claim }))
 }
 
 /** @returns undefined for what is no record */
 export function decodeRecord(bytes: Uint8Array | undefined): TopologyRecord | undefined {
   if (bytes === undefined) return undefined
   try {
-    const { epoch, beginsMs, members, change } = JSON.parse(Buffer.from(bytes).toString()) as TopologyRecord
+    const { epoch, beginsMs, members, change, ballot } = JSON.parse(Buffer.from(bytes).toString()) as TopologyRecord
     if (!Number.isSafeInteger(epoch) || epoch < 1 || !Number.isFinite(beginsMs) || !areMembers(members)) return undefined
-    if (change === undefined) return { epoch, beginsMs, members: members.map(read), change: undefined }
+    const whole = { epoch, beginsMs, members: members.map(read), ...(typeof ballot === 'string' && { ballot }) }
+    if (change === undefined) return { ...whole, change: undefined }
     const { id, phase, startedMs, by } = change
     if (typeof id !== 'string' || typeof by !== 'string' || !Number.isFinite(startedMs)) return undefined
     if ((phase !== 'moving' && phase !== 'switched') || !areMembers(change.members)) return undefined
-    return { epoch, beginsMs, members: members.map(read), change: { id, phase, members: change.members.map(read), startedMs, by } }
+    return { ...whole, change: { id, phase, members: change.members.map(read), startedMs, by } }
   } catch {
     return undefined
+  }
+}
+
+/** The ballot that a node was claimed with last. Ballots are ordered as texts are; '' comes before all. */
+export function claimOf(bytes: Uint8Array | undefined): string {
+  try {
+    const { claim = '' } = JSON.parse(Buffer.from(bytes ?? '{}').toString()) as { readonly claim?: unknown }
+    return typeof claim === 'string' ? claim : ''
+  } catch {
+    return ''
   }
 }
 
@@ -92,27 +104,71 @@ export interface HeldRecord {
   readonly bytes: Uint8Array | undefined
 }
 
+/** The members of whom more than half decide that this record holds: those that are read before it does. */
+export function decidersOf({ members, change }: TopologyRecord): readonly Member[] {
+  return change?.phase === 'switched' ? change.members : members
+}
+
 /**
- * The record that holds, of those seen: the latest that is later than `current` and that more than half of the members hold whose ring is read
- * by it, or by `current`. Undefined: none does. What fewer hold may be what is left of an operator that lost, or died on its way: nobody
- * goes by it, so that it can be written over.
+ * The record that holds, of those seen: the latest that is later than `current` and that more than half of its deciders hold. Undefined: none does.
+ * What fewer hold may be what is left of an operator that lost, or died on its way: nobody goes by it.
  */
 export function decidedRecord(current: TopologyRecord, held: readonly HeldRecord[]): TopologyRecord | undefined {
-  const holders = new Map<string, { readonly record: TopologyRecord; readonly nodes: string[] }>()
-  for (const { node, bytes } of held) {
-    const record = decodeRecord(bytes)
-    if (record === undefined || record.epoch <= current.epoch) continue
-    const text = Buffer.from(bytes!).toString('latin1')
-    const known = holders.get(text)
-    if (known === undefined) holders.set(text, { record, nodes: [node] })
-    else known.nodes.push(node)
-  }
   let latest: TopologyRecord | undefined
-  for (const { record, nodes } of holders.values()) {
-    const isDecided = isMajority(nodes, current.members) || isMajority(nodes, record.members)
-    if (isDecided && record.epoch > (latest?.epoch ?? 0)) latest = record
+  for (const { record, nodes } of recordsOf(held)) {
+    if (record.epoch <= (latest ?? current).epoch) continue
+    if (isMajority(nodes, decidersOf(record))) latest = record
   }
   return latest
+}
+
+/**
+ * The record after `from` that has to be gone on with, for it may have been decided: more than half of the members hold it, if those do that were
+ * not heard. Of several it is that of the latest ballot, as in Paxos. Undefined: none was.
+ */
+export function possiblyDecided(from: TopologyRecord, held: readonly HeldRecord[]): TopologyRecord | undefined {
+  const unheard = from.members.filter(({ id }) => !held.some(({ node }) => node === id)).map(({ id }) => id)
+  const following = recordsOf(held).filter(({ record }) => record.epoch === from.epoch + 1)
+  return following
+    .filter(({ record }) => {
+      // One that was decided may have been taken again since, in another try.
+      const holders = following.filter((each) => isSameButForBallot(each.record, record)).flatMap(({ nodes }) => nodes)
+      return isMajority([...holders, ...unheard], from.members)
+    })
+    .map(({ record }) => record)
+    .toSorted((a, b) => ((a.ballot ?? '') < (b.ballot ?? '') ? 1 : -1))[0]
+}
+
+/** Whether two records are one step, whenever it begins. */
+export function isSameStep(one: TopologyRecord, other: TopologyRecord): boolean {
+  return isSameButForBallot({ ...one, beginsMs: 0 }, { ...other, beginsMs: 0 })
+}
+
+export function isSameRecord(one: TopologyRecord, other: TopologyRecord): boolean {
+  return textOf(one) === textOf(other)
+}
+
+function isSameButForBallot({ ballot: _, ...one }: TopologyRecord, { ballot: __, ...other }: TopologyRecord): boolean {
+  return textOf(one) === textOf(other)
+}
+
+/** Whatever the order in which its parts were put together. */
+function textOf({ epoch, beginsMs, members, change, ballot }: TopologyRecord): string {
+  return JSON.stringify([epoch, beginsMs, members, change, ballot])
+}
+
+/** Each with the nodes that hold it. */
+function recordsOf(held: readonly HeldRecord[]): readonly { readonly record: TopologyRecord; readonly nodes: readonly string[] }[] {
+  const found = new Map<string, { readonly record: TopologyRecord; readonly nodes: string[] }>()
+  for (const { node, bytes } of held) {
+    const record = decodeRecord(bytes)
+    if (record === undefined) continue
+    const text = textOf(record)
+    const known = found.get(text)
+    if (known === undefined) found.set(text, { record, nodes: [node] })
+    else known.nodes.push(node)
+  }
+  return [...found.values()]
 }
 
 /** Whether these nodes are more than half of the members. */

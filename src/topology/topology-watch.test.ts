@@ -69,6 +69,20 @@ test('changes of keys with another first owner are held back around the switch',
   watch.stop()
 })
 
+test('what is decided as late as it begins is heard of by all before anybody decides by it', async () => {
+  const { clock, all, watch, done, moving } = await rig()
+  await watch.start()
+  watch.hear(moving)
+  await clock.advance(AHEAD_MS)
+  const switched = switchedRecord(moving, clock.now() + AHEAD_MS)
+  await clock.advance(AHEAD_MS - 300)
+  watch.hear(switched)
+  await clock.advance(300)
+  assert.equal(done.at(-1), 'turn 2 700')
+  void all
+  watch.stop()
+})
+
 test('nodes that have left are let go of some seconds later, unless they are kept', async () => {
   const { clock, watch, done, moving } = await rig()
   watch.hear(moving)

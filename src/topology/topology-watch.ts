@@ -12,10 +12,10 @@ import type { TopologyNodes, TopologyRecord } from './topology.ts'
 import {
   decidedRecord,
   decodeRecord,
-  encodeRecord,
   everyMember,
   firstRecord,
   type HeldRecord,
+  isSameRecord,
   memberOf,
   phaseOf,
 } from './topology-record.ts'
@@ -28,6 +28,8 @@ export const AHEAD_MS = 2_000
 export const SETTLED_AFTER_MS = 500
 /** So long around the moment at which the first owners of keys are others, nobody decides a change of those keys, ms: clocks differ by less. */
 const HOLDS_MS = 60
+/** By so long after one has heard of a decision, others have too: two looks, ms. */
+const HEARD_BY_ALL_MS = 1_000
 /** Nodes that nobody reads or writes any more are let go of after this, ms. */
 const LEAVE_AFTER_MS = 3_000
 
@@ -44,6 +46,7 @@ export class TopologyWatch {
   #current: TopologyRecord
   /** Decided, and not before its time. */
   #latest: TopologyRecord
+  #heardMs = 0
   #looking: Timer | undefined
   #turning: Timer | undefined
   #leaving: Timer | undefined
@@ -68,8 +71,14 @@ export class TopologyWatch {
 
   /** Looks, and goes on looking until `stop`. Never rejects. */
   async start(): Promise<void> {
+    const { all } = this.#parts.nodes
     this.#started = true
+    const known = all.length
     await this.look()
+    // Those that decide may be none of those that this process was configured with.
+    const found = all.slice(known)
+    await Promise.all(found.map((node) => node.connect().catch(() => {})))
+    if (found.length > 0) await this.look()
     this.#lookAgain()
   }
 
@@ -94,6 +103,7 @@ export class TopologyWatch {
     if (record.epoch <= this.#latest.epoch) return
     const { nodes, clock } = this.#parts
     this.#latest = record
+    this.#heardMs = clock.monotonic()
     nodes.admit(everyMember(record))
     this.#turning?.cancel()
     const waitMs = record.beginsMs - clock.now()
@@ -122,8 +132,10 @@ export class TopologyWatch {
     const { epoch, members, beginsMs } = record
     const phase = phaseOf(record)
     this.#current = record
-    const holdsMs = phase === 'switched' ? beginsMs + HOLDS_MS - clock.now() : 0
-    nodes.turn(record, clock.monotonic() + Math.max(0, holdsMs))
+    const nowMs = clock.monotonic()
+    // Of what was decided late some hear after it has begun, and turn as they hear of it.
+    const holdsUntilMs = Math.max(nowMs + beginsMs + HOLDS_MS - clock.now(), this.#heardMs + HEARD_BY_ALL_MS)
+    nodes.turn(record, phase === 'switched' ? Math.max(nowMs, holdsUntilMs) : nowMs)
     emit('topology:changed', { epoch, phase, members: members.map(({ id }) => id) })
     this.#leave()
   }
@@ -149,11 +161,10 @@ export class TopologyWatch {
   async #restore(held: readonly HeldRecord[]): Promise<void> {
     const latest = this.#latest
     if (latest.epoch === 0) return
-    const own = encodeRecord(latest)
     const lacking = held.filter(({ node, bytes }) => {
       if (!everyMember(latest).some(({ id }) => id === node)) return false
-      const epoch = decodeRecord(bytes)?.epoch ?? 0
-      return epoch < latest.epoch || (epoch === latest.epoch && Buffer.compare(bytes!, own) !== 0)
+      const record = decodeRecord(bytes)
+      return record === undefined || record.epoch < latest.epoch || (record.epoch === latest.epoch && !isSameRecord(record, latest))
     })
     if (lacking.length === 0) return
     await writeRecord(

@@ -35,6 +35,8 @@ export interface TopologyRecord {
   readonly members: readonly Member[]
   /** Undefined: settled. */
   readonly change: UnderWay | undefined
+  /** Of the try in which nodes took it: those that took it in one try are counted together. */
+  readonly ballot?: string
 }
 
 export interface UnderWay {

@@ -55,11 +55,11 @@ export class RingFleet {
     return node
   }
 
-  /** A process that was configured with these nodes. */
-  async join(ids: readonly string[]): Promise<Process> {
+  /** A process that was configured with these nodes. @param through what its calls go through on their way to each node */
+  async join(ids: readonly string[], through: (node: CacheNode) => CacheNode = (node) => node): Promise<Process> {
     const ways = new Map<string, FlakyNode>()
     const wayTo = ({ id, weight }: Pick<Member, 'id'> & Partial<Member>): FlakyNode => {
-      const way = flakyNode(unclosed(this.node(id, { weight: weight ?? 1 })))
+      const way = flakyNode(through(unclosed(this.node(id, { weight: weight ?? 1 }))))
       ways.set(id, way)
       return way
     }

@@ -1,0 +1,127 @@
+/**
+ * Changes of the ring whose calls are lost, whose operator is held up or cut off, and whose nodes die: what was acknowledged stays, everybody goes
+ * by one ring, and whatever was begun can be ended.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type ChangeProgress, TopologyError } from '../src/index.ts'
+import { seededRandom } from '../src/testing/index.ts'
+import { HeldProcess } from './support/held-process.ts'
+import { type Process, RingFleet } from './support/ring-fleet.ts'
+
+const idsOf = ({ tier }: Process): string[] => tier.topology().members.map(({ id }) => id)
+const standingOf = ({ tier }: Process): string => `${tier.topology().phase} ${tier.topology().members.map(({ id }) => id)}`
+const OLD = ['n1', 'n2', 'n3', 'n4']
+
+for (const seed of [26, 28, 46]) {
+  test(`an answer lost as the ring is switched costs no update that was acknowledged (seed ${seed})`, async () => {
+    const fleet = await RingFleet.start({ nodes: 3, tiers: 3 })
+    const [a, b] = fleet.processes as [Process, Process, Process]
+    const random = seededRandom(seed)
+    const keys = Array.from({ length: 40 }, (_, nth) => `k${nth}`)
+    for (const key of keys) await fleet.until(b.cache.set(key, 0), 0)
+    await fleet.clock.advance(seed * 13)
+    let isSwitching = false
+    let isLost = false
+    // The operator does not reach one node, and does not hear that the other took its record.
+    const meets =
+      (outcome: 'lose-answer' | 'fail', of: string) => (met: { readonly operation: string; readonly keys: readonly string[] }) => {
+        const isMet = isSwitching && !isLost && met.operation.startsWith(of) && met.keys[0] === 'topology'
+        if (isMet && outcome === 'lose-answer') isLost = true
+        return isMet ? outcome : undefined
+      }
+    a.way('n2').mishaps.script(meets('lose-answer', 'control.compareAndSet'))
+    a.way('n3').mishaps.script(meets('fail', 'control'))
+    const turnedMs: number[] = []
+    for (const { tier } of fleet.processes)
+      tier.on('topology:changed', ({ phase }) => void (phase === 'switched' && turnedMs.push(fleet.clock.monotonic())))
+    const acknowledged = new Map<string, number>()
+    const updates: Promise<void>[] = []
+    const load = (): void => {
+      if (!isSwitching) return
+      for (const { cache } of fleet.processes) {
+        const key = keys[Math.floor(random() * keys.length)]!
+        const done = (): void => void acknowledged.set(key, (acknowledged.get(key) ?? 0) + 1)
+        updates.push(cache.update(key, (count) => Number(count ?? 0) + 1).then(done, () => {}))
+      }
+    }
+    const onProgress = ({ step }: ChangeProgress): void => {
+      if (step === 'switching') isSwitching = true
+      if (step === 'checking') isSwitching = false
+    }
+    await fleet.until(a.tier.changeRing({ add: [a.way('n4')] }, { onProgress }), 5, load)
+    await fleet.until(Promise.all(updates))
+    assert.ok(isLost && acknowledged.size > 30)
+    for (const [key, count] of acknowledged)
+      assert.ok(Number(await fleet.until(b.cache.get(key), 0)) >= count, `${key} lost some of ${count}`)
+    assert.equal(turnedMs.length, 3)
+    assert.ok(Math.max(...turnedMs) - Math.min(...turnedMs) < 1, `turned at ${turnedMs}`)
+    await fleet.close()
+  })
+}
+
+/** A fleet with an operator that is held up at this call while it switches. */
+async function held(at: 'get' | 'compareAndSet') {
+  const fleet = await RingFleet.start({ nodes: 4, tiers: 2 })
+  const process = new HeldProcess()
+  const operator = await fleet.join(OLD, process.through)
+  for (let nth = 0; nth < 60; nth++) await fleet.until(operator.cache.set(`k${nth}`, nth), 0)
+  let locks = 0
+  const onProgress = ({ step }: ChangeProgress): void => {
+    if (step !== 'switching' || locks > 0) return
+    process.holdAt((name, record) => {
+      if (name === 'compareAndSet' && record === 'topology-lock') locks++
+      return locks >= 5 && name === at && record === 'topology'
+    })
+  }
+  const changing = operator.tier.changeRing({ add: [operator.way('n5')], remove: ['n1'] }, { by: 'the slow', onProgress })
+  const outcome = changing.then(
+    () => 'changed',
+    (thrown: unknown) => thrown,
+  )
+  for (let turns = 0; !process.isHeld; turns++) {
+    assert.ok(turns < 1_000)
+    await fleet.clock.advance(20)
+  }
+  await fleet.clock.advance(11_000)
+  return { fleet, process, operator, outcome, b: fleet.processes[0]!, c: fleet.processes[1]! }
+}
+
+for (const at of ['get', 'compareAndSet'] as const) {
+  test(`an operator held up before its ${at} changes nothing once another has rolled its change back`, async () => {
+    const { fleet, process, operator, outcome, b, c } = await held(at)
+    await fleet.until(b.tier.rollBackRingChange({ by: 'the quick' }))
+    process.goOn()
+    const thrown = await fleet.until(outcome)
+    assert.ok(thrown instanceof TopologyError, String(thrown))
+    assert.equal(thrown.reason, 'busy')
+    const late = await fleet.join(OLD)
+    await fleet.clock.advance(3_000)
+    for (const each of [operator, b, c, late]) assert.equal(standingOf(each), `settled ${OLD}`)
+    await fleet.until(c.tier.changeRing({ remove: ['n4'] }))
+    for (const each of [operator, b, c, late]) assert.equal(standingOf(each), 'settled n1,n2,n3')
+    await fleet.close()
+  })
+
+  test(`an operator held up before its ${at} does not switch a change that another has begun`, async () => {
+    const { fleet, process, operator, outcome, b, c } = await held(at)
+    await fleet.until(b.tier.rollBackRingChange())
+    let isDead = false
+    const onProgress = ({ step }: ChangeProgress): void => {
+      if (step !== 'copying' || isDead) return
+      isDead = true
+      for (const id of [...OLD, 'n6']) c.way(id).mishaps.down('refusing')
+    }
+    await assert.rejects(fleet.until(c.tier.changeRing({ add: [c.way('n6')] }, { by: 'the dead', onProgress })))
+    await fleet.clock.advance(11_000)
+    process.goOn()
+    const thrown = await fleet.until(outcome)
+    assert.ok(thrown instanceof TopologyError, String(thrown))
+    assert.deepEqual([thrown.reason, thrown.by], ['busy', 'the dead'])
+    for (const each of [operator, b]) {
+      assert.equal(each.tier.topology().phase, 'moving')
+      assert.deepEqual(idsOf(each), [...OLD, 'n6'])
+    }
+    await fleet.close()
+  })
+}
