@@ -125,3 +125,72 @@ for (const at of ['get', 'compareAndSet'] as const) {
     await fleet.close()
   })
 }
+
+test('nodes that die as they join keep nobody from going back, with or without the operator', async () => {
+  for (const isOperatorDead of [false, true]) {
+    const fleet = await RingFleet.start({ nodes: 3 })
+    const [a, b] = fleet.processes as [Process, Process]
+    const joining = ['n4', 'n5', 'n6', 'n7']
+    const lost = isOperatorDead ? ['n1', 'n2', 'n3', ...joining] : joining
+    const onProgress = ({ step }: ChangeProgress): void => {
+      if (step !== 'copying') return
+      for (const id of joining) b.way(id).mishaps.down('refusing')
+      for (const id of lost) a.way(id).mishaps.down('refusing')
+    }
+    await fleet.until(a.cache.set('k', 1))
+    await assert.rejects(fleet.until(a.tier.changeRing({ add: joining.map((id) => a.way(id)) }, { onProgress })), { reason: 'unreachable' })
+    if (isOperatorDead) {
+      assert.equal(b.tier.topology().phase, 'moving')
+      await fleet.clock.advance(11_000)
+      await fleet.until(b.tier.rollBackRingChange())
+    }
+    assert.equal(standingOf(b), 'settled n1,n2,n3')
+    await fleet.close()
+  }
+})
+
+test('a switched ring is settled without the nodes that have left', async () => {
+  const fleet = await RingFleet.start({ nodes: 3 })
+  const [a, b] = fleet.processes as [Process, Process]
+  const leaving = ['n1', 'n2', 'n3']
+  const coming = ['n4', 'n5', 'n6']
+  const onProgress = ({ step }: ChangeProgress): void => {
+    if (step !== 'checking') return
+    for (const id of [...leaving, ...coming]) a.way(id).mishaps.down('refusing')
+    for (const id of leaving) b.way(id).mishaps.down('refusing')
+  }
+  await assert.rejects(fleet.until(a.tier.changeRing({ add: coming.map((id) => a.way(id)), remove: leaving }, { onProgress })))
+  assert.equal(b.tier.topology().phase, 'switched')
+  await fleet.clock.advance(11_000)
+  await fleet.until(b.tier.resumeRingChange())
+  assert.equal(standingOf(b), `settled ${coming}`)
+  await fleet.close()
+})
+
+for (const cutMs of [1_200, 2_500, 4_000]) {
+  test(`an operator that is cut off for ${cutMs} ms while it copies ends its change, forward or back`, async () => {
+    const fleet = await RingFleet.start({ nodes: 4 })
+    const [a, b] = fleet.processes as [Process, Process]
+    for (let nth = 0; nth < 200; nth++) await fleet.until(a.cache.set(`k${nth}`, nth), 0)
+    await fleet.clock.advance(10_000)
+    const all = [...OLD, 'n5', 'n6']
+    let isCut = false
+    const onProgress = ({ step }: ChangeProgress): void => {
+      if (step !== 'copying' || isCut) return
+      isCut = true
+      for (const id of all) a.way(id).mishaps.down('refusing')
+      fleet.clock.after(cutMs, () => {
+        for (const id of all) a.way(id).mishaps.up()
+      })
+    }
+    const outcome = await fleet.until(
+      a.tier.changeRing({ add: [a.way('n5'), a.way('n6')] }, { onProgress }).then(
+        () => 'changed',
+        (thrown: unknown) => String(thrown),
+      ),
+    )
+    assert.doesNotMatch(outcome, /unfinished/)
+    for (const each of [a, b]) assert.equal(standingOf(each), `settled ${outcome === 'changed' ? all : OLD}`, outcome)
+    await fleet.close()
+  })
+}

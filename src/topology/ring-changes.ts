@@ -9,6 +9,7 @@ import type { Clock, Random } from '../clock.ts'
 import { asError, TopologyError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
 import { nextMembers } from './next-members.ts'
+import { ringRead } from './ring-decisions.ts'
 import { RingOperation } from './ring-operation.ts'
 import { planOf } from './ring-plan.ts'
 import type {
@@ -182,7 +183,8 @@ export class RingChanges {
     try {
       const both = change === undefined ? watch.latest : await this.#joined(watch.latest, change)
       lock = new TopologyLock(id, by, clock, () => nodesOf(nodes, both))
-      await lock.take(both)
+      // What is begun can be ended without those whose ring is given up; each step forward asks for the others itself.
+      await lock.take(change === undefined ? ringRead(both) : both)
       operation = new RingOperation({
         ...this.#parts,
         lock,

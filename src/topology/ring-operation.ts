@@ -10,7 +10,7 @@ import { asError, TopologyError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
 import { EntryCopies } from './entry-copies.ts'
 import { sweepLeftovers } from './leftovers.ts'
-import { RingDecisions, type Rings } from './ring-decisions.ts'
+import { RingDecisions, type Rings, ringRead } from './ring-decisions.ts'
 import type { ChangeProgress, CopyCounts, KeyPlacing, Member, RingChangeReport, TopologyNodes, TopologyRecord } from './topology.ts'
 import type { TopologyLock } from './topology-lock.ts'
 import { type Beginning, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
@@ -153,7 +153,7 @@ export class RingOperation {
   async settle(): Promise<void> {
     this.#stopping.signal.throwIfAborted()
     this.#parts.signal?.removeEventListener('abort', this.#giveUp)
-    await this.#decide('settling', this.last, settledRecord)
+    await this.#decide('settling', ringRead(this.last), settledRecord)
   }
 
   /** Removes what is left on those who do not own it. @param members of both rings */
@@ -204,7 +204,7 @@ export class RingOperation {
     const { clock, lock } = this.#parts
     if (this.#ended) return
     this.#renewing = clock.after(RENEW_EVERY_MS, () => {
-      lock.take(this.last).then(
+      lock.take(ringRead(this.last)).then(
         () => this.#renewAgain(),
         (thrown) => {
           // Too few nodes answered just now: before anything is decided it is taken once more.
