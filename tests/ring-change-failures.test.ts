@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ChangeProgress, TopologyError } from '../src/index.ts'
-import { seededRandom } from '../src/testing/index.ts'
+import { flakyNode, seededRandom } from '../src/testing/index.ts'
 import { HeldProcess } from './support/held-process.ts'
 import { type Process, RingFleet } from './support/ring-fleet.ts'
 
@@ -194,3 +194,49 @@ for (const cutMs of [1_200, 2_500, 4_000]) {
     await fleet.close()
   })
 }
+
+test('a node that never joined is let go of at once, and another of its id may join', async () => {
+  const fleet = await RingFleet.start({ nodes: 5 })
+  const [a, b] = fleet.processes as [Process, Process]
+  const dead = a.way('n9')
+  const calls = { made: 0 }
+  dead.mishaps.script(() => {
+    calls.made++
+    return 'fail'
+  })
+  await assert.rejects(fleet.until(a.tier.changeRing({ add: [dead] })), { reason: 'unreachable' })
+  const before = dead.mishaps.counts.calls
+  await fleet.clock.advance(10_000)
+  assert.equal(dead.mishaps.counts.calls, before)
+  assert.ok(calls.made > 0)
+  // One that is down for good is enough for those who catch up; two would not be.
+  for (const { tier } of [a, b]) assert.equal((await tier.nodes()).length, 5)
+  a.way('n5').mishaps.down('refusing')
+  await fleet.clock.advance(2_000)
+  a.way('n1').mishaps.down('refusing')
+  await fleet.clock.advance(2_000)
+  a.way('n1').mishaps.up()
+  await fleet.clock.advance(20_000)
+  assert.equal((await a.tier.nodes()).find(({ id }) => id === 'n1')?.state, 'up')
+  a.way('n5').mishaps.up()
+  await fleet.clock.advance(2_000)
+  const alive = flakyNode(fleet.node('n9'))
+  await fleet.until(a.tier.changeRing({ add: [alive] }))
+  assert.ok(alive.mishaps.counts.calls > 0)
+  assert.equal(standingOf(b), 'settled n1,n2,n3,n4,n5,n9')
+  await fleet.close()
+})
+
+test('a node that two operators add is not taken from the one who has the ring', async () => {
+  const fleet = await RingFleet.start({ nodes: 4 })
+  const [a, b] = fleet.processes as [Process, Process]
+  const first = a.tier.changeRing({ add: [a.way('n5')] }, { by: 'first' })
+  const second = a.tier.changeRing({ add: [a.way('n5')] }, { by: 'second' })
+  const outcomes = await fleet.until(Promise.allSettled([first, second]))
+  assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected'])
+  for (const each of [a, b]) assert.equal(standingOf(each), 'settled n1,n2,n3,n4,n5')
+  await fleet.until(a.cache.set('k', 1))
+  assert.equal(await fleet.until(b.cache.get('k')), 1)
+  assert.ok((await a.tier.nodes()).every(({ state }) => state === 'up'))
+  await fleet.close()
+})

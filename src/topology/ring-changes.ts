@@ -178,6 +178,7 @@ export class RingChanges {
     const id = `${clock.now().toString(36)}-${Math.floor(random() * 2 ** 32).toString(36)}`
     await watch.look()
     const release = watch.keepNodes()
+    const known = nodes.all.map((node) => node.id)
     let lock: TopologyLock | undefined
     let operation: RingOperation | undefined
     try {
@@ -200,7 +201,8 @@ export class RingChanges {
     } finally {
       operation?.end()
       await lock?.giveBack()
-      release()
+      // As long as nothing of it was decided, or may have been, the nodes that it was to add are nobody's.
+      release(operation?.isBegun === true ? [] : nodes.all.filter((node) => !known.includes(node.id)).map((node) => node.id))
       this.#progress = undefined
     }
   }

@@ -100,6 +100,11 @@ export class RingOperation {
     return this.#decisions.isUnclear
   }
 
+  /** Whether anything of a change that it began was decided, or may have been. */
+  get isBegun(): boolean {
+    return this.isUnclear || (this.#changeId !== undefined && this.last.change?.id === this.#changeId)
+  }
+
   get report(): RingChangeReport {
     return { epoch: this.#parts.watch.latest.epoch, removed: this.#removed, ...this.#copied, tookMs: { ...this.#tookMs } }
   }

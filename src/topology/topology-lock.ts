@@ -1,9 +1,10 @@
 /**
  * One operator at a time: a record on the nodes that says who changes the ring, and until when it may be taken from them.
  *
- * It is taken on more than half of the nodes of both rings, or of the one that stays where a change is ended, one node after the other in an order that all operators have, so that of two that
- * begin together the second meets the first at the first node and leaves no trace. Whoever loses gives back what it took. It is renewed
- * while its holder works, and ends by itself when the holder dies; a holder that cannot renew it must stop.
+ * It is taken on more than half of the nodes of both rings, or of the one that stays where a change is ended, one node after the other in an
+ * order that all operators have, so that of two that begin together the second meets the first at the first node and leaves no trace. Whoever
+ * loses gives back what it took. It is renewed while its holder works, and ends by itself when the holder dies; a holder that cannot renew
+ * it must stop.
  */
 import type { Clock } from '../clock.ts'
 import { TopologyError } from '../errors.ts'

@@ -91,7 +91,7 @@ test('nodes that have left are let go of some seconds later, unless they are kep
   watch.hear(settledRecord(switchedRecord(moving, clock.now()), clock.now()))
   await clock.advance(10_000)
   assert.ok(!done.some((each) => each.startsWith('retire')))
-  release()
+  release([])
   await clock.advance(2_999)
   assert.ok(!done.some((each) => each.startsWith('retire')))
   await clock.advance(1)

@@ -111,11 +111,12 @@ export class TopologyWatch {
     else this.#turning = clock.after(waitMs, () => this.#turn())
   }
 
-  /** Nodes that are no members any more stay until the answer is called. */
-  keepNodes(): () => void {
+  /** Nodes that are no members any more stay until the answer is called: with those that were admitted for nothing, which go at once. */
+  keepNodes(): (unused: readonly string[]) => void {
     this.#keepers++
-    return () => {
+    return (unused) => {
       this.#keepers--
+      if (this.#keepers === 0) this.#drop(unused)
       this.#leave()
     }
   }
@@ -140,9 +141,18 @@ export class TopologyWatch {
     this.#leave()
   }
 
+  /** No ring was ever over them, so nothing is under way there. */
+  #drop(unused: readonly string[]): void {
+    const { nodes } = this.#parts
+    const named = [...everyMember(this.#current), ...everyMember(this.#latest)]
+    const isNamed = (id: string) => named.some((member) => member.id === id)
+    const staying = nodes.all.filter(({ id }) => !unused.includes(id) || isNamed(id))
+    if (staying.length < nodes.all.length) nodes.retireAllBut(staying.map(memberOf))
+  }
+
   #leave(): void {
     this.#leaving?.cancel()
-    if (phaseOf(this.#current) !== 'settled' || this.#keepers > 0 || this.#current.epoch === 0) return
+    if (phaseOf(this.#current) !== 'settled' || this.#keepers > 0) return
     this.#leaving = this.#parts.clock.after(LEAVE_AFTER_MS, () => {
       if (this.#current === this.#latest && this.#keepers === 0) this.#parts.nodes.retireAllBut(this.#current.members)
     })

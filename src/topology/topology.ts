@@ -51,6 +51,7 @@ export interface UnderWay {
 
 /** Nodes that come, nodes that go, nodes that get another weight; together one change. A node is replaced by adding one and removing the other. */
 export interface RingChange {
+  /** They are the tier's from now on, which closes them where the change fails: to be tried again with new ones. */
   readonly add?: readonly CacheNode[] | undefined
   /** Ids. Their entries are copied from their other owners where they do not answer any more. */
   readonly remove?: readonly string[] | undefined
