@@ -268,9 +268,10 @@ export class Tier {
     return this.#changes.rollBack(options)
   }
 
-  /** Lets what is under way finish, within its deadlines, and closes every connection. */
+  /** Lets what is under way finish, within its deadlines, and closes every connection. A change of the ring is given up, which may take 2 s. */
   async close(): Promise<void> {
     this.#closed = true
+    await this.#changes.close()
     await Promise.all(Array.from(this.#captures, (capture) => capture.close()))
     this.#clock.stop()
     this.#topology.stop()

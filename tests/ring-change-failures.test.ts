@@ -240,3 +240,39 @@ test('a node that two operators add is not taken from the one who has the ring',
   assert.ok((await a.tier.nodes()).every(({ state }) => state === 'up'))
   await fleet.close()
 })
+
+for (const at of ['cleaning', 'moving', 'copying', 'switching', 'checking', 'settling'] as const) {
+  test(`a tier that is closed while ${at} leaves no timer and no lock, and its change can be ended`, async () => {
+    const fleet = await RingFleet.start({ nodes: 4, tiers: 1 })
+    const [a] = fleet.processes.splice(0) as [Process]
+    for (let nth = 0; nth < 300; nth++) await fleet.until(a.cache.set(`k${nth}`, nth), 0)
+    let closing: Promise<void> | undefined
+    const onProgress = ({ step }: ChangeProgress): void => {
+      if (step === at) closing ??= a.tier.close()
+    }
+    const changing = a.tier.changeRing({ add: [a.way('n5')] }, { onProgress, rate: 500 })
+    const outcome = changing.then(
+      () => 'changed',
+      ({ code, reason }: TopologyError) => `${code} ${reason}`,
+    )
+    for (let turns = 0; closing === undefined; turns++) {
+      assert.ok(turns < 1_000)
+      await fleet.clock.advance(20)
+    }
+    const beganMs = fleet.clock.monotonic()
+    await fleet.until(closing, 5)
+    assert.ok(fleet.clock.monotonic() - beganMs <= 2_100)
+    await fleet.clock.settle()
+    assert.equal(fleet.clock.pendingTimers, 0)
+    assert.equal(await outcome, 'TOPOLOGY aborted')
+    await assert.rejects(a.tier.changeRing({ remove: ['n1'] }), { code: 'CLOSED' })
+    const late = await fleet.join(OLD)
+    const isSwitched = ['checking', 'settling'].includes(at)
+    if (isSwitched) await fleet.until(late.tier.resumeRingChange())
+    await fleet.clock.advance(3_000)
+    assert.equal(standingOf(late), `settled ${isSwitched ? [...OLD, 'n5'] : OLD}`)
+    for (let nth = 0; nth < 300; nth++) assert.equal(await fleet.until(late.cache.get(`k${nth}`), 0), nth)
+    await fleet.close()
+    assert.equal(fleet.clock.pendingTimers, 0)
+  })
+}

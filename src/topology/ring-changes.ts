@@ -5,8 +5,8 @@
  * taken, forward and back. A change that fails or is given up before the new ring is settled is rolled back by who made it; what an operator
  * leaves that died is found on the nodes, by everybody, and neither goes on nor back by itself.
  */
-import type { Clock, Random } from '../clock.ts'
-import { asError, TopologyError } from '../errors.ts'
+import type { Clock, Random, Timer } from '../clock.ts'
+import { asError, ClosedError, TopologyError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
 import { nextMembers } from './next-members.ts'
 import { ringRead } from './ring-decisions.ts'
@@ -29,6 +29,8 @@ import type { TopologyWatch } from './topology-watch.ts'
 
 /** Entries looked at a second. */
 const RATE = 20_000
+/** How long a change under way may keep its tier from closing, ms. */
+const CLOSE_WITHIN_MS = 2_000
 
 export interface RingChangesParts {
   readonly nodes: TopologyNodes
@@ -40,6 +42,11 @@ export interface RingChangesParts {
 
 export class RingChanges {
   readonly #parts: RingChangesParts
+  readonly #underWay = new Set<Promise<unknown>>()
+  /** Ends what is under way. */
+  readonly #closing = new AbortController()
+  /** Ends what closing still had to do. */
+  readonly #closed = new AbortController()
   #progress: ChangeProgress | undefined
 
   constructor(parts: RingChangesParts) {
@@ -110,6 +117,24 @@ export class RingChanges {
     })
   }
 
+  /**
+   * Ends the changes under way here, within 2 s: back, as long as that takes one decision and no copying; otherwise they stay as they are, for others to
+   * end. Leaves no timer. Never rejects.
+   */
+  async close(): Promise<void> {
+    const reason = new TopologyError('the change of the ring was given up, for its tier was closed', 'aborted')
+    this.#closing.abort(reason)
+    if (this.#underWay.size > 0) {
+      let timer: Timer | undefined
+      const late = new Promise<void>((resolve) => {
+        timer = this.#parts.clock.after(CLOSE_WITHIN_MS, resolve, { keepAlive: true })
+      })
+      await Promise.race([Promise.allSettled(this.#underWay), late])
+      timer?.cancel()
+    }
+    this.#closed.abort(reason)
+  }
+
   /** From where it stands to the end. */
   async #goOn(operation: RingOperation): Promise<void> {
     const everybody = everyMember(operation.last)
@@ -146,19 +171,26 @@ export class RingChanges {
       const isMine = !(thrown instanceof TopologyError && thrown.reason === 'busy')
       if (!isMine || (phaseOf(failing.last) === 'settled' && !failing.isUnclear)) throw thrown
       failing.end()
-      if (await this.#rolledBack(failing, options, asError(thrown))) throw thrown
+      if (this.#closing.signal.aborted) await this.#withdrawn(failing, options)
+      else if (!(await this.#rolledBack(failing, options, asError(thrown)))) return
+      throw thrown
     }
   }
 
   /** @returns false where it turns out that the new ring is settled */
   async #rolledBack(failed: RingOperation, options: RingChangeOptions, cause: Error): Promise<boolean> {
-    const operation = failed.successor((progress) => this.#tell(progress, options))
+    const operation = failed.successor((progress) => this.#tell(progress, options), this.#closing.signal)
     try {
       await operation.clear()
       const { last } = operation
       if (last.change?.id === failed.changeId && last.epoch <= failed.last.epoch + 1) await this.#goBack(operation)
       return phaseOf(failed.last) !== 'switched' || !isSameStep(last, settledRecord(failed.last, 0))
     } catch (thrown) {
+      if (this.#closing.signal.aborted) {
+        operation.end()
+        await this.#withdrawn(failed, options)
+        return true
+      }
       const message = `${cause.message}; and it could not be rolled back, so that it is unfinished: ${asError(thrown).message}`
       throw new TopologyError(message, 'unreachable', { cause })
     } finally {
@@ -166,7 +198,35 @@ export class RingChanges {
     }
   }
 
-  async #operate(
+  /** While moving, nobody reads by the new ring, and to leave it takes no waiting. What it was begun with grows old where nobody reads it. */
+  async #withdrawn(failed: RingOperation, options: RingChangeOptions): Promise<void> {
+    const operation = failed.successor((progress) => this.#tell(progress, options), this.#closed.signal)
+    try {
+      await operation.clear()
+      const { last } = operation
+      const isOurs = last.change?.id === failed.changeId && phaseOf(failed.last) !== 'switched'
+      if (isOurs && phaseOf(last) === 'moving') await operation.withdraw()
+    } catch {
+      // Others find it as it stands.
+    } finally {
+      operation.end()
+    }
+  }
+
+  #operate(
+    options: RingChangeOptions,
+    work: (operation: RingOperation, by: string, id: string) => Promise<void>,
+    change?: RingChange,
+  ): Promise<RingChangeReport> {
+    if (this.#closing.signal.aborted) return Promise.reject(new ClosedError('the tier is closed'))
+    const operating = this.#operating(options, work, change)
+    this.#underWay.add(operating)
+    const end = (): void => void this.#underWay.delete(operating)
+    operating.then(end, end)
+    return operating
+  }
+
+  async #operating(
     options: RingChangeOptions,
     work: (operation: RingOperation, by: string, id: string) => Promise<void>,
     change?: RingChange,
@@ -177,6 +237,7 @@ export class RingChanges {
     const by = options.by ?? nameOfThisProcess()
     const id = `${clock.now().toString(36)}-${Math.floor(random() * 2 ** 32).toString(36)}`
     await watch.look()
+    this.#closing.signal.throwIfAborted()
     const release = watch.keepNodes()
     const known = nodes.all.map((node) => node.id)
     let lock: TopologyLock | undefined
@@ -191,11 +252,12 @@ export class RingChanges {
         lock,
         rate,
         signal: options.signal,
+        ending: this.#closing.signal,
         told: (progress) => this.#tell(progress, options),
       })
       // Whoever had the lock before may have decided something after the first look.
       await operation.clear()
-      await work(operation, by, id)
+      await this.#worked(operation, () => work(operation!, by, id))
       operation.end()
       return operation.report
     } finally {
@@ -204,6 +266,15 @@ export class RingChanges {
       // As long as nothing of it was decided, or may have been, the nodes that it was to add are nobody's.
       release(operation?.isBegun === true ? [] : nodes.all.filter((node) => !known.includes(node.id)).map((node) => node.id))
       this.#progress = undefined
+    }
+  }
+
+  /** A tier that closes once all is decided leaves the cleaning to the next change. */
+  async #worked(operation: RingOperation, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (thrown) {
+      if (!(operation.isSettled && this.#closing.signal.aborted)) throw thrown
     }
   }
 

@@ -35,6 +35,8 @@ export interface OperationParts {
   readonly random: Random
   readonly rate: number
   readonly signal: AbortSignal | undefined
+  /** Ends it at whichever step. */
+  readonly ending: AbortSignal
   readonly told: (progress: ChangeProgress) => void
 }
 
@@ -45,6 +47,7 @@ export class RingOperation {
   /** Ends what is under way: given up by the caller, or without the lock. */
   readonly #stopping = new AbortController()
   readonly #giveUp: () => void
+  readonly #endNow: () => void
   readonly #tookMs: Partial<Record<Step, number>> = {}
   readonly #copies: EntryCopies[] = []
   #step: Step = 'cleaning'
@@ -55,10 +58,11 @@ export class RingOperation {
   #toldMs = Number.NEGATIVE_INFINITY
   #renewing: Timer | undefined
   #ended = false
+  #isSettled = false
 
   constructor(parts: OperationParts) {
     this.#parts = parts
-    const { clock, rate, signal } = parts
+    const { clock, rate, signal, ending } = parts
     this.#stepMs = clock.monotonic()
     this.#walked = new WalkedNodes({ clock, rate, signal: this.#stopping.signal, looked: (entries) => this.#look(entries) })
     this.#decisions = new RingDecisions({ ...parts, pause: (ms) => this.#walked.pause(ms) })
@@ -66,6 +70,9 @@ export class RingOperation {
       this.#stopping.abort(new TopologyError('the change of the ring was given up by its caller', 'aborted', { cause: signal?.reason }))
     if (signal?.aborted === true) this.#giveUp()
     else signal?.addEventListener('abort', this.#giveUp)
+    this.#endNow = () => this.#stopping.abort(ending.reason)
+    if (ending.aborted) this.#endNow()
+    else ending.addEventListener('abort', this.#endNow)
     this.#renewAgain()
   }
 
@@ -74,12 +81,13 @@ export class RingOperation {
     this.#ended = true
     this.#renewing?.cancel()
     this.#parts.signal?.removeEventListener('abort', this.#giveUp)
+    this.#parts.ending.removeEventListener('abort', this.#endNow)
     this.#enter(this.#step)
   }
 
   /** Goes on in its stead, with what was done so far, whatever ended this one; it cannot be given up. */
-  successor(told: OperationParts['told']): RingOperation {
-    const next = new RingOperation({ ...this.#parts, signal: undefined, told })
+  successor(told: OperationParts['told'], ending: AbortSignal): RingOperation {
+    const next = new RingOperation({ ...this.#parts, signal: undefined, ending, told })
     next.#copies.push(...this.#copies)
     next.#removed = this.#removed
     return next
@@ -158,7 +166,20 @@ export class RingOperation {
   async settle(): Promise<void> {
     this.#stopping.signal.throwIfAborted()
     this.#parts.signal?.removeEventListener('abort', this.#giveUp)
-    await this.#decide('settling', ringRead(this.last), settledRecord)
+    await this.withdraw()
+    await this.heard()
+  }
+
+  /** As `settle`, but for waiting until everybody goes by it. */
+  async withdraw(): Promise<void> {
+    this.#enter('settling')
+    await this.#decisions.decide(ringRead(this.last), settledRecord)
+    this.#isSettled = true
+  }
+
+  /** Whether there is nothing left to be decided. */
+  get isSettled(): boolean {
+    return this.#isSettled
   }
 
   /** Removes what is left on those who do not own it. @param members of both rings */

@@ -52,6 +52,7 @@ export class TopologyWatch {
   #leaving: Timer | undefined
   #keepers = 0
   #started = false
+  #stopped = false
 
   constructor(parts: TopologyWatchParts) {
     this.#parts = parts
@@ -82,9 +83,10 @@ export class TopologyWatch {
     this.#lookAgain()
   }
 
-  /** Leaves no timer. */
+  /** Leaves no timer, and sets none from now on. */
   stop(): void {
     this.#started = false
+    this.#stopped = true
     for (const timer of [this.#looking, this.#turning, this.#leaving]) timer?.cancel()
   }
 
@@ -100,7 +102,7 @@ export class TopologyWatch {
 
   /** It was decided. */
   hear(record: TopologyRecord): void {
-    if (record.epoch <= this.#latest.epoch) return
+    if (this.#stopped || record.epoch <= this.#latest.epoch) return
     const { nodes, clock } = this.#parts
     this.#latest = record
     this.#heardMs = clock.monotonic()
@@ -152,7 +154,7 @@ export class TopologyWatch {
 
   #leave(): void {
     this.#leaving?.cancel()
-    if (phaseOf(this.#current) !== 'settled' || this.#keepers > 0) return
+    if (this.#stopped || phaseOf(this.#current) !== 'settled' || this.#keepers > 0) return
     this.#leaving = this.#parts.clock.after(LEAVE_AFTER_MS, () => {
       if (this.#current === this.#latest && this.#keepers === 0) this.#parts.nodes.retireAllBut(this.#current.members)
     })
