@@ -4,7 +4,7 @@
  * Each lasts for a while and is then undone; what it did to the state of nodes stays. The world that a fault is done to is the contract
  * below, so that faults know nothing of how it is built.
  */
-import type { Restart } from './sim-server.ts'
+import type { Refusing, Restart } from './sim-server.ts'
 
 export interface FaultyWorld {
   /** One connection's two directions, as `client` and `node` see each other. */
@@ -17,10 +17,13 @@ export interface FaultyWorld {
   /** Remembers the node's state for a later stale restart. */
   saveState(node: number): void
   evict(node: number, share: number): void
+  refuse(node: number, what: Refusing | undefined): void
   pauseNode(node: number, forMs: number): void
   pauseClient(client: number, forMs: number): void
   jumpWall(client: number, byMs: number): void
   worsenStore(unansweredPercent: number, refusedPercent: number, slowPercent: number): void
+  /** @param meanMs undefined: as planned */
+  slowStore(meanMs: number | undefined): void
   readonly clients: number
 }
 
@@ -49,6 +52,8 @@ const eachClient = (world: FaultyWorld, work: (client: number) => void): void =>
 
 /** A pause is shorter than other faults: a process that stands for seconds is one that is dead. */
 const PAUSE_SHARE = 0.3
+/** Mean of either way to the database: both together stay within a load's deadline. */
+const SLOW_STORE_MS = 75
 const WORST_JUMP_MS = 1_500
 
 export const FAULTS = {
@@ -103,4 +108,32 @@ export const FAULTS = {
   },
 } satisfies Readonly<Record<string, Fault>>
 
-export type FaultName = keyof typeof FAULTS
+/** What is never drawn, so that old seeds stay what they were: rows of the chaos table ask for them. */
+export const ORDERED_FAULTS = {
+  'changes refused': refusing('changes'),
+  'no room': refusing('room'),
+  'everything refused': refusing('all'),
+  'store silent': {
+    begin: (world) => world.worsenStore(100, 0, 0),
+    end: (world) => world.worsenStore(0, 0, 0),
+  },
+  'store refuses': {
+    begin: (world) => world.worsenStore(0, 100, 0),
+    end: (world) => world.worsenStore(0, 0, 0),
+  },
+  'store slow': {
+    begin: (world) => world.slowStore(SLOW_STORE_MS),
+    end: (world) => world.slowStore(undefined),
+  },
+} satisfies Readonly<Record<string, Fault>>
+
+/** Every fault by its name. */
+export const ALL_FAULTS: Readonly<Record<FaultName, Fault>> = { ...FAULTS, ...ORDERED_FAULTS }
+export type FaultName = keyof typeof FAULTS | keyof typeof ORDERED_FAULTS
+
+function refusing(what: Refusing): Fault {
+  return {
+    begin: (world, { node }) => world.refuse(node, what),
+    end: (world, { node }) => world.refuse(node, undefined),
+  }
+}

@@ -231,11 +231,13 @@ export class SimNode implements CacheNode {
     this.#calls.add(pending)
     pending.timer = this.#clock.after(call?.timeoutMs ?? TIMEOUT_MS, () => this.#late(pending))
     outward.send(connection, () => {
-      server.execute(request, (reply) => inward.send(connection, () => this.#arrived(pending, reply)))
+      const back = (answer: Answer): void => inward.send(connection, () => this.#arrived(pending, answer))
+      const refuse = (reason: string): void => back({ error: new NodeError(`node ${this.id}: ${reason}`, this.id), sent: false })
+      server.execute(request, (reply) => back({ reply }), refuse)
     })
   }
 
-  #arrived(call: Call, reply: Reply): void {
+  #arrived(call: Call, answer: Answer): void {
     if (call.connection.closed || !this.#calls.delete(call)) return
     if (call.overdue) {
       this.#overdue--
@@ -243,8 +245,9 @@ export class SimNode implements CacheNode {
       return
     }
     call.timer?.cancel()
-    for (const [at, key] of call.keys.entries()) this.#parts.brought(this.id, key, reply[at] as Uint8Array | undefined)
-    call.answered({ reply })
+    if ('reply' in answer)
+      for (const [at, key] of call.keys.entries()) this.#parts.brought(this.id, key, answer.reply[at] as Uint8Array | undefined)
+    call.answered(answer)
   }
 
   #late(call: Call): void {

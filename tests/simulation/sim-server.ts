@@ -6,6 +6,7 @@
  * and that is checked here, at every step.
  */
 import { isEnvelope, kindOf, leaseOf } from '../../src/codec/envelope.ts'
+import { NodeError } from '../../src/errors.ts'
 import { memoryNode } from '../../src/node/memory-node.ts'
 import type {
   CacheNode,
@@ -35,6 +36,12 @@ export type Request =
 
 export type Reply = readonly (Uint8Array | undefined | Status | Leased | number | boolean | string | ScriptReply)[]
 
+/**
+ * What a server answers an error to. `changes`: it is the replica of nobody (READONLY), and answers what only reads. `room`: it is full and may
+ * not evict (OOM), so that what a newer entry would take the place of goes. `all`: it is busy with a script (BUSY), or not loaded yet (LOADING).
+ */
+export type Refusing = 'changes' | 'room' | 'all'
+
 /** How a server that crashed comes back. */
 export type Restart = 'intact' | 'empty' | 'stale'
 
@@ -56,6 +63,9 @@ export interface ServerParts {
   readonly violated: (rule: 'backwards' | 'lease', key: string, what: string) => void
 }
 
+/** By their names: what a node is asked of hints. */
+const READING_SCRIPTS = ['look-for-hints', 'list-hints']
+
 export class SimServer {
   readonly id: string
   readonly zone: string
@@ -71,6 +81,7 @@ export class SimServer {
   readonly #notes = new Set<string>()
   #runs = 1
   up = true
+  refusing: Refusing | undefined
 
   constructor(id: string, zone: string, parts: ServerParts) {
     this.id = id
@@ -94,7 +105,12 @@ export class SimServer {
   }
 
   /** Carries a request out at once; `reply` hears of it before the next event. */
-  execute(request: Request, reply: (reply: Reply) => void): void {
+  execute(request: Request, reply: (reply: Reply) => void, refuse: (reason: string) => void): void {
+    const refusal = this.#refusalOf(request)
+    if (refusal !== undefined) {
+      refuse(refusal)
+      return
+    }
     const engine = this.#engine
     const replied = (replies: Reply): void => {
       if (engine === this.#engine) reply(replies)
@@ -104,10 +120,12 @@ export class SimServer {
     } else if (request.op === 'change') {
       const keys = request.changes.map(({ key }) => key)
       const tokens = this.#tokens(keys)
+      const isFull = this.refusing === 'room'
       void engine.apply(request.changes).then((statuses) => {
         this.#checkFills(request.changes, statuses, tokens)
-        replied(statuses)
+        replied(isFull ? statuses.map((status, at) => this.#withoutRoom(request.changes[at]!, status)) : statuses)
       })
+      if (isFull) this.#dropNewer(request.changes)
       this.#look(keys, request.changes)
     } else if (request.op === 'time') {
       reply([this.#parts.clock.now()])
@@ -132,6 +150,31 @@ export class SimServer {
         [],
       )
     }
+  }
+
+  #refusalOf(request: Request): string | undefined {
+    if (this.refusing === undefined) return undefined
+    if (this.refusing === 'all') return 'BUSY somebody runs a script'
+    if (['read', 'time', 'control', 'keys'].includes(request.op)) return undefined
+    if (request.op === 'script' && READING_SCRIPTS.includes(request.script.name)) return undefined
+    if (this.refusing === 'changes') return 'READONLY it is a replica'
+    return request.op === 'change' ? undefined : 'OOM it has no room'
+  }
+
+  /** As the script does: what was newer than the key's entry has removed it, and is not there itself. */
+  #dropNewer(changes: readonly Change[]): void {
+    this.#locally((entries) => {
+      for (const { key } of changes) {
+        if (entries.get(key) === this.#looked.get(key)) continue
+        entries.delete(key)
+        this.record.lose(key)
+      }
+    })
+  }
+
+  #withoutRoom({ op }: Change, status: Status): Status {
+    if (op === 'drop' || status.state !== 'applied') return status
+    return { state: 'failed', error: new NodeError(`node ${this.id}: OOM it has no room`, this.id) }
   }
 
   watch(prefixes: readonly string[], watcher: Watcher): () => void {

@@ -8,7 +8,7 @@
  */
 import { type Violation, name as valueName } from './checks.ts'
 import { Convergence } from './convergence.ts'
-import { FAULTS, type FaultName } from './faults.ts'
+import { ALL_FAULTS, type FaultName } from './faults.ts'
 import { type Acting, CACHES, type CacheKind, type CacheName, OPERATIONS, type Operation } from './operations.ts'
 import { type Plan, type PlannedOperation, planOf } from './plan.ts'
 import type { PlantedBug } from './planted-bugs.ts'
@@ -20,6 +20,18 @@ export interface RunOptions {
   readonly bug?: PlantedBug | undefined
   /** Keeps the steps of the run, for a report. */
   readonly record?: boolean | undefined
+  /** Told once the tiers are open. */
+  readonly opened?: ((world: World) => void) | undefined
+  /** Told of each planned operation as it ends. */
+  readonly ended?: ((ended: Ended) => void) | undefined
+}
+
+export interface Ended {
+  readonly planned: PlannedOperation
+  readonly callMs: number
+  readonly tookMs: number
+  /** What it rejected with. */
+  readonly error: unknown
 }
 
 export interface Outcome {
@@ -53,7 +65,8 @@ export function runSeed(seed: number, options: RunOptions = {}): Promise<Outcome
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Outcome> {
   const trace = new Trace(options.record)
   const world = await World.open(plan, trace, options.bug)
-  const run = new Run(world)
+  options.opened?.(world)
+  const run = new Run(world, options.ended)
   run.schedule()
   await world.time.advance(plan.lengthMs + 1)
   await run.settle()
@@ -76,12 +89,14 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
 
 class Run {
   readonly #world: World
+  readonly #ended: RunOptions['ended']
   #underWay = 0
   succeeded = 0
   failed = 0
 
-  constructor(world: World) {
+  constructor(world: World, ended: RunOptions['ended']) {
     this.#world = world
+    this.#ended = ended
   }
 
   /** Everything planned, as events. */
@@ -92,7 +107,7 @@ class Run {
       time.schedule(operation.atMs, client.name, operation.name, () => void this.#perform(client, operation))
     }
     for (const planned of plan.faults) {
-      const fault = FAULTS[planned.name as FaultName]
+      const fault = ALL_FAULTS[planned.name as FaultName]
       time.schedule(planned.atMs, 'fault', planned.name, () => {
         this.#world.tell(
           'fault',
@@ -163,6 +178,7 @@ class Run {
       this.failed++
     }
     this.#underWay--
+    this.#ended?.({ planned, callMs, tookMs: time.nowMs - callMs, error })
     const outcome = error === undefined ? 'done' : String((error as { code?: string }).code ?? error)
     time.trace.mark(time.nowMs, client.name, outcome)
     this.#world.tell(client.name, wire, () => `${planned.name}: ${outcome}`)

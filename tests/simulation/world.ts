@@ -19,7 +19,7 @@ import { describe } from './owner-record.ts'
 import { type Plan, streamOf } from './plan.ts'
 import type { PlantedBug } from './planted-bugs.ts'
 import { HEARTBEAT_MS, SimNode } from './sim-node.ts'
-import { type Restart, SimServer } from './sim-server.ts'
+import { type Refusing, type Restart, SimServer } from './sim-server.ts'
 import { SimStore, type StoreConditions } from './sim-store.ts'
 import type { Trace } from './trace.ts'
 import { Truth, type Value } from './truth.ts'
@@ -170,6 +170,10 @@ export class World implements FaultyWorld {
     this.servers[node]!.evict(() => random() < share)
   }
 
+  refuse(node: number, what: Refusing | undefined): void {
+    this.servers[node]!.refusing = what
+  }
+
   pauseNode(node: number, forMs: number): void {
     this.time.pause(this.servers[node]!.id, forMs)
   }
@@ -191,12 +195,17 @@ export class World implements FaultyWorld {
     Object.assign(this.#storeConditions, { unansweredPercent, refusedPercent, slowPercent })
   }
 
+  slowStore(meanMs: number | undefined): void {
+    this.#storeConditions.meanMs = meanMs ?? this.plan.storeMs
+  }
+
   /** Everything whole again, as far as it can be: what was lost stays lost. */
   heal(): void {
     this.worsenStore(0, 0, 0)
     this.#storeConditions.meanMs = 0.5
     Object.assign(this.#network, { spikesPerMille: 0, lossesPerMille: 0 })
     for (let node = 0; node < this.plan.nodes; node++) {
+      this.refuse(node, undefined)
       this.restart(node, 'intact')
       for (let client = 0; client < this.clients; client++) {
         this.open(client, node, 'out', true)
