@@ -2,6 +2,7 @@
  * One client process of a chaos row: a tier of its own, a cache over it, and an open loop of requests.
  */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { EVENT_NAMES } from '../../src/events.ts'
 import {
   type Cache,
@@ -27,8 +28,12 @@ import { Requester } from './requester.ts'
 
 const LOOK_EVERY_MS = 100
 const DRAIN_WITHIN_MS = 4_000
+/** So often what is left after closing is looked at: what is on its way to an end may get there. */
+const LEFT_LOOKS = 20
 /** Long enough for writes to be pending at any moment. */
 const FLUSH_AFTER = '1s'
+/** Of the connections to a shard, the places where they are scarce. */
+const SCARCE = 1 / 4
 const MOST_KEYS_AT_ONCE = 100
 const WARMING_TRIES = 10
 /** What a service would give its pool: nobody waits for a database longer than a load may take. */
@@ -41,6 +46,8 @@ interface Parts {
   readonly cache: Cache<Held>
   readonly requester: Requester
   readonly spare: (id: string) => CacheNode
+  /** Writes that the journal held when it was opened. */
+  readonly adopted: number
 }
 
 class ChaosClient {
@@ -65,8 +72,11 @@ class ChaosClient {
         this.#events[name] = (this.#events[name] ?? 0) + 1
       })
     }
-    const { heapMb, sockets } = bounded()
-    this.#peaks = { heapMb, firstHeapMb: heapMb, sockets, firstSockets: sockets, inFlight: 0 }
+    const { heapMb, externalMb, rssMb, sockets } = bounded()
+    this.#peaks = {
+      ...{ heapMb, firstHeapMb: heapMb, externalMb, firstExternalMb: externalMb, rssMb, firstRssMb: rssMb },
+      ...{ sockets, firstSockets: sockets, inFlight: 0 },
+    }
     this.#looking = setInterval(() => this.#look(), LOOK_EVERY_MS)
   }
 
@@ -78,7 +88,9 @@ class ChaosClient {
     }
     const nodes = setting.nodes.map(({ id, zone, url }) => redisNode(url, { id, zone }))
     const tier = await createTier({ nodes, connectNode, replicas: 3, zone: setting.zone })
-    const database = openDatabase(setting.shards, { ...POOL, max: setting.connections })
+    const { connections: max, setting: row } = setting
+    const scarce = row.scarce ? Math.floor(max * SCARCE) : undefined
+    const database = openDatabase(setting.shards, { ...POOL, max }, scarce)
     await database.connect()
     let asked: Requester['asked'] = () => {}
     const load: Store<Held>['load'] = (keys, call) => {
@@ -91,6 +103,7 @@ class ChaosClient {
       setting.setting.strategy === 'write-behind'
         ? await openJournal({ directory: `${setting.folder}/journal-${setting.process}` })
         : undefined
+    const adopted = journal?.stats().records ?? 0
     const strategy: StrategyChoice<Held> =
       journal === undefined ? writeThrough(store) : writeBehind(store, { journal, flushAfter: FLUSH_AFTER })
     const { ttlMs, graceMs } = setting.setting
@@ -98,7 +111,7 @@ class ChaosClient {
     const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))
     asked = (keys, answer) => requester.asked(keys, answer)
     const spare = (id: string): CacheNode => connectNode({ id, weight: 1, zone: undefined, label: id, url: undefined })
-    return new ChaosClient(setting, { tier, database, journal, cache, requester, spare })
+    return new ChaosClient(setting, { tier, database, journal, cache, requester, spare, adopted })
   }
 
   async warm(): Promise<void> {
@@ -139,16 +152,17 @@ class ChaosClient {
   async stop(): Promise<ClientReport> {
     await this.#loop.stop(DRAIN_WITHIN_MS)
     this.#look()
-    const { log, messages } = this.#parts.requester
+    const { log, herded, messages } = this.#parts.requester
     const seen = { peaks: this.#peaks, loads: this.#loads, events: this.#events, wallJumpMs: this.#wallJumpMs }
-    return { requests: log.columns(), ...seen, messages: [...messages] }
+    return { requests: log.columns(), ...seen, adopted: this.#parts.adopted, herded, messages: [...messages] }
   }
 
   rest(): Promise<void> {
     return this.#parts.requester.rest()
   }
 
-  async close(): Promise<void> {
+  /** @returns what keeps the process from ending then, a moment later at the latest */
+  async close(first: readonly string[]): Promise<string[]> {
     clearInterval(this.#looking)
     const { tier, database, journal, requester } = this.#parts
     await this.#loop.stop(0)
@@ -156,6 +170,11 @@ class ChaosClient {
     await journal?.close()
     await database.close()
     requester.close()
+    for (let looks = 0; ; looks++) {
+      const left = resourcesBeside(first)
+      if (left.length === 0 || looks >= LEFT_LOOKS) return left
+      await pause(LOOK_EVERY_MS)
+    }
   }
 
   async #isRead(keys: readonly string[]): Promise<boolean> {
@@ -168,12 +187,14 @@ class ChaosClient {
   }
 
   #look(): void {
-    const { heapMb, sockets } = bounded()
+    const { heapMb, externalMb, rssMb, sockets } = bounded()
     this.#wallJumpMs = Math.max(this.#wallJumpMs, Math.abs(Date.now() - sharedMs() - this.#wallOffsetMs))
     const peaks = this.#peaks
     this.#peaks = {
       ...peaks,
       heapMb: Math.max(peaks.heapMb, heapMb),
+      externalMb: Math.max(peaks.externalMb, externalMb),
+      rssMb: Math.max(peaks.rssMb, rssMb),
       sockets: Math.max(peaks.sockets, sockets),
       inFlight: Math.max(peaks.inFlight, this.#loop.inFlight),
     }
@@ -181,16 +202,30 @@ class ChaosClient {
   }
 }
 
-function bounded(): { readonly heapMb: number; readonly sockets: number } {
+function bounded(): Pick<Peaks, 'heapMb' | 'externalMb' | 'rssMb' | 'sockets'> {
   const sockets = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
-  return { heapMb: Math.round(process.memoryUsage().heapUsed / 1_048_576), sockets }
+  const { heapUsed, external, rss } = process.memoryUsage()
+  const [heapMb, externalMb, rssMb] = [heapUsed, external, rss].map((bytes) => Math.round(bytes / 1_048_576)) as [number, number, number]
+  return { heapMb, externalMb, rssMb, sockets }
+}
+
+/** What keeps the process from ending, by name: what the channel to the conductor needs is there from the start. */
+function resourcesBeside(first: readonly string[]): string[] {
+  const known = [...first]
+  return process.getActiveResourcesInfo().filter((name) => {
+    const at = known.indexOf(name)
+    if (at >= 0) known.splice(at, 1)
+    return at < 0
+  })
 }
 
 let client: ChaosClient | undefined
+let first: readonly string[] = []
 
 answerOrders<ClientOrder>(
   async (order) => {
     if (order.do === 'open') {
+      first = process.getActiveResourcesInfo()
       client = await ChaosClient.open(order.setting)
       return undefined
     }
@@ -205,7 +240,7 @@ answerOrders<ClientOrder>(
     if (order.do === 'rest') return client.rest()
     const closing = client
     client = undefined
-    return closing.close()
+    return closing.close(first)
   },
-  async () => void (await client?.close()),
+  async () => void (await client?.close(first)),
 )

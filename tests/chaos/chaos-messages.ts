@@ -44,6 +44,7 @@ export type ClientOrder =
   | { readonly do: 'stop' }
   /** Every changing key is read once more. */
   | { readonly do: 'rest' }
+  /** Answered with what keeps the process from ending, once all is closed: names of resources. */
   | { readonly do: 'close' }
 
 export interface ClientReport {
@@ -55,6 +56,10 @@ export interface ClientReport {
   readonly events: Readonly<Record<string, number>>
   /** By how much its wall clock was moved at most, against the monotonic one. */
   readonly wallJumpMs: number
+  /** Writes that it found in its journal. */
+  readonly adopted: number
+  /** Requests for the one key that a herd wants. */
+  readonly herded: number
   /** The texts of the first errors, each once. */
   readonly messages: readonly string[]
 }
@@ -63,6 +68,11 @@ export interface ClientReport {
 export interface Peaks {
   readonly heapMb: number
   readonly firstHeapMb: number
+  /** Of buffers, outside of the heap. */
+  readonly externalMb: number
+  readonly firstExternalMb: number
+  readonly rssMb: number
+  readonly firstRssMb: number
   readonly sockets: number
   readonly firstSockets: number
   readonly inFlight: number
@@ -72,10 +82,12 @@ export type InjectorOrder =
   /** A fresh fleet; answered with `Prepared`. */
   | { readonly do: 'prepare'; readonly setting: RowSetting; readonly faultMs: number }
   | { readonly do: 'before'; readonly row: RowName }
-  /** Answered with when it began, by `sharedMs`. */
+  /** Answered with `Injected`. */
   | { readonly do: 'inject'; readonly row: RowName }
   /** Answered with `Healed`. */
   | { readonly do: 'heal'; readonly row: RowName }
+  /** Answered with by how much the proxies came late since healing, ms. */
+  | { readonly do: 'lag' }
 
 export interface Prepared {
   readonly ways: readonly ClientWay[]
@@ -86,10 +98,19 @@ export interface Prepared {
   readonly clockFile: string
 }
 
+export interface Injected {
+  /** When it began, by `sharedMs`. */
+  readonly injectedMs: number
+  /** By how much the proxies came late since there was load, ms. */
+  readonly lagMs: number
+}
+
 export interface Healed {
   readonly healedMs: number
   /** By how much the injector's event loop, and so the proxies, came late since the fault began, ms. */
   readonly lagMs: number
+  /** What the injector saw of the fault: counts by name. */
+  readonly saw: Readonly<Record<string, number>>
 }
 
 export const historyFile = (folder: string, process: number, life: number): string => `${folder}/client-${process}.${life}.history`

@@ -63,10 +63,12 @@ export const HERD_KEY = steadyKey(0)
 
 /** What nodes or `grace` can answer, and what has to be loaded or saved, ms from the moment a request was due. */
 export const DEADLINE_MS = { held: 250, stored: 1_000 } as const
+/** What a timer of the tier's own deadline of 1 s may come late by, ms: a refusal that it brings cannot come before. */
+export const TIMER_LATE_MS = 50
 /** How old an answer may be that is not marked stale, ms: what a change of who answers may take to become known. */
 export const STALENESS_BOUND_MS = 2_000
 /** A request that could not be sent this long after it was due is not sent. */
 export const UNSENT_AFTER_MS = 1_000
-/** Above this lag (p99.9) of a generator, or of the proxies' process, nothing was measured. */
+/** Above this lag (p99.9) of a generator, or of the proxies' process, what depends on speed says nothing of the tier. */
 export const VOID_LAG_MS = 60
 export const MOST_IN_FLIGHT = 50_000

@@ -77,10 +77,10 @@ export class Clients {
     return this.#all<ClientReport>({ do: 'stop' })
   }
 
-  /** Reads once more what may have changed, and lets go of tier, journal and store. */
-  async rest(): Promise<void> {
+  /** Reads once more what may have changed, and lets go of tier, journal and store. @returns of each, what keeps its process from ending then */
+  async rest(): Promise<string[][]> {
     await this.#all({ do: 'rest' })
-    await this.#all({ do: 'close' })
+    return this.#all<string[]>({ do: 'close' })
   }
 
   async close(): Promise<void> {

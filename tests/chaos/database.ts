@@ -30,13 +30,13 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** @param urls of the shards, in their order */
-export function openDatabase(urls: readonly string[], config: pg.PoolConfig = {}): Database {
+/** @param urls of the shards, in their order @param concurrency calls under way at once, a shard; default: as many as there are connections */
+export function openDatabase(urls: readonly string[], config: pg.PoolConfig = {}, concurrency = config.max ?? CONNECTIONS): Database {
   const pools = urls.map((connectionString) => new pg.Pool({ connectionString, max: CONNECTIONS, ...config }))
   for (const pool of pools) pool.on('error', () => {})
   const shards = pools.map((pool, nth) => ({ id: SHARDS[nth]!, store: postgresStore<Held>({ pool, table: TABLE, removals: REMOVALS }) }))
   return {
-    store: shardedStore(shards, { concurrency: config.max ?? CONNECTIONS }),
+    store: shardedStore(shards, { concurrency }),
     connect: async () => {
       const connecting = pools.flatMap((pool) => Array.from({ length: pool.options.max }, () => pool.connect()))
       for (const settled of await Promise.allSettled(connecting)) if (settled.status === 'fulfilled') settled.value.release()

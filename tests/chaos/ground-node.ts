@@ -102,6 +102,13 @@ export class GroundNode {
     throw new Error(`chaos: node ${this.id} did not fill up`)
   }
 
+  /** Its memory and policy as they were at first. */
+  async restoreMemory(): Promise<void> {
+    const { maxMemory = 0, policy = 'noeviction' } = optionsOf(this.#folder, this.#isFull)
+    await this.command('CONFIG', 'SET', 'maxmemory', maxMemory)
+    await this.command('CONFIG', 'SET', 'maxmemory-policy', policy)
+  }
+
   async stop(): Promise<void> {
     await this.proxy.close()
     await this.#keeper.kill(this.id)

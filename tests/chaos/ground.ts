@@ -26,6 +26,9 @@ export const NODES = [
   { id: 'n5', zone: 'c' },
 ] as const
 
+/** In nobody's ring at first. */
+export const SPARES = [{ id: 'n6', zone: 'c' }] as const
+
 export class Ground {
   readonly folder = mkdtempSync(join(tmpdir(), 'ringtail-chaos-'))
   readonly shards: readonly ToxicProxy[]
@@ -36,6 +39,7 @@ export class Ground {
   #rowFolder = ''
   #rows = 0
   #repeating: { over: boolean; readonly ended: Promise<void> } | undefined
+  readonly #saw = new Map<string, number>()
   faultMs = 0
 
   private constructor(postgres: RunningPostgres, shards: readonly ToxicProxy[]) {
@@ -85,6 +89,20 @@ export class Ground {
   /** Of the client that runs under a wall clock of its own; in the form of `faketime`: `+10m`. */
   setWallClock(offset: string): void {
     writeFileSync(this.#clockFile, `${offset}\n`)
+  }
+
+  /** Counts what was seen of the fault, to prove that it came about. */
+  saw(what: string, count: number): void {
+    this.#saw.set(what, (this.#saw.get(what) ?? 0) + count)
+  }
+
+  get sawSoFar(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#saw)
+  }
+
+  /** What was seen before is of another fault. */
+  forget(): void {
+    this.#saw.clear()
   }
 
   /** Again and again until `stopRepeating`, with a pause in between. */

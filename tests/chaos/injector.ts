@@ -5,7 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { sharedMs } from '../../src/testing/index.ts'
 import { answerOrders } from '../support/forked-worker.ts'
 import { rowOf } from './all-rows.ts'
-import type { Healed, InjectorOrder } from './chaos-messages.ts'
+import type { Healed, Injected, InjectorOrder } from './chaos-messages.ts'
 import { Ground } from './ground.ts'
 import { type FaultRow, isMissing } from './row.ts'
 import type { RowName } from './row-names.ts'
@@ -21,19 +21,26 @@ async function answer(order: InjectorOrder): Promise<unknown> {
     if (order.setting.full) await Promise.all(ground.nodes.map((node) => node.fill()))
     return prepared
   }
+  if (order.do === 'lag') return lagMs()
   const row = faultOf(order.row)
   if (ground === undefined) throw new Error(`chaos: needs to be prepared for '${order.do}'`)
   if (order.do === 'before') return row.before?.(ground)
   if (order.do === 'inject') {
-    delay.reset()
-    delay.enable()
-    const injectedMs = sharedMs()
+    const injected: Injected = { injectedMs: sharedMs(), lagMs: lagMs() }
+    ground.forget()
     await row.inject?.(ground)
-    return injectedMs
+    return injected
   }
   await row.heal?.(ground)
-  delay.disable()
-  return { healedMs: sharedMs(), lagMs: delay.percentile(99.9) / 1e6 } satisfies Healed
+  return { healedMs: sharedMs(), lagMs: lagMs(), saw: ground.sawSoFar } satisfies Healed
+}
+
+/** Since it was last asked. */
+function lagMs(): number {
+  delay.enable()
+  const lateMs = delay.percentile(99.9) / 1e6
+  delay.reset()
+  return lateMs
 }
 
 function faultOf(name: RowName): FaultRow {

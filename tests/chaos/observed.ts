@@ -9,6 +9,10 @@ export interface Observed {
   readonly loadMs: number
   readonly injectedMs: number
   readonly healed: Healed
+  /** Of the proxies' process, p99.9, before the fault and after healing. */
+  readonly lagMs: { readonly before: number; readonly after: number }
   readonly reports: readonly ClientReport[]
+  /** Of each client, what kept its process from ending once it had closed. */
+  readonly left: readonly (readonly string[])[]
   readonly history: History
 }

@@ -36,17 +36,21 @@ export class Requester {
   readonly #recorder: HistoryRecorder
   readonly #tries: number
   readonly #process: number
+  readonly #staleShards: ReadonlySet<number>
   readonly #shards = new Map<string, number>()
   /** When the store was last asked for a key, or answered; positive infinity while it has yet to. */
   readonly #askedMs = new Map<string, number>()
   #value: number
   #herdShare = 0
+  /** Requests for what a herd wants. */
+  herded = 0
 
-  constructor(cache: Cache<Held>, store: Store<Held>, { process, life, folder }: ClientSetting, random: Random) {
+  constructor(cache: Cache<Held>, store: Store<Held>, { process, life, folder, setting }: ClientSetting, random: Random) {
     this.#cache = cache
     this.#store = store
     this.#random = random
     this.#process = process
+    this.#staleShards = new Set(setting.staleShards)
     this.#value = (process * 10 + life + 1) * VALUES
     this.#recorder = new HistoryRecorder(historyFile(folder, process, life))
     this.#tries = openSync(triesFile(folder, process, life), 'a')
@@ -68,6 +72,7 @@ export class Requester {
 
   readonly send = async (arrival: Arrival): Promise<void> => {
     const { kind, keys } = this.#draw()
+    if (keys[0] === HERD_KEY) this.herded++
     const at = this.#due(arrival, kind, keys)
     const took = (): number => sharedMs() - arrival.dueMs
     try {
@@ -126,7 +131,7 @@ export class Requester {
     const callMs = sharedMs()
     const { value, outcome } = await this.#cache.getWithOutcome(key)
     if (value !== undefined && value.k !== key) return 'wrong'
-    this.#saw(key, value, callMs, outcome === 'stale')
+    this.#saw(key, value, callMs, outcome === 'stale' && this.#staleShards.has(this.#shardOf(key)))
     if (outcome === 'miss') return 'loaded'
     return outcome === 'stale' ? 'stale' : 'hit'
   }

@@ -10,11 +10,12 @@ import type { Random } from '../../src/index.ts'
 import { type History, type Operation, readHistory, sharedMs } from '../../src/testing/index.ts'
 import { ForkedWorker } from '../support/forked-worker.ts'
 import { rowOf } from './all-rows.ts'
-import { type Healed, historyFile, type InjectorOrder, type Prepared, triesFile } from './chaos-messages.ts'
+import { type Healed, historyFile, type Injected, type InjectorOrder, type Prepared, triesFile } from './chaos-messages.ts'
 import { type ChaosPlan, STALENESS_BOUND_MS } from './chaos-plan.ts'
 import { Clients } from './clients.ts'
 import { readDatabase, seedDatabase } from './database.ts'
-import { judge, type RowVerdict, unmeasured } from './judge.ts'
+import { SPARES } from './ground.ts'
+import { isVoid, judge, type RowVerdict, unmeasured } from './judge.ts'
 import type { Observed } from './observed.ts'
 import { DEMANDED, type Demand, type FaultRow, isMissing } from './row.ts'
 import type { RowName } from './row-names.ts'
@@ -26,12 +27,14 @@ const PREPARED_WITHIN_MS = 60_000
 const INJECTED_WITHIN_MS = 30_000
 /** Beyond the recovery that is demanded, so that what fails later shows. */
 const LOOK_ON_MS = 500
+/** However many times its lead a row wants. */
+const MOST_LEAD_MS = 8_000
 
 /** How long a fault of a soak lasts, ms, and how long the fleet then has to recover. */
 const SOAK_FAULT_MS = [3_000, 12_000] as const
 const SOAK_PAUSE_MS = [4_000, 8_000] as const
 
-type Fault = Pick<Observed, 'loadMs' | 'injectedMs' | 'healed'>
+type Fault = Pick<Observed, 'loadMs' | 'injectedMs' | 'healed' | 'lagMs'>
 
 export class ChaosRun {
   readonly #plan: ChaosPlan
@@ -45,13 +48,11 @@ export class ChaosRun {
     this.#injector = new ForkedWorker<InjectorOrder>(INJECTOR)
   }
 
-  /** @param mayRepeat whether there is time for one more try of a void measurement, of which the last counts. Never rejects: a row that could not be run has failed, and says why. */
-  async row(name: RowName, mayRepeat: () => boolean = () => true): Promise<RowVerdict> {
-    const row = rowOf(name)
-    if (isMissing(row)) return unmeasured(name, row.missing)
+  /** A void measurement is repeated, as often as the plan says; the last counts. Never rejects: a row that could not be run has failed, and says why. */
+  async row(name: RowName): Promise<RowVerdict> {
     for (let tries = 0; ; tries++) {
-      const verdict = await this.#once(row, name)
-      if (!verdict.isVoid || tries >= this.#plan.repeats || !mayRepeat()) return verdict
+      const verdict = await this.once(name)
+      if (!isVoid(verdict) || tries >= this.#plan.repeats) return verdict
       this.#tell(`${name}: ${verdict.why}; once more`)
     }
   }
@@ -62,7 +63,7 @@ export class ChaosRun {
 
   /** One random fault after another, judged as a whole. @param faults what may happen */
   async soak(forMs: number, faults: readonly RowName[], random: Random): Promise<RowVerdict> {
-    const setting: RowSetting = { ...USUAL, full: true }
+    const setting: RowSetting = { ...USUAL, full: true, spares: SPARES }
     try {
       const observed = await this.#observe('soak', setting, (clients) => this.#faultAfterFault(forMs, faults, random, clients))
       return judge({ name: 'soak' }, { ...DEMANDED, emptied: true }, this.#plan, observed)
@@ -71,14 +72,17 @@ export class ChaosRun {
     }
   }
 
-  async #once(row: FaultRow, name: RowName): Promise<RowVerdict> {
-    const demand: Demand = { ...DEMANDED, ...row.demand }
+  /** Never rejects: a row that could not be run has failed, and says why. */
+  async once(name: RowName): Promise<RowVerdict> {
+    const row = rowOf(name)
+    if (isMissing(row)) return unmeasured(name, row.missing)
+    const demand: Demand = { ...DEMANDED, evicting: row.setting?.full === true, ...row.demand }
     const setting: RowSetting = { ...USUAL, ...row.setting }
     try {
       const observed = await this.#observe(name, setting, async (clients) => this.#fault(row, name, demand, setting, clients))
       return judge(row, demand, this.#plan, observed)
     } catch (error) {
-      return { ...unmeasured(name, `could not be run: ${messageOf(error)}`), isVoid: true }
+      return unmeasured(name, `could not be run: ${messageOf(error)}`)
     }
   }
 
@@ -94,11 +98,11 @@ export class ChaosRun {
       const reports = await clients.stop()
       this.#tell(`${name}: at rest`)
       await pause(STALENESS_BOUND_MS)
-      await clients.rest()
+      const left = await clients.rest()
       this.#tell(`${name}: judged`)
       const history = historyOf(prepared.folder, clients.lives)
       for (const operation of [...seeded, ...(await readDatabase(prepared.databases))]) history.add(operation)
-      return { ...fault, reports, history }
+      return { ...fault, reports, left, history }
     } finally {
       await clients.close()
     }
@@ -109,35 +113,44 @@ export class ChaosRun {
     await this.#order('before', name)
     this.#tell(`${name}: load`)
     const loadMs = await this.#runIn(clients)
-    await until(loadMs + leadMs * setting.lead)
+    await this.#lagMs()
+    await until(loadMs + Math.max(leadMs, Math.min(leadMs * setting.lead, MOST_LEAD_MS)))
     this.#tell(`${name}: the fault`)
-    const [injectedMs] = await Promise.all([this.#order<number>('inject', name), clients.begin(row.clients)])
+    const [{ injectedMs, lagMs: beforeMs }] = await Promise.all([this.#order<Injected>('inject', name), clients.begin(row.clients)])
     await until(injectedMs + faultMs)
     await clients.end(row.clients)
     const healed = await this.#order<Healed>('heal', name)
     this.#tell(`${name}: healed`)
     await pause(Math.max(afterMs, demand.recoveryMs + LOOK_ON_MS))
-    return { loadMs, injectedMs, healed }
+    return { loadMs, injectedMs, healed, lagMs: { before: beforeMs, after: await this.#lagMs() } }
   }
 
   async #faultAfterFault(forMs: number, faults: readonly RowName[], random: Random, clients: Clients): Promise<Fault> {
     const loadMs = await this.#runIn(clients)
+    await this.#lagMs()
     const between = (least: number, most: number): number => least + random() * (most - least)
     await until(loadMs + this.#plan.leadMs)
-    let fault: Fault | undefined
-    let lagMs = 0
+    let fault: Omit<Fault, 'lagMs'> | undefined
+    let isSpareIn = false
+    let [mostMs, beforeMs] = [0, 0]
     while (fault === undefined || sharedMs() - loadMs < forMs) {
       const name = faults[Math.floor(random() * faults.length)]!
       this.#tell(`soak: ${name}`)
-      const injectedMs = await this.#order<number>('inject', name)
+      const { injectedMs, lagMs } = await this.#order<Injected>('inject', name)
+      if (fault === undefined) beforeMs = lagMs
+      const row = rowOf(name)
+      const change = isMissing(row) ? undefined : ringChange(row.clients, isSpareIn)
+      if (change !== undefined) isSpareIn = !isSpareIn
+      await clients.begin(change)
       await pause(between(...SOAK_FAULT_MS))
+      await clients.end(change)
       const healed = await this.#order<Healed>('heal', name)
-      lagMs = Math.max(lagMs, healed.lagMs)
-      fault = { loadMs, injectedMs: fault?.injectedMs ?? injectedMs, healed: { ...healed, lagMs } }
+      mostMs = Math.max(mostMs, healed.lagMs, fault === undefined ? 0 : lagMs)
+      fault = { loadMs, injectedMs: fault?.injectedMs ?? injectedMs, healed: { ...healed, lagMs: mostMs } }
       this.#tell(`soak: ${name} is over`)
       await pause(between(...SOAK_PAUSE_MS))
     }
-    return fault
+    return { ...fault, lagMs: { before: beforeMs, after: await this.#lagMs() } }
   }
 
   /** @returns when what clients do begins to count, by `sharedMs` */
@@ -151,9 +164,20 @@ export class ChaosRun {
     return startMs + runInMs
   }
 
+  /** By how much the proxies were late since this was last asked. */
+  #lagMs(): Promise<number> {
+    return this.#injector.ask<number>({ do: 'lag' }, INJECTED_WITHIN_MS)
+  }
+
   #order<T = void>(what: 'before' | 'inject' | 'heal', row: RowName): Promise<T> {
     return this.#injector.ask<T>({ do: what, row }, INJECTED_WITHIN_MS)
   }
+}
+
+/** Of a row that adds a node: it is removed where it is in already. */
+function ringChange(fault: FaultRow['clients'], isIn: boolean): FaultRow['clients'] {
+  if (fault?.do !== 'change-ring') return undefined
+  return isIn ? { ...fault, add: fault.remove, remove: fault.add } : fault
 }
 
 /** What all lives of all processes recorded, and what the killed ones were about to write. */

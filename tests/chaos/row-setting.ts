@@ -10,6 +10,10 @@ export interface RowSetting {
   readonly ttlMs: number
   readonly graceMs: number
   readonly strategy: 'write-through' | 'write-behind'
+  /** Shards that the row takes away or slows down: what is read of them may be older than its bound if it is marked stale. Nothing else may. */
+  readonly staleShards: readonly number[]
+  /** Whether each shard has so few places that the load of the plan takes most of them. */
+  readonly scarce: boolean
   /** Load before the fault, as a multiple of the plan's. */
   readonly lead: number
   /** Whether clients have read every key before there is load. */
@@ -25,6 +29,8 @@ export const USUAL: RowSetting = {
   ttlMs: 60_000,
   graceMs: 600_000,
   strategy: 'write-through',
+  staleShards: [],
+  scarce: false,
   lead: 1,
   warm: true,
   spares: [],

@@ -6,6 +6,8 @@
  */
 import type { EventName } from '../../src/events.ts'
 import type { Ground } from './ground.ts'
+import type { Observed } from './observed.ts'
+import type { RequestRow } from './request-log.ts'
 import type { RowName } from './row-names.ts'
 import type { RowSetting } from './row-setting.ts'
 
@@ -29,9 +31,17 @@ export interface FaultRow {
   heal?(ground: Ground): Promise<void>
   /** Events of which some client must tell one: a fault that nobody felt has shown nothing. */
   readonly signs?: readonly EventName[]
+  /** @returns why the fault did not come about, from what was seen of it; undefined where it did */
+  proof?(evidence: Evidence): string | undefined
   /** What happens to the clients themselves during the fault's window. */
   readonly clients?: ClientFault
   readonly demand?: Partial<Demand>
+}
+
+export interface Evidence {
+  readonly before: readonly RequestRow[]
+  readonly window: readonly RequestRow[]
+  readonly observed: Observed
 }
 
 export type ClientFault =
@@ -60,8 +70,14 @@ export interface Demand {
   readonly mayShed: boolean
   /** Nodes lost what they had, so that reads may have to be loaded. */
   readonly emptied: boolean
-  /** Whether the share of reads that hit may fall by 1 point at most in the window, and the database be asked for twice as much, of what both are outside of it. */
-  readonly asEver: boolean
+  /** Nodes are full, so that some of what they had may have to be loaded. */
+  readonly evicting: boolean
+  /** A node is empty once the fault is over, so that how it is after that is no measure. */
+  readonly emptiedAfter: boolean
+  /** By how much the share of reads of steady keys that miss may be above what it is outside of the window; where nodes were not emptied. */
+  readonly mostDip: number
+  /** How many times as many rows as outside of the window the database may be asked for. */
+  readonly mostLoadsTimes: number
   /** Rows that the database may be asked for at most in a window of so many ms. */
   readonly mostLoads: (faultMs: number) => number
 }
@@ -73,7 +89,10 @@ export const DEMANDED: Demand = {
   away: 'none',
   mayShed: false,
   emptied: false,
-  asEver: false,
+  evicting: false,
+  emptiedAfter: false,
+  mostDip: 0.01,
+  mostLoadsTimes: Number.POSITIVE_INFINITY,
   mostLoads: () => Number.POSITIVE_INFINITY,
 }
 

@@ -1,16 +1,16 @@
 /**
  * The rows of one family as tests, in their short form.
  *
- * A row must keep all that is demanded but what `NOT_YET` says; one that stands there and keeps everything must be taken off. Where the machine
- * was too busy to measure, however often it was tried, only what does not depend on its speed is judged, and the test says so. What was merely
- * late is run once more, for a busy machine does not always show, and counts if it is late again.
+ * A row must keep all that is demanded but what `NOT_YET` says; one that stands there and keeps everything must be taken off. What may be the
+ * machine's doing is run once more, and all runs count (`repeated-runs.ts`).
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { FAMILIES } from './all-rows.ts'
 import { SHORT } from './chaos-plan.ts'
-import type { DemandName, RowVerdict } from './judge.ts'
+import type { RowVerdict } from './judge.ts'
 import { NOT_YET } from './not-yet.ts'
+import { decisionOf, MOST_RUNS } from './repeated-runs.ts'
 import { isMissing, type Row } from './row.ts'
 import { ChaosRun } from './row-run.ts'
 
@@ -19,10 +19,6 @@ const LIVE = { timeout: 110_000 }
 const LUCKY_RUNS = 3
 /** A file must end within two minutes, on a busy machine too: past this nothing is run once more. */
 const REPEATS_WITHIN_MS = 90_000
-/** Of the machine's speed these do not depend. */
-const OF_ANY_SPEED: readonly DemandName[] = ['lost']
-/** Of nothing else. */
-const OF_SPEED: readonly DemandName[] = ['requests', 'hits', 'recovery']
 
 export function testFamily(name: string): void {
   const rows = FAMILIES[name]
@@ -55,30 +51,30 @@ function titleOf({ name, what }: Row): string {
 
 async function tested(row: Row, run: ChaosRun, mayRepeat: () => boolean, tell: (text: string) => void): Promise<void> {
   const notYet = NOT_YET[row.name]
-  let verdict = await run.row(row.name, mayRepeat)
-  tell(textOf(verdict))
   if (isMissing(row)) {
     assert.ok(notYet !== undefined, `${row.name} is ${row.missing}, and NOT_YET does not say so`)
-    assert.equal(verdict.ok, false)
     return
   }
-  if (verdict.missed.length > 0 && verdict.missed.every((each) => OF_SPEED.includes(each)) && mayRepeat()) {
-    verdict = await run.row(row.name, mayRepeat)
+  const known = notYet?.misses ?? []
+  let verdict = await run.once(row.name)
+  tell(textOf(verdict))
+  const runs = [verdict]
+  while (decisionOf(runs, known) === undefined && runs.length < MOST_RUNS && mayRepeat()) {
+    verdict = await run.once(row.name)
     tell(`once more: ${textOf(verdict)}`)
+    runs.push(verdict)
   }
-  assert.ok(verdict.isMeasured, verdict.why)
-  const known = new Set(notYet?.misses)
-  const counted = verdict.missed.filter((each) => !known.has(each) && (!verdict.isVoid || OF_ANY_SPEED.includes(each)))
-  assert.deepEqual(counted, [], `${verdict.why}\n${verdict.details.join('\n')}`)
+  const texts = runs.map(({ why, details }) => [why, ...details].join('\n'))
+  assert.ok(decisionOf(runs, known, false), texts.join('\n\n'))
   if (notYet === undefined || notYet.sometimes === true) return
-  for (let runs = 1; verdict.ok && runs < LUCKY_RUNS; runs++) {
+  for (let tries = 1; verdict.ok && tries < LUCKY_RUNS; tries++) {
     if (!mayRepeat()) return
-    verdict = await run.row(row.name, mayRepeat)
+    verdict = await run.once(row.name)
   }
   assert.equal(verdict.ok, false, `${row.name} keeps everything now: take it off NOT_YET`)
 }
 
-function textOf({ requests, failed, p999Ms, recoveryMs, stale, lost, isVoid, why }: RowVerdict): string {
+function textOf({ requests, failed, p999Ms, recoveryMs, stale, lost, excused, why }: RowVerdict): string {
   const figures = `${failed} of ${requests} failed, p99.9 of hits ${p999Ms ?? '–'} ms, recovered in ${recoveryMs ?? '–'} ms, ${stale} stale, ${lost} lost`
-  return `${figures}${isVoid ? '; the machine was too busy to say more' : ''}${why && `; ${why}`}`
+  return `${figures}${excused.length > 0 ? '; the machine was too busy to say more' : ''}${why && `; ${why}`}`
 }

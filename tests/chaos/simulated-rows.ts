@@ -22,7 +22,7 @@ interface FaultSite {
 }
 
 /** Long enough for everything to be noticed, missed and remembered, ms. */
-const FAULT_MS = 2_500
+export const FAULT_MS = 2_500
 const FLAP_MS = 400
 const PAUSE_MS = 60
 
@@ -46,6 +46,11 @@ const repeated =
       faultOf({ ...site, startMs: site.startMs + nth * everyMs, forMs }, name, { drawn, client: nth % site.plan.clients }),
     )
 
+/** Of what is back from being away: as long again. */
+const returned =
+  (name: FaultName): Faults =>
+  (site) => [faultOf({ ...site, startMs: site.startMs + site.forMs }, name, {})]
+
 const both =
   (...faults: readonly Faults[]): Faults =>
   (site) =>
@@ -53,6 +58,12 @@ const both =
 
 const allNodes = ({ plan }: FaultSite): readonly number[] => Array.from({ length: plan.nodes }, (_, node) => node)
 const cutFrom = (nodes: (site: FaultSite) => readonly number[]): Faults => both(each(nodes, 'requests held'), each(nodes, 'replies held'))
+
+/** The checks of the simulation know one ring, by which they tell what a read must show. */
+const RING_STANDS: NotSimulated = {
+  because:
+    'its checks judge by one ring; src/topology/neighbouring-phases.test.ts and tests/ring-change.test.ts change rings over memory nodes',
+}
 
 export const SIMULATED_ROWS: Readonly<Record<RowName, Faults | NotSimulated>> = {
   'node-killed': one('crash, restart empty'),
@@ -73,19 +84,21 @@ export const SIMULATED_ROWS: Readonly<Record<RowName, Faults | NotSimulated>> = 
   'all-nodes-killed': each(allNodes, 'crash, restart empty'),
   'node-restarted-empty': (site) => [faultOf({ ...site, forMs: PAUSE_MS }, 'crash, restart empty', {})],
   'node-restarted-from-old-snapshot': one('crash, restart stale'),
-  'node-loading': one('crash, state kept'),
-  'node-out-of-memory': { because: 'a simulated node has room; src/testing/node-conformance.ts shows what a full one does' },
-  'node-readonly': { because: 'its refusals are replies of a server; src/cluster/catch-up.test.ts has a node that refuses writes' },
-  'node-busy-script': { because: 'its refusals are replies of a server; src/resilience/health.test.ts has a node that answers errors' },
+  'node-loading': both(one('crash, state kept'), returned('everything refused')),
+  'node-out-of-memory': one('no room'),
+  'node-readonly': one('changes refused'),
+  'node-busy-script': one('everything refused'),
   'shard-down': one('store unwell', 0),
-  'shard-slow': one('store unwell', 1),
-  'database-down': one('store unwell', 0.5),
+  'shard-silent': one('store unwell', 1),
+  'shard-slow': one('store slow'),
+  'database-down': one('store refuses'),
+  'database-silent': one('store silent'),
   'process-killed-with-writes-pending': { because: 'the simulation has no disk; npm run journal kills processes' },
   'wall-clock-ahead': one('wall clock set', 1),
   'wall-clock-behind': one('wall clock set', 0),
-  'node-added': { because: 'src/topology/neighbouring-phases.test.ts and tests/ring-change.test.ts change rings over memory nodes' },
-  'node-drained': { because: 'src/topology/neighbouring-phases.test.ts and tests/ring-change.test.ts change rings over memory nodes' },
-  'node-replaced': { because: 'src/topology/neighbouring-phases.test.ts and tests/ring-change.test.ts change rings over memory nodes' },
+  'node-added': RING_STANDS,
+  'node-drained': RING_STANDS,
+  'node-replaced': RING_STANDS,
   'hot-key-herd': { because: 'it is of load, which virtual time has none of' },
   'overload-10x': { because: 'it is of load, which virtual time has none of' },
   'cold-start': { because: 'it is of load, which virtual time has none of; all-nodes-killed empties them' },

@@ -19,7 +19,7 @@ const USAGE = `Load for a long time, and one random fault after another.
   --help         this text
 `
 
-/** Those that leave each key an owner or the database, and the clients alive. */
+/** Those that leave each key an owner or the database, and the clients alive. What is added is removed the next time. */
 const FAULTS: readonly RowName[] = [
   'node-killed',
   'node-stopped',
@@ -38,6 +38,7 @@ const FAULTS: readonly RowName[] = [
   'node-busy-script',
   'shard-slow',
   'cold-start',
+  'node-added',
 ]
 
 process.exitCode = await main(process.argv.slice(2))

@@ -15,6 +15,8 @@ export const CLIENT_ROWS: readonly FaultRow[] = [
     what: 'a process that writes behind gets SIGKILL, and a successor goes on with its journal',
     setting: { strategy: 'write-behind' },
     clients: { do: 'kill' },
+    proof: ({ observed: { reports } }) =>
+      reports.some(({ adopted }) => adopted > 0) ? undefined : 'no write was pending when it was killed',
   },
   {
     name: 'wall-clock-ahead',

@@ -18,6 +18,7 @@ export const LOSS_ROWS: readonly FaultRow[] = [
     what: 'a node gets SIGKILL, and comes back empty',
     signs: ['node:down'],
     setting: { full: true },
+    demand: { emptiedAfter: true, mostDip: 0.05 },
     ...killed('n1'),
   },
   {
@@ -25,6 +26,7 @@ export const LOSS_ROWS: readonly FaultRow[] = [
     what: 'two nodes of five, in different zones, get SIGKILL at once',
     signs: ['node:down'],
     setting: { full: true },
+    demand: { emptiedAfter: true, mostDip: 0.05 },
     ...killed('n1', 'n3'),
   },
   {
@@ -32,6 +34,7 @@ export const LOSS_ROWS: readonly FaultRow[] = [
     what: 'all nodes of a zone get SIGKILL at once',
     signs: ['node:down'],
     setting: { full: true },
+    demand: { emptiedAfter: true, mostDip: 0.05 },
     ...killed('n1', 'n2'),
   },
   {

@@ -18,10 +18,7 @@ export const REFUSAL_ROWS: readonly FaultRow[] = [
       await node.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
       await node.command('CONFIG', 'SET', 'maxmemory', Math.floor(Number(used![1]) / 2))
     },
-    heal: async (ground) => {
-      await ground.node('n1').command('CONFIG', 'SET', 'maxmemory', 0)
-      await ground.node('n1').command('CONFIG', 'SET', 'maxmemory-policy', 'volatile-lfu')
-    },
+    heal: async (ground) => ground.node('n1').restoreMemory(),
   },
   {
     name: 'node-readonly',

@@ -1,10 +1,8 @@
 /**
  * Members that come and go by decision, under load.
  */
-import type { Ground } from '../ground.ts'
+import { type Ground, SPARES } from '../ground.ts'
 import type { FaultRow } from '../row.ts'
-
-const SPARES = [{ id: 'n6', zone: 'c' }]
 
 /** What has been drained nobody needs: it is killed once the change is made. */
 const killDrained = async (ground: Ground): Promise<void> => ground.node('n1').kill()
@@ -16,14 +14,14 @@ export const RING_ROWS: readonly FaultRow[] = [
     setting: { spares: SPARES },
     clients: { do: 'change-ring', add: ['n6'], remove: [] },
     signs: ['topology:changed'],
-    demand: { asEver: true },
+    demand: { mostLoadsTimes: 2 },
   },
   {
     name: 'node-drained',
     what: 'a node is drained and removed, and then killed',
     clients: { do: 'change-ring', add: [], remove: ['n1'] },
     signs: ['topology:changed'],
-    demand: { asEver: true },
+    demand: { mostLoadsTimes: 2 },
     heal: killDrained,
   },
   {
@@ -32,7 +30,7 @@ export const RING_ROWS: readonly FaultRow[] = [
     setting: { spares: SPARES },
     clients: { do: 'change-ring', add: ['n6'], remove: ['n1'] },
     signs: ['topology:changed'],
-    demand: { asEver: true },
+    demand: { mostLoadsTimes: 2 },
     heal: killDrained,
   },
 ]

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { History, type Operation } from '../src/testing/index.ts'
+import { rowOf } from './chaos/all-rows.ts'
+import type { Healed } from './chaos/chaos-messages.ts'
+import { type ChaosPlan, LONG, SHORT } from './chaos/chaos-plan.ts'
+import { type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
+import { decisionOf } from './chaos/repeated-runs.ts'
+import { RequestLog, type RequestRow } from './chaos/request-log.ts'
+import { DEMANDED, type FaultRow } from './chaos/row.ts'
+import type { RowName } from './chaos/row-names.ts'
+
+const [INJECTED_MS, HEALED_MS, END_MS] = [1_000, 3_500, 6_500]
+const GAP_MS = 3
+
+type Answered = Partial<Pick<RequestRow, 'result' | 'tookMs' | 'lagMs' | 'kind' | 'code' | 'isSteady' | 'shard'>>
+
+interface Run {
+  readonly before?: Answered
+  /** What happens to each request of the window; of an array, in turn. */
+  readonly window?: Answered | readonly Answered[]
+  readonly after?: Answered
+  readonly windowGapMs?: number
+  readonly events?: Readonly<Record<string, number>>
+  readonly healed?: Partial<Healed>
+  readonly lagMs?: { readonly before: number; readonly after: number }
+  readonly loads?: readonly (readonly [number, number])[]
+  readonly left?: readonly (readonly string[])[]
+  readonly rssMb?: number
+  readonly history?: readonly Operation[]
+  readonly plan?: ChaosPlan
+  readonly herded?: number
+  readonly adopted?: number
+}
+
+/** What the judge says of a row in which everything else went well. */
+function verdictOf(name: RowName, run: Run = {}): RowVerdict {
+  const row = rowOf(name) as FaultRow
+  const log = new RequestLog()
+  const put = (dueMs: number, answered: Answered = {}): void => {
+    const { result = 'hit', tookMs = 5, lagMs = 1, kind = 'read', code = '', isSteady = true, shard = 1 } = answered
+    log.settle(log.due(dueMs, lagMs, kind, isSteady, shard), result, tookMs, code)
+  }
+  const windows = [run.window ?? {}].flat()
+  for (let ms = 0; ms < INJECTED_MS; ms += GAP_MS) put(ms, ms === GAP_MS ? run.before : {})
+  const gapMs = run.windowGapMs ?? GAP_MS
+  for (let nth = 0; INJECTED_MS + nth * gapMs < HEALED_MS; nth++) put(INJECTED_MS + nth * gapMs, windows[nth % windows.length])
+  for (let ms = HEALED_MS; ms < END_MS; ms += GAP_MS) put(ms, ms > HEALED_MS + 2_500 ? run.after : {})
+  const peaks = {
+    ...{ heapMb: 50, firstHeapMb: 50, externalMb: 10, firstExternalMb: 10, rssMb: run.rssMb ?? 100, firstRssMb: 100 },
+    ...{ sockets: 10, firstSockets: 10, inFlight: 5 },
+  }
+  const { herded = 0, adopted = 0, loads = [], events = { 'node:down': 1 } } = run
+  return judge(row, { ...DEMANDED, evicting: row.setting?.full === true, ...row.demand }, run.plan ?? SHORT, {
+    ...{ loadMs: 0, injectedMs: INJECTED_MS, history: History.of(run.history ?? []), left: run.left ?? [[], []] },
+    healed: { healedMs: HEALED_MS, lagMs: 1, saw: {}, ...run.healed },
+    lagMs: run.lagMs ?? { before: 1, after: 1 },
+    reports: [{ requests: log.columns(), peaks, loads, events, wallJumpMs: 0, adopted, herded, messages: [] }],
+  })
+}
+
+/** One in so many of the window's requests. */
+const oneIn = (many: number, answered: Answered): Answered[] => [answered, ...Array.from({ length: many - 1 }, () => ({}))]
+const misses = (name: RowName, run: Run): readonly DemandName[] => verdictOf(name, run).missed
+
+test('a row in which everything went well is kept', () => {
+  assert.deepEqual(verdictOf('node-stopped'), { ...verdictOf('node-stopped'), ok: true, missed: [], excused: [], why: '' })
+})
+
+test('a fault that nobody felt, and a failure before it, are no passes', () => {
+  assert.deepEqual(misses('node-stopped', { events: {} }), ['felt'])
+  assert.deepEqual(misses('node-stopped', { before: { result: 'refused', code: 'X' } }), ['before'])
+  assert.deepEqual(misses('hot-key-herd', {}), ['felt'])
+  assert.deepEqual(misses('hot-key-herd', { herded: 400, healed: { saw: { drops: 2 } } }), ['felt'])
+  assert.deepEqual(misses('hot-key-herd', { herded: 400, healed: { saw: { drops: 8 } } }), [])
+  assert.deepEqual(misses('cold-start', { healed: { saw: { held: 6_000 } } }), ['felt'])
+  const loads = [[0, 0], [INJECTED_MS, 0], [HEALED_MS, 500]] as const // biome-ignore format: one line tells more
+  assert.deepEqual(misses('cold-start', { loads }), ['felt'])
+  assert.deepEqual(misses('cold-start', { loads, healed: { saw: { held: 6_000 } } }), [])
+  assert.deepEqual(misses('process-killed-with-writes-pending', {}), ['felt'])
+  assert.deepEqual(misses('process-killed-with-writes-pending', { adopted: 3 }), [])
+  assert.deepEqual(misses('shard-slow', {}), ['felt'])
+})
+
+test('only a lag that was measured excuses, and only what depends on speed', () => {
+  const late = oneIn(100, { kind: 'write', isSteady: false, result: 'refused', tookMs: 400, code: 'DEADLINE_EXCEEDED' })
+  assert.deepEqual(verdictOf('node-stopped', { window: late }).excused, [])
+  assert.deepEqual(verdictOf('node-stopped', { window: late, healed: { lagMs: 90 } }).excused, ['requests'])
+  assert.deepEqual(verdictOf('node-stopped', { window: late, healed: { lagMs: 50 } }).excused, [])
+  assert.deepEqual(verdictOf('node-stopped', { window: late, lagMs: { before: 90, after: 90 } }).excused, [])
+  const broken = verdictOf('node-stopped', {
+    window: oneIn(100, { kind: 'write', result: 'broken', code: 'TypeError' }),
+    healed: { lagMs: 90 },
+  })
+  assert.deepEqual([broken.missed, broken.excused], [['right', 'requests'], ['requests']])
+  assert.equal(isVoid(broken), false)
+  const before = { result: 'refused', code: 'X' } as const
+  assert.deepEqual(verdictOf('node-stopped', { before, lagMs: { before: 90, after: 1 } }).excused, ['before'])
+  assert.deepEqual(verdictOf('node-stopped', { before, healed: { lagMs: 90 } }).excused, [])
+  const after = { result: 'refused', code: 'X' } as const
+  assert.deepEqual(verdictOf('node-stopped', { after }).missed, ['recovery'])
+  assert.deepEqual(verdictOf('node-stopped', { after, lagMs: { before: 1, after: 90 } }).excused, ['recovery'])
+  assert.deepEqual(verdictOf('node-stopped', { left: [['TCPSocketWrap'], []], healed: { lagMs: 90 } }).excused, [])
+})
+
+test('runs of a row: what cannot be the machine counts at once, the rest unless two of three keep everything', () => {
+  const run = (missed: readonly DemandName[] = [], excused: readonly DemandName[] = []) => ({ missed, excused })
+  const [kept, slow, spoilt] = [run(), run(['requests']), run(['requests'], ['requests'])]
+  assert.equal(decisionOf([kept]), true)
+  for (const name of ['right', 'stale', 'lost', 'bounds'] as const) assert.equal(decisionOf([run([name, 'requests'], ['requests'])]), false)
+  assert.equal(decisionOf([slow]), undefined)
+  assert.equal(decisionOf([slow, kept]), undefined)
+  assert.equal(decisionOf([slow, kept, kept]), true)
+  assert.equal(decisionOf([slow, slow]), false)
+  assert.equal(decisionOf([slow, kept, slow]), false)
+  assert.equal(decisionOf([run(['felt']), run(['felt'])]), false)
+  assert.equal(decisionOf([run(['before']), run(['before'])]), false)
+  assert.equal(decisionOf([spoilt]), undefined)
+  assert.equal(decisionOf([spoilt, kept]), true)
+  assert.equal(decisionOf([spoilt, spoilt, spoilt]), true)
+  assert.equal(decisionOf([slow, spoilt, spoilt]), false)
+  // Where time has run out, what was missed once counts.
+  assert.equal(decisionOf([slow], [], false), false)
+  assert.equal(decisionOf([slow, kept], [], false), false)
+  assert.equal(decisionOf([slow], ['requests']), true)
+})
+
+test('while a node is away, what others hold is answered by them, and as quickly', () => {
+  const loaded = { result: 'loaded', tookMs: 990 } as const
+  assert.deepEqual(misses('node-stopped', { window: loaded }), ['requests', 'spared'])
+  assert.deepEqual(misses('node-stopped', { window: { result: 'loaded', tookMs: 20 } }), ['spared'])
+  assert.deepEqual(misses('node-stopped', { window: oneIn(200, { result: 'loaded', tookMs: 20 }) }), [])
+  assert.deepEqual(misses('node-killed', { window: oneIn(10, { result: 'loaded', tookMs: 20 }) }), ['spared'])
+  assert.deepEqual(misses('node-killed', { window: oneIn(25, { result: 'loaded', tookMs: 600 }) }), [])
+  assert.deepEqual(misses('all-nodes-killed', { window: loaded, events: { 'cache:bypassed': 1 } }), [])
+  const loads = [[0, 0], [INJECTED_MS, 10], [HEALED_MS, 400], [END_MS, 430]] as const // biome-ignore format: one line tells more
+  assert.deepEqual(misses('node-added', { loads, events: { 'topology:changed': 1 } }), ['spared'])
+})
+
+test('an overload is one: something is shed in time, the usual load is done, and nothing else goes wrong', () => {
+  const usual = [{}, {}, {}, { kind: 'write', isSteady: false, result: 'done', tookMs: 300 }] as const
+  const shed = { kind: 'write', isSteady: false, result: 'refused', code: 'OVERLOADED' } as const
+  const overload = (...window: readonly Answered[]) => misses('overload-10x', { window, windowGapMs: 0.4, events: {} })
+  assert.deepEqual(overload(...usual, shed), [])
+  assert.deepEqual(overload(...usual), ['felt'])
+  assert.deepEqual(overload(...usual, shed, { ...shed, tookMs: 1_100 }), ['requests'])
+  assert.deepEqual(overload(...usual, shed, { tookMs: 1_100 }), ['requests'])
+  assert.deepEqual(overload(...usual, shed, { result: 'unanswered' }), ['requests'])
+  assert.deepEqual(overload(...usual, shed, { result: 'broken', code: 'TypeError' }), ['right', 'requests'])
+  assert.deepEqual(overload(...usual, shed, { result: 'wrong' }), ['right', 'requests'])
+  assert.deepEqual(overload(...usual, shed, { result: 'unsent' }, {}, {}, {}, {}, {}, {}), [])
+  assert.deepEqual(overload(...usual, shed, { result: 'unsent' }), ['requests'])
+  // All is refused, in time and typed, but for a few.
+  assert.deepEqual(overload(...Array.from({ length: 99 }, () => shed), {}), ['requests'])
+})
+
+test('memory outside of the heap, and what a closed client leaves behind, are bounded', () => {
+  assert.deepEqual(misses('node-stopped', { rssMb: 900 }), ['bounds'])
+  assert.deepEqual(misses('node-stopped', { left: [['TCPSocketWrap'], []] }), ['bounds'])
+  assert.match(verdictOf('node-stopped', { left: [[], ['Timeout']] }).why, /a closed client has Timeout/)
+})
+
+test('in the long form the share of failures counts, and a void row has not passed', () => {
+  const plan = { ...LONG, leastRequests: 400 }
+  const once = oneIn(1_000, { result: 'refused', code: 'X' })
+  assert.equal(verdictOf('node-stopped', { plan, window: once }).ok, false)
+  const spoilt = verdictOf('node-stopped', { plan, window: once, healed: { lagMs: 90 } })
+  assert.deepEqual([isVoid(spoilt), spoilt.ok], [true, false])
+  assert.match(spoilt.why, /^void, for the proxies lagged by 90 ms/)
+})

@@ -1,0 +1,45 @@
+/**
+ * What must stay bounded whatever happens: memory, sockets, requests under way, what the database is asked for; and what is left once a
+ * client has closed.
+ */
+import { type ChaosPlan, MOST_IN_FLIGHT } from './chaos-plan.ts'
+import type { Observed } from './observed.ts'
+import type { Demand } from './row.ts'
+
+const MOST_HEAP_GROWTH_MB = 256
+/** Of buffers, outside of the heap: those of sockets, and entries on their way. */
+const MOST_EXTERNAL_GROWTH_MB = 128
+/** Of all that the process has. Node keeps heap that it has freed, so it is above the two together. */
+const MOST_RSS_GROWTH_MB = 448
+/** Five nodes with their links and watches, and the pools of three shards. */
+const MOST_SOCKETS = 120
+
+/** @returns what was not */
+export function unbounded({ reports, left, injectedMs, healed }: Observed, demand: Demand, plan: ChaosPlan): string[] {
+  const why: string[] = []
+  for (const { peaks } of reports) {
+    for (const [what, first, most, bound] of [
+      ['heap', peaks.firstHeapMb, peaks.heapMb, MOST_HEAP_GROWTH_MB],
+      ['memory outside of the heap', peaks.firstExternalMb, peaks.externalMb, MOST_EXTERNAL_GROWTH_MB],
+      ['resident memory', peaks.firstRssMb, peaks.rssMb, MOST_RSS_GROWTH_MB],
+    ] as const)
+      if (most - first > bound) why.push(`a client's ${what} grew from ${first} to ${most} MB`)
+    if (peaks.sockets > MOST_SOCKETS) why.push(`a client had ${peaks.sockets} sockets`)
+    if (peaks.inFlight >= MOST_IN_FLIGHT) why.push(`a client had ${peaks.inFlight} requests under way`)
+  }
+  for (const resources of left) if (resources.length > 0) why.push(`a closed client has ${resources.join(', ')}`)
+  const loaded = loadsBetween(reports, injectedMs, healed.healedMs)
+  const most = demand.mostLoads(plan.faultMs)
+  if (loaded > most) why.push(`the database was asked for ${loaded} rows, and ${Math.round(most)} would do`)
+  return why
+}
+
+/** Rows that all clients asked the store for, as looked at every 100 ms. */
+export function loadsBetween(reports: Observed['reports'], fromMs: number, toMs: number): number {
+  let sum = 0
+  for (const { loads } of reports) {
+    const until = (ms: number): number => loads.findLast(([atMs]) => atMs <= ms)?.[1] ?? 0
+    sum += until(toMs) - until(fromMs)
+  }
+  return sum
+}

@@ -1,0 +1,28 @@
+/**
+ * What is demanded while more is asked than can be done: that something is shed, that what can be done is, and that the generator could ask.
+ */
+import { failureOf, type Judging } from './failures.ts'
+import type { RequestRow } from './request-log.ts'
+
+/** Of all that was due; more, and it is not the tier that was overloaded. */
+const MOST_UNSENT = 0.1
+/** Of the changes, which only the database can make. */
+const LEAST_SHED = 0.05
+
+/** @param usualRate requests a second before the window @returns what was not as demanded; nothing where it was no overload's window */
+export function unlikeOverload(window: readonly RequestRow[], windowMs: number, usualRate: number, judging: Judging): string[] {
+  const why: string[] = []
+  const answered = window.filter((each) => !['refused', 'unsent'].includes(each.result) && failureOf(each, judging) === undefined)
+  const rightRate = (answered.length * 1_000) / windowMs
+  if (rightRate < usualRate) why.push(`${Math.round(rightRate)} right answers a second, and ${Math.round(usualRate)} are usual`)
+  const unsent = window.filter(({ result }) => result === 'unsent').length
+  if (unsent > MOST_UNSENT * window.length) why.push(`${unsent} of ${window.length} were not sent in time`)
+  return why
+}
+
+/** @returns why it was no overload */
+export function noOverload(window: readonly RequestRow[]): string | undefined {
+  const changes = window.filter(({ kind }) => kind === 'write' || kind === 'delete')
+  const shed = changes.filter(({ result, code }) => result === 'refused' && code === 'OVERLOADED').length
+  return shed >= LEAST_SHED * changes.length ? undefined : `of ${changes.length} changes only ${shed} were shed: it was no overload`
+}
