@@ -157,7 +157,7 @@ test('an overload is one: something is shed in time, the usual load is done, and
 test('memory outside of the heap, and what a closed client leaves behind, are bounded', () => {
   assert.deepEqual(misses('node-stopped', { rssMb: 900 }), ['bounds'])
   assert.deepEqual(misses('node-stopped', { left: [['TCPSocketWrap'], []] }), ['bounds'])
-  assert.match(verdictOf('node-stopped', { left: [[], ['Timeout']] }).why, /a closed client has Timeout/)
+  assert.match(verdictOf('node-stopped', { left: [[], ['Timeout']] }).why, /a closed client has 1 Timeout/)
 })
 
 test('in the long form the share of failures counts, and a void row has not passed', () => {

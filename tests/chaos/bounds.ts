@@ -27,11 +27,15 @@ export function unbounded({ reports, left, injectedMs, healed }: Observed, deman
     if (peaks.sockets > MOST_SOCKETS) why.push(`a client had ${peaks.sockets} sockets`)
     if (peaks.inFlight >= MOST_IN_FLIGHT) why.push(`a client had ${peaks.inFlight} requests under way`)
   }
-  for (const resources of left) if (resources.length > 0) why.push(`a closed client has ${resources.join(', ')}`)
+  for (const resources of left) if (resources.length > 0) why.push(`a closed client has ${countedText(resources)}`)
   const loaded = loadsBetween(reports, injectedMs, healed.healedMs)
   const most = demand.mostLoads(plan.faultMs)
   if (loaded > most) why.push(`the database was asked for ${loaded} rows, and ${Math.round(most)} would do`)
   return why
+}
+
+function countedText(names: readonly string[]): string {
+  return [...new Set(names)].map((name) => `${names.filter((each) => each === name).length} ${name}`).join(', ')
 }
 
 /** Rows that all clients asked the store for, as looked at every 100 ms. */
