@@ -70,6 +70,8 @@ test('a row in which everything went well is kept', () => {
 test('a fault that nobody felt, and a failure before it, are no passes', () => {
   assert.deepEqual(misses('node-stopped', { events: {} }), ['felt'])
   assert.deepEqual(misses('node-stopped', { before: { result: 'refused', code: 'X' } }), ['before'])
+  // It was under way when the fault began, and is judged as what came later.
+  assert.deepEqual(misses('node-stopped', { before: { result: 'refused', code: 'X', tookMs: 1_020 } }), ['requests'])
   assert.deepEqual(misses('hot-key-herd', {}), ['felt'])
   assert.deepEqual(misses('hot-key-herd', { herded: 400, healed: { saw: { drops: 2 } } }), ['felt'])
   assert.deepEqual(misses('hot-key-herd', { herded: 400, healed: { saw: { drops: 8 } } }), [])

@@ -80,8 +80,10 @@ export function isVoid({ missed, excused }: RowVerdict): boolean {
 export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Observed): RowVerdict {
   const { loadMs, injectedMs, healed, reports } = observed
   const requests = reports.flatMap((report) => [...requestsOf(report.requests)]).filter(({ dueMs }) => dueMs >= loadMs)
-  const before = requests.filter(({ dueMs }) => dueMs < injectedMs)
-  const window = requests.filter(({ dueMs }) => dueMs >= injectedMs && dueMs < healed.healedMs)
+  // What was under way when the fault began has met it.
+  const hasEnded = ({ dueMs, tookMs }: RequestRow): boolean => dueMs + tookMs < injectedMs
+  const before = requests.filter(hasEnded)
+  const window = requests.filter((each) => !hasEnded(each) && each.dueMs < healed.healedMs)
   const after = requests.filter(({ dueMs }) => dueMs >= healed.healedMs)
   const generatorMs = lagOf(window)
   const inWindow: Judging = { demand, isExcusing: true, lagMs: demand.mayShed ? generatorMs : 0 }
