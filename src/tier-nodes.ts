@@ -165,6 +165,8 @@ export class TierNodes implements TopologyNodes {
     const [plain] = this.#ofPlain
     return {
       prefix: plain === undefined ? OURS : '',
+      members: own.members,
+      fewestOwners: Math.min(...Array.from(this.#each(), (made) => ringOf(made).replicas)),
       ownersOf: (wire) => {
         if (!wire.startsWith(OURS)) return plain && ringOf(plain).ownersOf(wire)
         const cache = cacheOf(wire)

@@ -24,7 +24,7 @@ const TTL: Script = {
   local: (entries: LocalEntries, [key]) => entries.ttlMs(key!) ?? -2,
 }
 
-async function rig() {
+async function rig(isDead: (id: string) => boolean = () => false) {
   const clock = new FakeClock()
   const nodes = ['n1', 'n2', 'n3', 'n4'].map((id) => flakyNode(memoryNode({ id, clock })))
   await Promise.all(nodes.map((node) => node.connect({ clock })))
@@ -39,7 +39,7 @@ async function rig() {
       looked += entries
     },
   })
-  const copies = new EntryCopies({ walked, clock, from: placed(old), to: placed(next) })
+  const copies = new EntryCopies({ walked, clock, from: placed(old), to: placed(next), dead: nodes.filter(({ id }) => isDead(id)) })
   const moving = Array.from({ length: 2_000 }, (_, nth) => `rt:item:${nth}`).filter((key) => next.ownersOf(key).includes(nodes[3]!))
   const entry = (kind: EntryKind, ms = 0, freshUntilMs = clock.now() + 60_000): Uint8Array => {
     const times = { freshUntilMs, graceMs: 0, loadCostMs: 0, begun: clock.now() + ms }
@@ -79,7 +79,12 @@ async function rig() {
 }
 
 function placed(ring: Ring<CacheNode>): KeyPlacing {
-  return { prefix: 'rt:', ownersOf: (key) => (key.startsWith('rt:!') ? undefined : ring.ownersOf(key)) }
+  return {
+    prefix: 'rt:',
+    members: ring.members,
+    fewestOwners: ring.replicas,
+    ownersOf: (key) => (key.startsWith('rt:!') ? undefined : ring.ownersOf(key)),
+  }
 }
 
 test('each kind of entry is copied with its version and what is left of its life', async () => {
@@ -157,17 +162,64 @@ test('what failed is tried again, and counted where it goes on failing', async (
   const again = await rig()
   await again.putOnAll(moving[0]!, again.entry('value'), 60_000)
   again.joining.mishaps.down('refusing')
-  await again.whole(again.copies.copyFrom(again.old.members))
+  await assert.rejects(again.whole(again.copies.copyFrom(again.old.members)), /1 of 1 copies could not be made/)
   assert.deepEqual([again.copies.counts.copied, again.copies.counts.failed], [0, 1])
 })
 
-test('the keys of a node that does not answer are copied from their other owners', async () => {
-  const { copies, moving, entry, putOnAll, old, whole, nodes } = await rig()
+test('the keys of a node that was dead before are copied from their other owners', async () => {
+  const { copies, moving, entry, putOnAll, old, whole, nodes } = await rig((id) => id === 'n1')
   const keys = moving.slice(0, 60)
   for (const key of keys) await putOnAll(key, entry('value'), 60_000)
-  ;(nodes[0] as FlakyNode).mishaps.down('refusing')
+  nodes[0]!.mishaps.down('refusing')
   await whole(copies.copyFrom(old.members))
   assert.deepEqual([copies.counts.copied, copies.counts.failed], [keys.length, 0])
+})
+
+test('a node that was alive and cannot be walked ends the change, before the switch and after it', async () => {
+  for (const step of ['copyFrom', 'handOnFrom'] as const) {
+    const { copies, moving, entry, putOnAll, old, whole, nodes } = await rig()
+    await putOnAll(moving[0]!, entry('value'), 60_000)
+    nodes[0]!.mishaps.script(({ operation }) => (operation === 'scan' ? 'fail' : undefined))
+    await assert.rejects(whole(copies[step](old.members)), { name: 'TopologyError', reason: 'unreachable', message: /no end of node n1/ })
+  }
+})
+
+test('where all owners of a key may be dead, and are not all removed, nothing is copied', async () => {
+  const { copies, old, whole, nodes } = await rig((id) => id !== 'n4')
+  for (const node of nodes.slice(0, 3)) node.mishaps.down('refusing')
+  await assert.rejects(whole(copies.copyFrom(old.members)), /keys that may lie on no other; wait for node n1, node n2, node n3/)
+})
+
+test('what owners lack is handed on, also where they are deaf for a while, and where they stay so it ends the change', async () => {
+  for (const deafMs of [1_200, 60_000]) {
+    const { clock, copies, moving, entry, put, putOnAll, held, old, next, whole, joining } = await rig()
+    const key = moving.find((each) => old.ownersOf(each).some((owner) => !next.ownersOf(each).includes(owner)))!
+    const leaving = old.ownersOf(key).find((owner) => !next.ownersOf(key).includes(owner))!
+    await putOnAll(key, entry('value'), 60_000)
+    await put(joining, key, entry('value'), 60_000)
+    await clock.advance(100)
+    const newer = entry('value')
+    await put(leaving, key, newer, 60_000)
+    joining.mishaps.down('refusing')
+    void clock.after(deafMs, () => joining.mishaps.up())
+    const handing = whole(copies.handOnFrom(old.members))
+    if (deafMs > 10_000) await assert.rejects(handing, /node n4 did not answer/)
+    else {
+      await handing
+      assert.equal(versionOf((await held(key))!), versionOf(newer))
+    }
+  }
+})
+
+test('a batch that cannot be read from who hands it on is read again', async () => {
+  const { copies, moving, entry, put, held, old, next, whole } = await rig()
+  const key = moving.find((each) => old.ownersOf(each).some((owner) => !next.ownersOf(each).includes(owner)))!
+  const leaving = old.ownersOf(key).find((owner) => !next.ownersOf(key).includes(owner)) as FlakyNode
+  await put(leaving, key, entry('value'), 60_000)
+  let failures = 0
+  leaving.mishaps.script(({ operation }) => (operation === 'getMany' && failures++ < 2 ? 'fail' : undefined))
+  await whole(copies.handOnFrom(old.members))
+  for (const owner of next.ownersOf(key)) assert.notEqual(await held(key, owner), undefined)
 })
 
 test('no more is looked at than the rate allows, and giving up ends it at once', async () => {

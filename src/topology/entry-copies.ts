@@ -6,6 +6,9 @@
  * read, so that a delete made since then, whose tombstone the new owner has, refuses it. Only what a first owner holds is carried: what it has lost
  * or was never given, nobody is served today.
  *
+ * A node that was alive when the change began and cannot be walked ends it: what lies there is not known, so that nobody can say that it is where
+ * it is to be. One that was dead already has its keys looked after by their other owners.
+ *
  * Once reads go by the new ring, those who are no owners any more hand on what they have and owners lack: what a process wrote that the new
  * owner missed. There the caution of read repair applies, for a tombstone may be gone.
  */
@@ -15,7 +18,7 @@ import { copyTtlMs } from '../cluster/copy-life.ts'
 import { type Answer, compareAnswers, holdingOf, newestOf } from '../cluster/newest.ts'
 import { inAskingOrder } from '../cluster/owner-order.ts'
 import { youngForMs } from '../cluster/unsettled.ts'
-import { asError } from '../errors.ts'
+import { asError, TopologyError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
 import type { CopyCounts, KeyPlacing } from './topology.ts'
 import type { WalkedNodes } from './walked-nodes.ts'
@@ -26,12 +29,16 @@ const CALL = { timeoutMs: 1_000 }
 const RETRIES = 4
 const RETRY_AFTER_MS = 500
 const MOST_RETRIED = 100_000
+/** A part of all copies may fail, as single entries may: beyond it the ring is not changed. */
+const MOST_FAILED = 0.01
 
 export interface CopyParts {
   readonly walked: WalkedNodes
   readonly clock: Clock
   readonly from: KeyPlacing
   readonly to: KeyPlacing
+  /** Nodes that were dead before the change began: nothing is expected of them. */
+  readonly dead: readonly CacheNode[]
 }
 
 /** One key with the nodes that lack it. */
@@ -50,6 +57,8 @@ export class EntryCopies {
   readonly #parts: CopyParts
   readonly #counts = { copied: 0, skipped: 0, failed: 0, bytes: 0 }
   #failed: Due[] = []
+  /** Copies that were found where they are to be. */
+  #inPlace = 0
   #lastFailure: string | undefined
 
   constructor(parts: CopyParts) {
@@ -60,47 +69,92 @@ export class EntryCopies {
     return { ...this.#counts }
   }
 
-  /** Why the last copy failed that did. */
-  get lastFailure(): string | undefined {
-    return this.#lastFailure
-  }
-
-  /** What lies on these nodes goes to those of its new owners that are no old ones. @throws the walk's signal's reason */
+  /**
+   * What lies on these nodes goes to those of its new owners that are no old ones.
+   * @throws TopologyError `unreachable` where entries may be left behind @throws the walk's signal's reason
+   */
   async copyFrom(nodes: readonly CacheNode[]): Promise<void> {
     const { walked, from } = this.#parts
     const gone = await walked.walk(nodes, from.prefix, (node, keys) => this.#copy(this.#dueAt(node, keys, [])))
-    // What only the dead would have been asked for is asked of the others.
-    const alive = nodes.filter((node) => !gone.includes(node))
-    if (gone.length > 0) await walked.walk(alive, from.prefix, (node, keys) => this.#copy(this.#dueAt(node, keys, gone)))
-    for (let tries = 0; this.#failed.length > 0 && tries < RETRIES; tries++) {
-      await walked.pause(RETRY_AFTER_MS)
-      const again = this.#failed
-      this.#failed = []
-      this.#counts.failed -= again.reduce((sum, { targets }) => sum + targets.length, 0)
-      for (let at = 0; at < again.length; at += 128) await this.#copy(again.slice(at, at + 128))
+    this.#needOthersFor(gone)
+    if (gone.length > 0) {
+      // What only the dead would have been asked for is asked of the others.
+      const alive = nodes.filter((node) => !gone.includes(node))
+      const unwalked = await walked.walk(alive, from.prefix, (node, keys) => this.#copy(this.#dueAt(node, keys, gone)))
+      this.#needOthersFor([...gone, ...unwalked])
     }
+    await this.#tryAgain((due) => this.#copy(due))
   }
 
-  /** What lies on nodes that are no owners any more and is newer than what owners hold goes to those. @throws the walk's signal's reason */
+  /**
+   * What lies on nodes that are no owners any more and is newer than what owners hold goes to those.
+   * @throws TopologyError `unreachable` where entries may be left behind @throws the walk's signal's reason
+   */
   async handOnFrom(nodes: readonly CacheNode[]): Promise<void> {
-    const { walked, from, to, clock } = this.#parts
-    await walked.walk(nodes, from.prefix, async (node, keys) => {
-      const readMs = clock.now()
+    const { walked, from, to } = this.#parts
+    const unwalked = await walked.walk(nodes, from.prefix, (node, keys) => {
       const due: Due[] = []
       for (const key of keys) {
         const owners = to.ownersOf(key)
         if (owners !== undefined && !owners.includes(node) && from.ownersOf(key)?.includes(node) === true)
           due.push({ key, owners: [node], targets: owners })
       }
-      const [own, held] = await Promise.all([answersOf(due, ({ owners }) => owners), answersOf(due, ({ targets }) => targets)])
-      const puts = new Map<CacheNode, Put[]>()
-      for (const [at, each] of due.entries()) {
-        const kept = own[at]![0]
-        if (kept === undefined || holdingOf(kept.bytes) !== 'entry') continue
-        for (const answer of held[at]!) if (compareAnswers(kept, answer) > 0) this.#add(puts, each, kept, answer.bytes, answer.node, readMs)
-      }
-      await this.#send(puts)
+      return this.#handOn(due)
     })
+    this.#needOthersFor(unwalked)
+    await this.#tryAgain((due) => this.#handOn(due))
+  }
+
+  /** @param gone nodes that could not be walked @throws TopologyError unless they were dead before, and others have what they had */
+  #needOthersFor(gone: readonly CacheNode[]): void {
+    const { dead, from, to } = this.#parts
+    const lost = gone.filter((node) => !dead.includes(node))
+    if (lost.length > 0)
+      throw unreachable(`needs to look through every node that was alive when the change began, but got: no end of ${named(lost)}`)
+    // Of what is removed while it is dead nothing is expected, for its operator has given it up.
+    const staying = gone.filter((node) => to.members.includes(node))
+    if (staying.length > 0 && gone.length >= from.fewestOwners) {
+      const message = `needs each key on a node that answers, but got: ${named(gone)} dead, and keys that may lie on no other`
+      throw unreachable(`${message}; wait for ${named(staying)}, or remove what is not to come back in the same change`)
+    }
+  }
+
+  /** @throws TopologyError where more go on failing than may */
+  async #tryAgain(copy: (due: readonly Due[]) => Promise<void>): Promise<void> {
+    for (let tries = 0; this.#failed.length > 0 && tries < RETRIES; tries++) {
+      await this.#parts.walked.pause(RETRY_AFTER_MS)
+      const again = this.#failed
+      this.#failed = []
+      this.#counts.failed -= again.reduce((sum, { targets }) => sum + targets.length, 0)
+      for (let at = 0; at < again.length; at += 128) await copy(again.slice(at, at + 128))
+    }
+    const { copied, skipped, failed } = this.#counts
+    const all = copied + skipped + failed + this.#inPlace
+    if (failed <= all * MOST_FAILED) return
+    throw unreachable(`needs all entries where they are to be, but ${failed} of ${all} copies could not be made: ${this.#lastFailure}`)
+  }
+
+  async #handOn(due: readonly Due[]): Promise<void> {
+    if (due.length === 0) return
+    const { clock, dead } = this.#parts
+    const readMs = clock.now()
+    const [own, held] = await Promise.all([answersOf(due, ({ owners }) => owners), answersOf(due, ({ targets }) => targets)])
+    const puts = new Map<CacheNode, Put[]>()
+    for (const [at, each] of due.entries()) {
+      const kept = own[at]![0]
+      if (kept === undefined) {
+        this.#fail(each, each.targets, `node ${each.owners[0]!.id} did not answer`)
+        continue
+      }
+      const isEntry = holdingOf(kept.bytes) === 'entry'
+      for (const answer of held[at]!) {
+        if (isEntry && compareAnswers(kept, answer) > 0) this.#add(puts, each, kept, answer.bytes, answer.node, readMs)
+        else this.#inPlace++
+      }
+      const silent = each.targets.filter((target) => !dead.includes(target) && !held[at]!.some(({ node }) => node === target))
+      if (isEntry && silent.length > 0) this.#fail(each, silent, `${named(silent)} did not answer`)
+    }
+    await this.#send(puts)
   }
 
   /** Each key is looked after by the first of its owners that looks alive. @param gone owners that are not, whose keys alone are due */
@@ -213,4 +267,12 @@ async function answersOf(due: readonly Due[], nodesOf: (due: Due) => readonly Ca
 
 function aliveOf(owners: readonly CacheNode[]): number {
   return owners.filter(({ standing }) => standing?.avoided !== true).length
+}
+
+function named(nodes: readonly CacheNode[]): string {
+  return nodes.map(({ id }) => `node ${id}`).join(', ')
+}
+
+function unreachable(message: string): TopologyError {
+  return new TopologyError(message, 'unreachable')
 }

@@ -142,9 +142,11 @@ class Fleet {
       const steady = new Map(this.nodes.map((node) => [node, stepped(node, (step) => this.#steps.push(step))]))
       const placing = (ring: Ring<CacheNode>): KeyPlacing => ({
         prefix: 'rt:',
+        members: ring.members,
+        fewestOwners: ring.replicas,
         ownersOf: (key) => ring.ownersOf(key).map((node) => steady.get(node)!),
       })
-      const copies = new EntryCopies({ walked: this.#walked, clock: this.clock, from: placing(this.old), to: placing(this.next) })
+      const copies = new EntryCopies({ walked: this.#walked, clock: this.clock, from: placing(this.old), to: placing(this.next), dead: [] })
       this.#copying = copies.copyFrom(this.old.members.map((node) => steady.get(node)!)).then(() => {
         assert.equal(copies.counts.failed, 0)
         this.#isCopied = true
@@ -167,7 +169,7 @@ async function wholly(clock: FakeClock, work: Promise<unknown>): Promise<void> {
 }
 
 function placed(ring: Ring<CacheNode>): KeyPlacing {
-  return { prefix: 'rt:', ownersOf: (key) => ring.ownersOf(key) }
+  return { prefix: 'rt:', members: ring.members, fewestOwners: ring.replicas, ownersOf: (key) => ring.ownersOf(key) }
 }
 
 /** The same node, whose reads and changes wait for their turn. */
@@ -218,7 +220,7 @@ test('what a new owner missed while entries were copied is handed on before the 
     return version
   }
   const walked = new WalkedNodes({ clock, rate: 1_000_000, signal: new AbortController().signal, looked: () => {} })
-  const copies = new EntryCopies({ walked, clock, from: placed(old), to: placed(next) })
+  const copies = new EntryCopies({ walked, clock, from: placed(old), to: placed(next), dead: [] })
   await write()
   live.turn(old, next)
   await wholly(clock, copies.copyFrom(old.members))

@@ -85,7 +85,7 @@ export interface CopyCounts {
   readonly copied: number
   /** Copies that it no longer needed, or that were not worth one: nearly dead, or being loaded. */
   readonly skipped: number
-  /** Copies that could not be made. Their keys are loaded when they are next read there. */
+  /** Copies that could not be made, one in a hundred at most. Their keys are loaded when they are next read there. */
   readonly failed: number
   readonly bytes: number
 }
@@ -147,6 +147,10 @@ export interface TopologyNodes {
 export interface KeyPlacing {
   /** What all keys that are placed begin with. */
   readonly prefix: string
+  /** All that can own one. */
+  readonly members: readonly CacheNode[]
+  /** So few owners has a key of some cache. */
+  readonly fewestOwners: number
   /** By the key's cache; by the tier's own ring where this process has no such cache. Undefined for what is not placed: records of nodes, and plain keys where there is no cache of them. */
   ownersOf(wire: string): readonly CacheNode[] | undefined
 }
