@@ -80,6 +80,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'cluster/owner-order.ts',
     'cluster/copy-life.ts',
     'cluster/unsettled.ts',
+    'codec/envelope.ts',
     'consistency/pace.ts',
   ],
   'create-tier.ts': EVERYTHING,

@@ -251,7 +251,7 @@ export class Tier {
 
   /**
    * Adds nodes, drains and removes them, or weighs them anew, while the whole fleet goes on: see docs/changing-the-ring.md. Call it in one process,
-   * which has the caches that have rings of their own. What fails or is aborted on its way is rolled back.
+   * which has the caches that were given a `ring`. What fails or is aborted on its way is rolled back.
    * @throws ConfigurationError for a change that cannot be @throws TopologyError
    */
   changeRing(change: RingChange, options?: RingChangeOptions): Promise<RingChangeReport> {

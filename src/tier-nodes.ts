@@ -14,6 +14,7 @@ import { Health } from './resilience/health.ts'
 import { reweighted } from './ring/reweighted.ts'
 import type { Placement, Ring } from './ring/ring.ts'
 import { checkedPlacement } from './tier-options.ts'
+import { type CacheRing, CacheRings } from './topology/cache-rings.ts'
 import type { ConnectNode, KeyPlacing, Member, TopologyNodes, TopologyRecord } from './topology/topology.ts'
 import { comingAndGoing, everyMember, memberOf } from './topology/topology-record.ts'
 
@@ -62,6 +63,8 @@ export class TierNodes implements TopologyNodes {
   readonly #own: OwnRing
   readonly #ofCaches = new Map<string, OwnRing>()
   readonly #ofPlain: OwnRing[] = []
+  /** Those of other processes too. */
+  readonly #rings: CacheRings
   #members: readonly Member[]
   #others: readonly Member[] | undefined
   readonly #listeners: NodeListener[] = []
@@ -76,7 +79,8 @@ export class TierNodes implements TopologyNodes {
     this.health = new Health(nodes, { clock, random, emit, isReturning })
     this.all = [...this.health.guarded]
     this.#members = this.all.map(memberOf)
-    this.#own = this.#made(this.#builder({ replicas: undefined, nodes: undefined, ring: undefined, plain: false }))
+    this.#rings = new CacheRings(clock, this.all)
+    this.#own = this.#made(this.#builder({}))
   }
 
   /** The tier's own. */
@@ -107,6 +111,8 @@ export class TierNodes implements TopologyNodes {
     const own = isUsual ? this.#own : this.#made(this.#builder(choice))
     if (choice.plain) this.#ofPlain.push(own)
     else this.#ofCaches.set(cache, own)
+    const { replicas, nodes, plain } = choice
+    this.#rings.add(cache, { replicas, nodes, placed: choice.ring !== undefined, plain })
     return own.live
   }
 
@@ -154,23 +160,42 @@ export class TierNodes implements TopologyNodes {
     }
   }
 
+  lookAtCaches(isNeeded: boolean): Promise<void> {
+    return this.#rings.look(isNeeded)
+  }
+
+  needCaches(): void {
+    const unplaced = Array.from(this.#rings.ofOthers()).find(([, { placed }]) => placed)
+    if (unplaced === undefined) return
+    throw ConfigurationError.of(
+      'a change of the ring: who makes it',
+      'every cache that has a `ring` of its own',
+      `none of '${unplaced[0]}'`,
+    )
+  }
+
   placing(members: readonly Member[]): KeyPlacing {
-    const own = this.#own.build(members)
-    const built = new Map<OwnRing, Ring<CacheNode>>([[this.#own, own]])
-    const ringOf = (made: OwnRing): Ring<CacheNode> => {
-      const ring = built.get(made) ?? made.build(members)
-      built.set(made, ring)
+    const built = new Map<Build, Ring<CacheNode>>()
+    const ringOf = (build: Build): Ring<CacheNode> => {
+      const ring = built.get(build) ?? build(members)
+      built.set(build, ring)
       return ring
     }
-    const [plain] = this.#ofPlain
+    const builds = this.#buildsByCache()
+    const own = this.#own.build
+    // Nobody can tell whose a plain key is.
+    const plain = Array.from(this.#rings.ofOthers().values()).some((ring) => ring.plain) ? undefined : this.#ofPlain[0]?.build
+    const rings = [own, plain, ...builds.values()].flatMap((build) => (build === undefined ? [] : [ringOf(build)]))
     return {
       prefix: plain === undefined ? OURS : '',
-      members: own.members,
-      fewestOwners: Math.min(...Array.from(this.#each(), (made) => ringOf(made).replicas)),
+      members: ringOf(own).members,
+      fewestOwners: Math.min(...rings.map(({ replicas }) => replicas)),
       ownersOf: (wire) => {
         if (!wire.startsWith(OURS)) return plain && ringOf(plain).ownersOf(wire)
         const cache = cacheOf(wire)
-        return cache === undefined ? undefined : ringOf(this.#ofCaches.get(cache) ?? this.#own).ownersOf(wire)
+        if (cache === undefined) return undefined
+        const build = builds.has(cache) ? builds.get(cache) : own
+        return build && ringOf(build).ownersOf(wire)
       },
     }
   }
@@ -222,7 +247,7 @@ export class TierNodes implements TopologyNodes {
   }
 
   /** A cache of its own nodes keeps those that stay; where too few do, it lies on all. */
-  #builder(choice: RingChoice): Build {
+  #builder(choice: Partial<RingChoice>): Build {
     const { placement, replicas } = this.#parts
     const wanted = choice.replicas ?? replicas
     return (members) => {
@@ -236,6 +261,15 @@ export class TierNodes implements TopologyNodes {
       const nodes = order.flatMap(({ id }) => this.all.find((node) => node.id === id) ?? [])
       return reweighted(choice.ring ?? placement, nodes, weights, wanted)
     }
+  }
+
+  /** Of all caches that are not known to lie by the tier's own ring; undefined where it is not known by which. */
+  #buildsByCache(): ReadonlyMap<string, Build | undefined> {
+    const others = Array.from(this.#rings.ofOthers()).filter(([, { plain }]) => !plain)
+    const buildOf = ({ placed, ...choice }: CacheRing): Build | undefined =>
+      placed ? undefined : this.#builder({ ring: undefined, ...choice })
+    const ofOthers = others.map(([cache, ring]): [string, Build | undefined] => [cache, buildOf(ring)])
+    return new Map([...ofOthers, ...Array.from(this.#ofCaches, ([cache, { build }]): [string, Build] => [cache, build])])
   }
 
   #made(build: Build): OwnRing {

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ChangeProgress } from '../src/index.ts'
+import { type Cache, type ChangeProgress, cacheAside, ketamaRing } from '../src/index.ts'
 import { type Process, RingFleet } from './support/ring-fleet.ts'
 
 const KEYS = 300
@@ -52,3 +52,72 @@ for (const [replicas, unwalked] of [
     })
   }
 }
+
+/** A cache on two of the nodes alone, full, in the second process. */
+async function withCarts(options: Partial<Parameters<Process['tier']['cache']>[1]> = {}) {
+  const fleet = await RingFleet.start({ nodes: 5 })
+  const [a, b] = fleet.processes as [Process, Process]
+  const cart = { ttl: '1h', strategy: cacheAside(), replicas: 2, nodes: ['n1', 'n2'], ...options } as const
+  const carts: Cache<unknown> = b.tier.cache<unknown>('cart', cart)
+  for (let nth = 0; nth < KEYS; nth++) await fleet.until(carts.set(keyOf(nth), nth), 0)
+  await fleet.clock.advance(1_000)
+  return { fleet, a, b, cart, carts }
+}
+
+const lostOfCarts = (fleet: RingFleet, b: Process, carts: Cache<unknown>): Promise<number> => lostOf(fleet, { ...b, cache: carts })
+
+/** Of a cache, whatever the ring says. */
+async function countedOn(fleet: RingFleet, id: string, cache: string): Promise<number> {
+  let count = 0
+  for await (const keys of fleet.node(id).scan(`rt:${cache}:`)) count += keys.length
+  return count
+}
+
+test('a change by a process that has not a cache with nodes of its own leaves that where it is', async () => {
+  const { fleet, a, b, carts } = await withCarts()
+  await fleet.until(a.tier.changeRing({ weights: { n5: 1.01 } }))
+  assert.equal(await lostOfCarts(fleet, b, carts), 0)
+  for (const id of ['n3', 'n4', 'n5']) assert.equal(await countedOn(fleet, id, 'cart'), 0)
+  await ended(fleet)
+})
+
+test('it carries such a cache to where its own processes look for it, and removes it elsewhere', async () => {
+  const { fleet, a, b, carts } = await withCarts({ nodes: ['n1', 'n2', 'n3'] })
+  await fleet.until(a.tier.changeRing({ remove: ['n1'] }))
+  assert.equal(await lostOfCarts(fleet, b, carts), 0)
+  assert.deepEqual(await Promise.all(['n1', 'n2', 'n3', 'n4'].map((id) => countedOn(fleet, id, 'cart'))), [0, KEYS, KEYS, 0])
+  await ended(fleet)
+})
+
+test('what is known of such a cache outlives its processes, and is told to nodes that join', async () => {
+  const { fleet, a, b, cart } = await withCarts()
+  await fleet.until(b.tier.close())
+  fleet.processes.pop()
+  await fleet.until(a.tier.changeRing({ add: [a.way('n6')], remove: ['n5'] }))
+  assert.deepEqual(await fleet.node('n6').control.get('topology-caches'), await fleet.node('n1').control.get('topology-caches'))
+  const [operator, service] = [await fleet.join(['n1', 'n2', 'n6']), await fleet.join(['n1', 'n2', 'n3'])]
+  await fleet.until(operator.tier.changeRing({ remove: ['n4'] }))
+  assert.equal(await lostOfCarts(fleet, service, service.tier.cache<unknown>('cart', cart)), 0)
+  await ended(fleet)
+})
+
+test('a change is refused to a process that cannot know where a cache lies', async () => {
+  const { fleet, a, b, carts } = await withCarts({ ring: ketamaRing() })
+  await assert.rejects(fleet.until(a.tier.changeRing({ remove: ['n5'] })), { code: 'CONFIGURATION', message: /'cart'/ })
+  assert.equal(a.tier.topology().epoch, 0)
+  await fleet.until(b.tier.changeRing({ remove: ['n5'] }))
+  assert.equal(await lostOfCarts(fleet, b, carts), 0)
+  await ended(fleet)
+})
+
+test('a cache that has a ring of its own no more is placed as the others are', async () => {
+  const { fleet, a, b } = await withCarts({ ring: ketamaRing() })
+  await fleet.until(b.tier.close())
+  fleet.processes.pop()
+  const later = await fleet.join(['n1', 'n2', 'n3', 'n4', 'n5'])
+  const carts = later.tier.cache<unknown>('cart', { ttl: '1h', strategy: cacheAside() })
+  for (let nth = 0; nth < KEYS; nth++) await fleet.until(carts.set(keyOf(nth), nth), 0)
+  await fleet.until(a.tier.changeRing({ remove: ['n5'] }))
+  assert.equal(await lostOfCarts(fleet, later, carts), 0)
+  await ended(fleet)
+})

@@ -247,3 +247,21 @@ test('entries are removed from nodes that do not own them, and from no others; r
   joining.mishaps.down('refusing')
   assert.deepEqual((await whole(sweepLeftovers(walked, nodes, placed(old)))).unswept, [joining])
 })
+
+test('a pending entry is removed where it is not owned only once most of its owners hold it, or something newer', async () => {
+  const { clock, moving, entry, put, held, old, whole, walked, nodes, joining } = await rig()
+  const [lacked, overtaken, unheard] = moving as [string, string, string]
+  const pending = entry('pending')
+  for (const key of [lacked, overtaken]) await put(joining, key, pending, 0)
+  await clock.advance(200_000)
+  const newer = entry('value')
+  for (const owner of old.ownersOf(overtaken)) await put(owner, overtaken, newer, 60_000)
+  assert.deepEqual(await whole(sweepLeftovers(walked, nodes, placed(old))), { removed: 2, unswept: [] })
+  for (const owner of old.ownersOf(lacked)) assert.deepEqual(await held(lacked, owner), pending)
+  for (const owner of old.ownersOf(overtaken)) assert.equal(versionOf((await held(overtaken, owner))!), versionOf(newer))
+  for (const key of [lacked, overtaken]) assert.equal(await held(key), undefined)
+  await put(joining, unheard, entry('pending'), 0)
+  for (const owner of nodes.slice(0, 2)) owner.mishaps.down('refusing')
+  assert.ok((await whole(sweepLeftovers(walked, nodes, placed(old)))).unswept.includes(joining))
+  assert.notEqual(await held(unheard), undefined)
+})

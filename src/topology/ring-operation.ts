@@ -124,9 +124,13 @@ export class RingOperation {
     return this.#decisions.clear()
   }
 
-  /** Removes from all nodes of the next ring what is not theirs yet. @throws TopologyError where one that joins cannot be emptied */
+  /**
+   * Removes from all nodes of the next ring what is not theirs yet.
+   * @throws ConfigurationError see `TopologyNodes.needCaches` @throws TopologyError where one that joins cannot be emptied
+   */
   async prepare(next: readonly Member[]): Promise<void> {
     const { members } = this.last
+    this.#parts.nodes.needCaches()
     const unswept = await this.#sweep(next, members)
     // One that has just fallen silent is known to be dead by the time that others were looked through.
     this.#dead = this.#parts.nodes.all.filter(isAvoided)
@@ -208,6 +212,7 @@ export class RingOperation {
     const { nodes, clock } = this.#parts
     const { members, change } = this.last
     const place = (some: readonly Member[]): KeyPlacing => nodes.placing(some)
+    nodes.needCaches()
     const placings = { from: place(from ?? members), to: place(to ?? change!.members) }
     const copies = new EntryCopies({ ...placings, walked: this.#walked, clock, dead: this.#dead })
     this.#copies.push(copies)

@@ -20,6 +20,8 @@ async function rig() {
     admit: (members) => void done.push(`admit ${members.length}`),
     turn: ({ epoch }, holdsUntilMs) => void done.push(`turn ${epoch} ${Math.round(holdsUntilMs - clock.monotonic())}`),
     retireAllBut: (members) => void done.push(`retire all but ${members.length}`),
+    lookAtCaches: async () => {},
+    needCaches: () => assert.fail(),
     placing: () => assert.fail(),
     measured: () => assert.fail(),
   }

@@ -93,7 +93,7 @@ export class TopologyWatch {
   /** Never rejects. */
   async look(): Promise<void> {
     const { nodes } = this.#parts
-    const held = await readRecords(nodes.all)
+    const [held] = await Promise.all([readRecords(nodes.all), nodes.lookAtCaches(this.#keepers > 0)])
     this.#admitUnknown(held)
     const decided = decidedRecord(this.#latest, held)
     if (decided !== undefined) this.hear(decided)

@@ -137,6 +137,13 @@ export interface TopologyNodes {
   turn(record: TopologyRecord, holdsUntilMs: number): void
   /** Lets go of all nodes but these. */
   retireAllBut(members: readonly Member[]): void
+  /**
+   * Reads from the nodes which caches have rings of their own, and sees to it that those of this process are told there. Never rejects.
+   * @param isNeeded also where this process has none
+   */
+  lookAtCaches(isNeeded: boolean): Promise<void>
+  /** @throws ConfigurationError where a cache has a ring that only processes can build that have the cache, and this one does not */
+  needCaches(): void
   /** Where all keys would lie. @throws ConfigurationError for fewer members than a cache needs */
   placing(members: readonly Member[]): KeyPlacing
   /** The tier's own ring, to be measured. @throws ConfigurationError as `Placement.build` */
@@ -151,6 +158,9 @@ export interface KeyPlacing {
   readonly members: readonly CacheNode[]
   /** So few owners has a key of some cache. */
   readonly fewestOwners: number
-  /** By the key's cache; by the tier's own ring where this process has no such cache. Undefined for what is not placed: records of nodes, and plain keys where there is no cache of them. */
+  /**
+   * By the key's cache, be it of this process or told of on the nodes; by the tier's own ring where it is neither. Undefined for what is not
+   * placed: records of nodes, plain keys where there is no cache of them, and keys of a cache whose ring cannot be built here.
+   */
   ownersOf(wire: string): readonly CacheNode[] | undefined
 }

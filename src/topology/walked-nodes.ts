@@ -45,6 +45,11 @@ export class WalkedNodes {
     return nodes.filter((_, at) => !walked[at])
   }
 
+  /** The fleet's time, ms since the epoch. */
+  nowMs(): number {
+    return this.#parts.clock.now()
+  }
+
   /** Resolves after so long. @throws the signal's reason */
   async pause(ms: number): Promise<void> {
     const { clock, signal } = this.#parts

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { memoryNode } from '../node/memory-node.ts'
+import { FakeClock } from '../testing/fake-clock.ts'
+import { flakyNode } from '../testing/flaky-node.ts'
+import { CacheRings } from './cache-rings.ts'
+
+const RECORD = 'topology-caches'
+const CART = { replicas: 2, nodes: ['n1', 'n2'], placed: false, plain: false }
+
+async function rig() {
+  const clock = new FakeClock()
+  const nodes = ['n1', 'n2'].map((id) => flakyNode(memoryNode({ id, clock })))
+  await Promise.all(nodes.map((node) => node.connect({ clock })))
+  const rings = () => new CacheRings(clock, nodes)
+  return { clock, nodes, rings }
+}
+
+test('what one process says of a cache others know, and a node that lost it, or was not there, is told again', async () => {
+  const { clock, nodes, rings } = await rig()
+  nodes[1]!.mishaps.down('refusing')
+  const service = rings()
+  service.add('cart', CART)
+  await clock.settle()
+  nodes[1]!.mishaps.up()
+  await nodes[0]!.apply([{ op: 'drop', key: `rt:!${RECORD}` }])
+  await service.look(false)
+  for (const { control } of nodes) assert.notEqual(await control.get(RECORD), undefined)
+  const operator = rings()
+  await operator.look(true)
+  const { replicas, nodes: named, placed } = operator.ofOthers().get('cart')!
+  assert.deepEqual([replicas, named, placed], [2, ['n1', 'n2'], false])
+  assert.deepEqual([...service.ofOthers()], [])
+})
+
+test('of two sayings the later holds, also where the clock of its process is behind, and an earlier one is not said again', async () => {
+  const { clock, nodes, rings } = await rig()
+  const [service, operator] = [rings(), rings()]
+  service.add('cart', CART)
+  await clock.settle()
+  const behind = new CacheRings(new FakeClock(clock.now() - 60_000), nodes)
+  await behind.look(true)
+  behind.add('cart', { replicas: 1, placed: false, plain: false })
+  await clock.settle()
+  await service.look(false)
+  await operator.look(true)
+  assert.equal(operator.ofOthers().get('cart')!.replicas, 1)
+})
+
+test('caches on the ring of the tier are not spoken of, and who has no other does not look again', async () => {
+  const { clock, nodes, rings } = await rig()
+  const usual = rings()
+  await usual.look(false)
+  usual.add('item', { placed: false, plain: false })
+  usual.add('constructor', { placed: false, plain: true })
+  await clock.settle()
+  for (const { control } of nodes) assert.equal(await control.get(RECORD), undefined)
+  const before = nodes[0]!.mishaps.counts.calls
+  await usual.look(false)
+  assert.equal(nodes[0]!.mishaps.counts.calls, before)
+})
+
+test('what lies there and is no record counts as none, and is written over', async () => {
+  const { nodes, rings } = await rig()
+  const strange = ['{', '{"cart":1}', '[["cart",null]]', '[["cart",{"replicas":-1,"placed":false,"plain":false,"sinceMs":1}]]', '[1]']
+  for (const text of strange) {
+    await nodes[0]!.apply([{ op: 'drop', key: `rt:!${RECORD}` }])
+    await nodes[0]!.control.compareAndSet(RECORD, undefined, Buffer.from(text))
+    const operator = rings()
+    await operator.look(true)
+    assert.deepEqual([...operator.ofOthers()], [], text)
+  }
+})
