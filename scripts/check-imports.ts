@@ -79,6 +79,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'cluster/newest.ts',
     'cluster/owner-order.ts',
     'cluster/copy-life.ts',
+    'cluster/ring-knowledge.ts',
     'cluster/unsettled.ts',
     'codec/envelope.ts',
     'consistency/pace.ts',

@@ -6,6 +6,7 @@
  */
 import type { Clock, Random } from './clock.ts'
 import { LiveRing } from './cluster/live-ring.ts'
+import { RingKnowledge } from './cluster/ring-knowledge.ts'
 import { ConfigurationError } from './errors.ts'
 import type { Emit } from './events.ts'
 import { memoryNode } from './node/memory-node.ts'
@@ -58,6 +59,7 @@ const OURS = 'rt:'
 export class TierNodes implements TopologyNodes {
   readonly #parts: TierNodesParts
   readonly health: Health
+  readonly knowledge = new RingKnowledge()
   /** Changed in place, so that whoever was given them sees who comes and goes. */
   readonly all: CacheNode[]
   readonly #own: OwnRing
@@ -273,7 +275,7 @@ export class TierNodes implements TopologyNodes {
   }
 
   #made(build: Build): OwnRing {
-    const live = new LiveRing(build(this.#members))
+    const live = new LiveRing(build(this.#members), this.knowledge)
     if (this.#others !== undefined) live.turn(live.ring, build(this.#others))
     return { live, build }
   }

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Cache, type ChangeProgress, cacheAside, ketamaRing } from '../src/index.ts'
+import { type Cache, type ChangeProgress, cacheAside, ketamaRing, memoryStore, writeThrough } from '../src/index.ts'
 import { type Process, RingFleet } from './support/ring-fleet.ts'
 
 const KEYS = 300
@@ -119,5 +119,43 @@ test('a cache that has a ring of its own no more is placed as the others are', a
   for (let nth = 0; nth < KEYS; nth++) await fleet.until(carts.set(keyOf(nth), nth), 0)
   await fleet.until(a.tier.changeRing({ remove: ['n5'] }))
   assert.equal(await lostOfCarts(fleet, later, carts), 0)
+  await ended(fleet)
+})
+
+for (const strategy of ['write-through', 'cache-aside'] as const) {
+  test(`what a process writes that was stopped through a change is where the others read it (${strategy})`, async () => {
+    const fleet = await RingFleet.start({ cache: { strategy: strategy === 'cache-aside' ? cacheAside() : writeThrough(memoryStore()) } })
+    const [a, b] = fleet.processes as [Process, Process]
+    for (let nth = 0; nth < KEYS; nth++) await fleet.until(a.cache.set(keyOf(nth), 'old'), 0)
+    await fleet.clock.advance(1_000)
+    let isStopped = true
+    for (const id of ['n1', 'n2', 'n3', 'n4'])
+      b.way(id).mishaps.script(({ operation }) =>
+        isStopped && operation === 'control.get' ? { outcome: 'lose-call', delayMs: Number.POSITIVE_INFINITY } : undefined,
+      )
+    await fleet.until(a.tier.changeRing({ add: ['n5', 'n6', 'n7'].map((id) => a.way(id)), remove: ['n1', 'n2', 'n3'] }))
+    await fleet.clock.advance(10_000)
+    isStopped = false
+    // Its look and its callers' writes leave in one turn.
+    await fleet.until(Promise.all(Array.from({ length: KEYS }, (_, nth) => b.cache.set(keyOf(nth), nth))), 1)
+    assert.equal(b.tier.topology().epoch, 3)
+    assert.equal(await lostOf(fleet, a), 0)
+    await ended(fleet)
+  })
+}
+
+test('what is written by an old ring, while the nodes do not say which it is, is made once more by the new one', async () => {
+  const fleet = await RingFleet.start()
+  const [a, b] = fleet.processes as [Process, Process]
+  for (let nth = 0; nth < KEYS; nth++) await fleet.until(a.cache.set(keyOf(nth), 'old'), 0)
+  let isCutOff = true
+  for (const id of ['n1', 'n2', 'n3', 'n4'])
+    b.way(id).mishaps.script(({ operation }) => (isCutOff && operation === 'control.get' ? 'fail' : undefined))
+  await fleet.until(a.tier.changeRing({ add: ['n5', 'n6', 'n7'].map((id) => a.way(id)), remove: ['n1', 'n2', 'n3'] }))
+  await fleet.until(Promise.all(Array.from({ length: KEYS }, (_, nth) => b.cache.set(keyOf(nth), nth))), 1)
+  assert.ok((await lostOf(fleet, a)) > KEYS / 2)
+  isCutOff = false
+  await fleet.clock.advance(5_000)
+  assert.equal(await lostOf(fleet, a), 0)
   await ended(fleet)
 })

@@ -103,8 +103,8 @@ export interface Cluster {
    * another. Rejected by a primary that cannot be reached as `unacknowledged`.
    */
   compareAndSet(change: PutChange, level: WriteLevel, call?: ClusterCall): Promise<Replicated>
-  /** `replicate` of one change. The hot path, hence no promise: `settle` is called exactly once, possibly before `put` returns. It must not throw. */
-  put(change: Change, level: WriteLevel, settle: (replicated: Replicated) => void, call?: ClusterCall): void
+  /** `replicate` of one change. The hot path, hence no promise: `settle` is called exactly once, possibly before `put` returns. It must not throw. @param nowMs where the caller has just read the clock: ms since the epoch */
+  put(change: Change, level: WriteLevel, settle: (replicated: Replicated) => void, call?: ClusterCall, nowMs?: number): void
   /** At each key's primary, or the next owner where that does not answer. In order; never rejects. */
   lease(requests: readonly LeaseRequest[], call?: ClusterCall): Promise<LeaseAnswer[]>
   /**

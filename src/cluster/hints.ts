@@ -75,7 +75,7 @@ export class Hints {
     const bytes = bytesOf(change)
     const held = this.#unheard.get(change.key)
     if (held === undefined && (this.#unheard.size >= MAX_OWED || this.#unheardBytes + bytes > MAX_OWED_BYTES)) {
-      this.#lost(owners[0]!, 1)
+      this.lost(owners[0]!, 1)
       return
     }
     this.#unheardBytes += bytes - (held === undefined ? 0 : bytesOf(held.change))
@@ -105,7 +105,7 @@ export class Hints {
 
   #tell(owed: Owed): void {
     if (this.#waitingCount >= MAX_OWED) {
-      this.#lost(owed.missing, 1)
+      this.lost(owed.missing, 1)
       return
     }
     for (const keeper of owed.keepers) {
@@ -171,10 +171,11 @@ export class Hints {
     if (kept) owed.kept = true
     if (owed.asked > 0 || owed.kept) return
     if (this.#owed.size < MAX_OWED) this.#owed.set(`${owed.missing.id} ${owed.key}`, owed)
-    else this.#lost(owed.missing, 1)
+    else this.lost(owed.missing, 1)
   }
 
-  #lost(node: CacheNode, keys: number): void {
+  /** Changes that this node will miss: there is no room to remember them. */
+  lost(node: CacheNode, keys: number): void {
     this.counts.lost += keys
     this.#parts.emit('hints:lost', { node: node.id, keys })
   }

@@ -8,6 +8,7 @@
  */
 import type { CacheNode } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
+import type { RingKnowledge } from './ring-knowledge.ts'
 
 const NOBODY: readonly CacheNode[] = Object.freeze([])
 
@@ -15,9 +16,12 @@ export class LiveRing implements Ring<CacheNode> {
   #ring: Ring<CacheNode>
   #other: Ring<CacheNode> | undefined
   #holdsUntilMs = 0
+  /** Whether it is still the fleet's. Undefined where it never changes. */
+  readonly knowledge: RingKnowledge | undefined
 
-  constructor(ring: Ring<CacheNode>) {
+  constructor(ring: Ring<CacheNode>, knowledge?: RingKnowledge) {
     this.#ring = ring
+    this.knowledge = knowledge
   }
 
   /** What is read and decided by now. */

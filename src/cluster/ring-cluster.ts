@@ -39,6 +39,7 @@ import { OwnerWalk } from './owner-walk.ts'
 import { Probe } from './probe.ts'
 import { ReadRepair, type RepairCounts } from './read-repair.ts'
 import { addToParts, type MissedListener, type NodeParts, Replication } from './replication.ts'
+import { RingKnowledge } from './ring-knowledge.ts'
 import { SingleReplication } from './single-replication.ts'
 import type { WalkContext } from './walk-context.ts'
 
@@ -72,6 +73,8 @@ export interface ClusterParts {
 
 export class RingCluster implements Cluster {
   readonly #ring: LiveRing
+  /** Until when it is surely the fleet's. */
+  readonly #knowledge: RingKnowledge
   readonly #context: WalkContext
   readonly #emit: Emit
   readonly #random: Random
@@ -91,6 +94,7 @@ export class RingCluster implements Cluster {
   /** @param ring a `LiveRing` may change under way */
   constructor(ring: Ring<CacheNode>, parts: ClusterParts) {
     this.#ring = ring instanceof LiveRing ? ring : new LiveRing(ring)
+    this.#knowledge = this.#ring.knowledge ?? new RingKnowledge()
     this.#emit = parts.emit
     this.#random = parts.random ?? systemRandom
     this.#deadlineMs = parts.deadlineMs ?? DEADLINE_MS
@@ -193,25 +197,19 @@ export class RingCluster implements Cluster {
     return results
   }
 
-  put(change: Change, level: WriteLevel, settle: (replicated: Replicated) => void, call?: ClusterCall): void {
-    const settled = this.#ring.isMoving ? this.#alsoPut(change, settle) : settle
-    new SingleReplication(this.#ring.ownersOf(change.key), level, this.#hearMissed, settled).send(change, this.#nodeCall(call))
+  put(change: Change, level: WriteLevel, settle: (replicated: Replicated) => void, call?: ClusterCall, nowMs?: number): void {
+    if ((nowMs ?? this.#context.clock.now()) <= this.#knowledge.untilMs) this.#put(change, level, settle, call)
+    else void this.#onceKnown([change], () => this.#put(change, level, settle, call))
   }
 
   replicate(changes: readonly Change[], level: WriteLevel, call?: ClusterCall): Promise<Replicated[]> {
     if (changes.length === 0) return Promise.resolve([])
-    const elsewhere = this.#alsoWrite(changes)
-    const replicated = new Promise<Replicated[]>((resolve) => {
-      const replication = new Replication(changes.length, this.replicas, level, this.#hearMissed, resolve)
-      const parts: NodeParts = new Map()
-      for (const [position, change] of changes.entries()) addToParts(parts, change, position, this.#ring.ownersOf(change.key))
-      for (const [node, part] of parts) replication.send(node, part, this.#nodeCall(call))
-    })
-    return elsewhere === undefined ? replicated : elsewhere.then(() => replicated)
+    return this.#isKnown ? this.#replicate(changes, level, call) : this.#onceKnown(changes, () => this.#replicate(changes, level, call))
   }
 
   async compareAndSet(change: PutChange, level: WriteLevel, call?: ClusterCall): Promise<Replicated> {
     const { clock } = this.#context
+    if (!this.#isKnown) await this.#onceKnown([{ ...change, expected: undefined }], () => {})
     const undecidedMs = this.#ring.undecidedMs(change.key, clock.monotonic())
     if (undecidedMs > 0) await new Promise<void>((resolve) => void clock.after(undecidedMs, resolve, { keepAlive: true }))
     const owners = this.#ring.ownersOf(change.key)
@@ -221,10 +219,12 @@ export class RingCluster implements Cluster {
   }
 
   lease(requests: readonly LeaseRequest[], call?: ClusterCall): Promise<LeaseAnswer[]> {
-    return askLeases(requests, this.#ring, this.#random, call?.deadlineMs ?? this.#deadlineMs, this.#context)
+    const ask = () => askLeases(requests, this.#ring, this.#random, call?.deadlineMs ?? this.#deadlineMs, this.#context)
+    return this.#isKnown ? ask() : this.#onceKnown([], ask)
   }
 
-  fill(fills: readonly Fill[], level: WriteLevel, call?: ClusterCall): Promise<Replicated[]> {
+  async fill(fills: readonly Fill[], level: WriteLevel, call?: ClusterCall): Promise<Replicated[]> {
+    if (!this.#isKnown) await this.#onceKnown([], () => {})
     const decisions = fills.map(
       ({ change, lease }): Decision => ({
         change: { ...change, expected: undefined, lease: lease.token },
@@ -237,6 +237,33 @@ export class RingCluster implements Cluster {
 
   release(leases: readonly { readonly key: string; readonly lease: Lease }[]): void {
     giveBack(leases, this.#deadlineMs)
+  }
+
+  get #isKnown(): boolean {
+    return this.#context.clock.now() <= this.#knowledge.untilMs
+  }
+
+  /** @param changes that go by the ring that is known, where the nodes do not say which it is */
+  async #onceKnown<T>(changes: readonly Change[], work: () => T | Promise<T>): Promise<T> {
+    const isKnown = await this.#knowledge.renew()
+    if (!isKnown && this.#hints !== undefined) this.#knowledge.doubt(changes, this.#ring, this.#hints)
+    return work()
+  }
+
+  #put(change: Change, level: WriteLevel, settle: (replicated: Replicated) => void, call: ClusterCall | undefined): void {
+    const settled = this.#ring.isMoving ? this.#alsoPut(change, settle) : settle
+    new SingleReplication(this.#ring.ownersOf(change.key), level, this.#hearMissed, settled).send(change, this.#nodeCall(call))
+  }
+
+  #replicate(changes: readonly Change[], level: WriteLevel, call: ClusterCall | undefined): Promise<Replicated[]> {
+    const elsewhere = this.#alsoWrite(changes)
+    const replicated = new Promise<Replicated[]>((resolve) => {
+      const replication = new Replication(changes.length, this.replicas, level, this.#hearMissed, resolve)
+      const parts: NodeParts = new Map()
+      for (const [position, change] of changes.entries()) addToParts(parts, change, position, this.#ring.ownersOf(change.key))
+      for (const [node, part] of parts) replication.send(node, part, this.#nodeCall(call))
+    })
+    return elsewhere === undefined ? replicated : elsewhere.then(() => replicated)
   }
 
   async #decide(

@@ -173,7 +173,7 @@ export class Keyspace<V> {
   write(write: Write<V>, settle: (outcome: Replicated) => void, call?: KeyspaceCall): void {
     const prepared = this.prepare({ ...write, version: this.nextVersion() })
     const waiting = this.#groupsOf([prepared])
-    const put = (): void => {
+    const put = (nowMs?: number): void => {
       const settled = (outcome: Replicated): void => {
         if (outcome.state !== 'unacknowledged') this.#recordOne(prepared, call)
         settle(outcome)
@@ -182,10 +182,10 @@ export class Keyspace<V> {
         if (outcome.state === 'applied') settled(outcome)
         else this.#retried([prepared], [outcome], call).then(([only]) => settled(only!))
       }
-      this.#parts.cluster.put(prepared.change, this.#parts.writes, judged, call)
+      this.#parts.cluster.put(prepared.change, this.#parts.writes, judged, call, nowMs)
     }
-    if (waiting === undefined) put()
-    else void waiting.then(put)
+    if (waiting === undefined) put(write.begunMs)
+    else void waiting.then(() => put())
   }
 
   /** Puts entries under versions drawn here. In the order of `writes`. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RingKnowledge } from '../cluster/ring-knowledge.ts'
 import type { Emit } from '../events.ts'
 import { memoryNode } from '../node/memory-node.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
@@ -17,6 +18,7 @@ async function rig() {
   const done: string[] = []
   const nodes: TopologyNodes = {
     all,
+    knowledge: new RingKnowledge(),
     admit: (members) => void done.push(`admit ${members.length}`),
     turn: ({ epoch }, holdsUntilMs) => void done.push(`turn ${epoch} ${Math.round(holdsUntilMs - clock.monotonic())}`),
     retireAllBut: (members) => void done.push(`retire all but ${members.length}`),

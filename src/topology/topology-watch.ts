@@ -15,6 +15,7 @@ import {
   everyMember,
   firstRecord,
   type HeldRecord,
+  isMajority,
   isSameRecord,
   memberOf,
   phaseOf,
@@ -24,6 +25,11 @@ import {
 const LOOK_EVERY_MS = 500
 /** From a decision to when it holds, ms: three looks, of which two may fail. */
 export const AHEAD_MS = 2_000
+/**
+ * A look that sees no decision says that none takes effect for so long after it was sent, ms: what is written on the nodes after it was answered
+ * was dated when its writing began, up to two calls before.
+ */
+const KNOWN_MS = AHEAD_MS - 500
 /** After that the calls have ended that were under way, or turned late, ms. */
 export const SETTLED_AFTER_MS = 500
 /** So long around the moment at which the first owners of keys are others, nobody decides a change of those keys, ms: clocks differ by less. */
@@ -74,6 +80,7 @@ export class TopologyWatch {
   async start(): Promise<void> {
     const { all } = this.#parts.nodes
     this.#started = true
+    this.#parts.nodes.knowledge.watch({ clock: this.#parts.clock, look: () => this.look() })
     const known = all.length
     await this.look()
     // Those that decide may be none of those that this process was configured with.
@@ -86,18 +93,29 @@ export class TopologyWatch {
   /** Leaves no timer, and sets none from now on. */
   stop(): void {
     this.#started = false
+    this.#parts.nodes.knowledge.unwatch()
     this.#stopped = true
     for (const timer of [this.#looking, this.#turning, this.#leaving]) timer?.cancel()
   }
 
   /** Never rejects. */
   async look(): Promise<void> {
-    const { nodes } = this.#parts
-    const [held] = await Promise.all([readRecords(nodes.all), nodes.lookAtCaches(this.#keepers > 0)])
+    const { nodes, clock } = this.#parts
+    const sentMs = clock.now()
+    const caches = nodes.lookAtCaches(this.#keepers > 0)
+    const held = await readRecords(nodes.all)
     this.#admitUnknown(held)
     const decided = decidedRecord(this.#latest, held)
     if (decided !== undefined) this.hear(decided)
+    const isHeard = isMajority(
+      held.map(({ node }) => node),
+      this.#latest.members,
+    )
+    if (isHeard && this.#started) nodes.knowledge.heard(sentMs + KNOWN_MS)
     await this.#restore(held)
+    await caches
+    // Those that it names may know of something later still.
+    if (decided !== undefined && !isHeard) await this.look()
   }
 
   /** It was decided. */

@@ -14,6 +14,7 @@
  * answers, and has them acknowledged by those that it reads. `switched` beside the last `settled`: both read N. And nobody is further
  * apart: a phase is decided two seconds before it begins, and begins everywhere at one time of the fleet's clock.
  */
+import type { RingKnowledge } from '../cluster/ring-knowledge.ts'
 import type { CacheNode, NodeIdentity } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
 
@@ -128,6 +129,8 @@ export type ConnectNode = (member: Member) => CacheNode
 export interface TopologyNodes {
   /** All that are connected, in the ring or not, each with its guard before it. */
   readonly all: readonly CacheNode[]
+  /** Of all rings: until when they are the fleet's. */
+  readonly knowledge: RingKnowledge
   /**
    * Connects those that are not yet, without waiting for them.
    * @param given of these, the nodes themselves
