@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RingKnowledge } from '../cluster/ring-knowledge.ts'
 import { noEmit } from '../events.ts'
 import { memoryNode } from '../node/memory-node.ts'
 import type { CacheNode, Control } from '../node/node.ts'
@@ -49,6 +50,9 @@ class Ground {
     const all: FlakyNode[] = ways.slice(0, 3)
     const nodes: TopologyNodes = {
       all,
+      knowledge: new RingKnowledge(),
+      lookAtCaches: async () => {},
+      needCaches: () => {},
       admit: (members) => {
         for (const way of ways) if (members.some(({ id }) => id === way.id) && !all.includes(way)) all.push(way)
       },

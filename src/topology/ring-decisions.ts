@@ -46,17 +46,24 @@ interface Ballot {
 export class RingDecisions {
   readonly #parts: RingDecisionsParts
   #last: TopologyRecord
+  #decidedMs: number
   #isUnclear = false
   #round = 0
 
   constructor(parts: RingDecisionsParts) {
     this.#parts = parts
     this.#last = parts.watch.latest
+    this.#decidedMs = parts.clock.now()
   }
 
   /** What the operation goes on from. Another's decision is none of these. */
   get last(): TopologyRecord {
     return this.#last
+  }
+
+  /** When it was known that the last was decided. It may have landed long after it was written, and its own date be past. */
+  get decidedMs(): number {
+    return this.#decidedMs
   }
 
   /** Whether something was written of which it is not known whether it was decided. */
@@ -77,8 +84,7 @@ export class RingDecisions {
         await this.#propose(from, left, claimed)
         return false
       }
-      this.#last = from
-      this.#isUnclear = false
+      this.#goOnFrom(from)
       return true
     })
   }
@@ -102,9 +108,15 @@ export class RingDecisions {
       }
       this.#isUnclear = false
       if (!isSameStep(watch.latest, own)) throw overtaken(watch.latest)
-      this.#last = watch.latest
+      this.#goOnFrom(watch.latest)
       return true
     })
+  }
+
+  #goOnFrom(record: TopologyRecord): void {
+    this.#last = record
+    this.#isUnclear = false
+    this.#decidedMs = this.#parts.clock.now()
   }
 
   /** Hears of what is found to be decided. */

@@ -15,7 +15,7 @@ import { RingDecisions, type Rings, ringRead } from './ring-decisions.ts'
 import type { ChangeProgress, CopyCounts, KeyPlacing, Member, RingChangeReport, TopologyNodes, TopologyRecord } from './topology.ts'
 import type { TopologyLock } from './topology-lock.ts'
 import { type Beginning, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
-import { SETTLED_AFTER_MS, type TopologyWatch } from './topology-watch.ts'
+import { AHEAD_MS, SETTLED_AFTER_MS, type TopologyWatch } from './topology-watch.ts'
 import { WalkedNodes } from './walked-nodes.ts'
 
 /** Between two renewals of the lock, ms. */
@@ -191,7 +191,8 @@ export class RingOperation {
 
   /** Waits until everybody goes by the record that holds last. */
   async heard(): Promise<void> {
-    await this.#walked.pause(this.last.beginsMs + SETTLED_AFTER_MS - this.#parts.clock.now())
+    const beginsMs = Math.max(this.last.beginsMs, this.#decisions.decidedMs + AHEAD_MS)
+    await this.#walked.pause(beginsMs + SETTLED_AFTER_MS - this.#parts.clock.now())
   }
 
   get #copied(): CopyCounts {

@@ -78,15 +78,9 @@ export class TopologyWatch {
 
   /** Looks, and goes on looking until `stop`. Never rejects. */
   async start(): Promise<void> {
-    const { all } = this.#parts.nodes
     this.#started = true
     this.#parts.nodes.knowledge.watch({ clock: this.#parts.clock, look: () => this.look() })
-    const known = all.length
     await this.look()
-    // Those that decide may be none of those that this process was configured with.
-    const found = all.slice(known)
-    await Promise.all(found.map((node) => node.connect().catch(() => {})))
-    if (found.length > 0) await this.look()
     this.#lookAgain()
   }
 
@@ -103,19 +97,22 @@ export class TopologyWatch {
     const { nodes, clock } = this.#parts
     const sentMs = clock.now()
     const caches = nodes.lookAtCaches(this.#keepers > 0)
+    const known = new Set(nodes.all)
     const held = await readRecords(nodes.all)
     this.#admitUnknown(held)
+    const found = nodes.all.filter((node) => !known.has(node))
     const decided = decidedRecord(this.#latest, held)
     if (decided !== undefined) this.hear(decided)
     const isHeard = isMajority(
       held.map(({ node }) => node),
       this.#latest.members,
     )
-    if (isHeard && this.#started) nodes.knowledge.heard(sentMs + KNOWN_MS)
+    if (isHeard && found.length === 0 && this.#started) nodes.knowledge.heard(sentMs + KNOWN_MS)
     await this.#restore(held)
     await caches
-    // Those that it names may know of something later still.
-    if (decided !== undefined && !isHeard) await this.look()
+    // Those that decide may be none of those that this process knew; and those that a record names may know of something later still.
+    await Promise.all(found.map((node) => node.connect().catch(() => {})))
+    if (found.length > 0 || (decided !== undefined && !isHeard)) await this.look()
   }
 
   /** It was decided. */
