@@ -302,6 +302,25 @@ test('what a returning node was not asked to decide is told so, also when it has
   )
 })
 
+test('a process is cut off while most nodes look dead to it, and not before', async () => {
+  const { clock, patients, health } = await ward()
+  for (const patient of patients.slice(0, 2)) patient.answers = 'never'
+  await clock.advance(1_000)
+  assert.equal(health.isCutOff, false)
+  patients[2]!.answers = 'never'
+  await clock.advance(450)
+  assert.equal(health.isCutOff, false, 'one ping was missed')
+  await clock.advance(200)
+  assert.equal(health.isCutOff, true)
+  patients[0]!.answers = 'at once'
+  await clock.advance(250)
+  assert.equal(health.isCutOff, false)
+  patients[0]!.emit!('node:down', { node: 'n0', reason: 'ECONNREFUSED' })
+  assert.equal(health.isCutOff, true)
+  for (const { id } of patients.slice(0, 4)) health.remove(id)
+  assert.equal(health.isCutOff, false)
+})
+
 test('a health that was stopped leaves no timer and judges no more', async () => {
   const { clock, patients, health, told } = await ward()
   health.stop()

@@ -94,6 +94,11 @@ export class Health {
     return this.#of(node).toldDown
   }
 
+  /** Whether most nodes look dead: then this process is taken to be cut off from them. */
+  get isCutOff(): boolean {
+    return areMost(this.#nodes, ({ looksDead }) => looksDead)
+  }
+
   /**
    * Says what has been decided of a node. While it is `returning` reads ask others first; `draining` is told, and changes nothing here.
    * @throws ConfigurationError for a node that is not one of these
@@ -163,8 +168,7 @@ export class Health {
   }
 
   #judge(): void {
-    const unwell = this.#nodes.reduce((sum, each) => sum + (each.looksUnwell ? 1 : 0), 0)
-    const isolated = unwell * 2 > this.#nodes.length
+    const isolated = areMost(this.#nodes, ({ looksUnwell }) => looksUnwell)
     for (const health of this.#nodes) {
       const { looksDead } = health
       health.isolated = isolated
@@ -203,6 +207,11 @@ export class Health {
       health.weigh(others.length === 0 ? undefined : boundOf(others as number[]))
     }
   }
+}
+
+/** More than half. */
+function areMost(nodes: readonly NodeHealth[], is: (node: NodeHealth) => boolean): boolean {
+  return nodes.reduce((sum, each) => sum + (is(each) ? 1 : 0), 0) * 2 > nodes.length
 }
 
 function stateOf(health: NodeHealth): NodeState {
