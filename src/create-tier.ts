@@ -174,7 +174,8 @@ export class Tier {
     const emit: Emit = (name, payload) => (name === 'capture:failed' ? rarely : emitAll)(name, payload)
     // Loaded by those who capture, for everybody else would pay for it too.
     const { startCapture } = await import('./capture/start-capture.ts')
-    const capture = await startCapture(options, { clock: this.#clock, random: this.#random, emit })
+    const isCutOff = (): boolean => this.#nodes.health.isCutOff
+    const capture = await startCapture(options, { clock: this.#clock, random: this.#random, emit, isCutOff })
     this.#captures.add(capture)
     return capture
   }

@@ -61,8 +61,8 @@ export interface TierEvents {
   'write:buried': { readonly cache: string; readonly key: string; readonly reason: string }
   /** A capture follows its database from now on, from this place of its log where it has one. */
   'capture:started': { readonly capture: string; readonly from: string | undefined }
-  /** Another process follows; this one waits to take its place. */
-  'capture:waiting': { readonly capture: string }
+  /** Another process follows, or is to, because most nodes do not answer this one, as `reason` says; this one waits to take its place. */
+  'capture:waiting': { readonly capture: string; readonly reason: string }
   /** What was committed longer ago than `laggingAfter` is yet to be told to the caches. */
   'capture:lagging': { readonly capture: string; readonly lagMs: number }
   /** A capture could not go on, or could not tell its caches of a change; it tries again. */

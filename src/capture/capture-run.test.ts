@@ -12,7 +12,7 @@ function rig(follow: Follow) {
   const told: { readonly name: EventName; readonly lagMs?: number }[] = []
   const emit = (name: EventName, payload: { readonly lagMs?: number }) => void told.push({ name, ...('lagMs' in payload && payload) })
   const options = checkedCapture({ database: 'postgres://db/shop', tables: [{ table: 'items', cache }], laggingAfter: '2s' })
-  const run = new CaptureRun(options, { clock, random: seededRandom(5), emit: emit as never }, follow)
+  const run = new CaptureRun(options, { clock, random: seededRandom(5), emit: emit as never, isCutOff: () => false }, follow)
   return { run, clock, told, lagging: () => told.filter(({ name }) => name === 'capture:lagging').length }
 }
 
@@ -56,8 +56,7 @@ test('a follower that does not get anywhere says that it lags, though it cannot 
 
 test('who waits for another says nothing of a lag', async () => {
   const { run, clock, lagging } = rig(async (following) => {
-    following.waiting()
-    await following.pause(60_000)
+    await following.placeTaken({ standBy: async () => {}, isFree: async () => false, take: async () => false })
   })
   await clock.advance(30_000)
   assert.deepEqual([run.stats().state, run.stats().lagMs, lagging()], ['waiting', undefined, 0])

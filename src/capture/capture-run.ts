@@ -13,6 +13,7 @@ import type { Capture, CaptureState, CaptureStats } from './capture.ts'
 import type { CheckedCapture } from './capture-options.ts'
 import type { CapturedTable } from './captured-table.ts'
 import type { ChangeApplier } from './change-applier.ts'
+import { Fitness } from './fitness.ts'
 import { lsnText } from './lsn.ts'
 import { OwedKeys } from './owed-keys.ts'
 import { Progress } from './progress.ts'
@@ -23,11 +24,24 @@ const LONGEST_PAUSE_MS = 5_000
 const CAUGHT_UP_MS = 10_000
 const CLOSE_WITHIN_MS = 2_000
 const LONGEST_LAG_CHECK_MS = 1_000
+/** Between two looks at whether the place is free: a question each. */
+const WAIT_MS = 250
 
 export interface CaptureParts {
   readonly clock: Clock
   readonly random: Random
   readonly emit: Emit
+  /** Whether most nodes look dead to this process. */
+  readonly isCutOff: () => boolean
+}
+
+/** What followers of one name take in turn, as the database has it. */
+export interface Place {
+  /** Lets whoever follows see whether this process is one to hand over to. */
+  standBy(isFit: boolean): Promise<void>
+  isFree(): Promise<boolean>
+  /** @returns false when another has it */
+  take(): Promise<boolean>
 }
 
 /** Follows for as long as it can. @throws what made it end, if anything did but the run's own end */
@@ -41,6 +55,7 @@ export class CaptureRun implements Capture {
   readonly progress = new Progress()
   readonly owed: OwedKeys
   readonly looks = new TableLooks()
+  readonly fitness: Fitness
   /** Of the connection there is. */
   applier: ChangeApplier | undefined
   walBytes: number | undefined
@@ -63,6 +78,8 @@ export class CaptureRun implements Capture {
   #wake: (() => void) | undefined
   #hurried = false
   #lagTimer: Timer | undefined
+  /** Of stretches that have ended, what they had begun. */
+  readonly #left = new Set<Promise<void>>()
   /** When it began, or last let another follow, monotonic ms. */
   #sinceMs: number
 
@@ -71,7 +88,8 @@ export class CaptureRun implements Capture {
     this.options = options
     this.parts = parts
     this.#follow = follow
-    const { clock, random } = parts
+    const { clock, random, isCutOff } = parts
+    this.fitness = new Fitness({ clock, isCutOff })
     this.owed = new OwedKeys({ clock, random, hold: (held) => this.progress.hold(held), failed: (error) => this.failed(error) })
     this.#sinceMs = clock.monotonic()
     this.#over = this.#loop()
@@ -127,12 +145,28 @@ export class CaptureRun implements Capture {
   async close(): Promise<void> {
     this.#state = 'closed'
     this.#lagTimer?.cancel()
+    this.fitness.stop()
     this.owed.stop()
     this.#wake?.()
     // What was begun is ended in order, unless the database does not answer.
     const timer = this.parts.clock.after(CLOSE_WITHIN_MS, () => this.cut?.(), { keepAlive: true })
     await this.#over
     timer.cancel()
+    await Promise.all(this.#left)
+  }
+
+  /** Waits for as long as another has the place, or is to have it. @returns whether it is this one's; else the run is over */
+  async placeTaken(place: Place): Promise<boolean> {
+    const { clock } = this.parts
+    let freeSinceMs: number | undefined
+    while (!this.closed) {
+      await place.standBy(this.fitness.isFit)
+      freeSinceMs = (await place.isFree()) ? (freeSinceMs ?? clock.monotonic()) : undefined
+      if (freeSinceMs !== undefined && this.fitness.mayTake(freeSinceMs) && (await place.take())) return true
+      this.#wait()
+      await this.pause(this.jittered(WAIT_MS))
+    }
+    return false
   }
 
   /** A stretch of following begins. @param from of the log */
@@ -145,16 +179,16 @@ export class CaptureRun implements Capture {
     this.parts.emit('capture:started', { capture: this.name, from })
   }
 
-  /** Another follows. */
-  waiting(): void {
-    if (this.closed) return
-    this.#sinceMs = this.parts.clock.monotonic()
-    // Another has told what this one had not, and how far that is is not known here.
-    this.progress.toldMs = undefined
-    if (this.#state === 'waiting') return
-    this.#state = 'waiting'
-    this.#first.resolve()
-    this.parts.emit('capture:waiting', { capture: this.name })
+  /** It had the place, and has left it to another. */
+  handedOver(): void {
+    this.owed.forget()
+    this.#wait()
+  }
+
+  /** What a stretch has begun goes on after its end. @param work never rejects */
+  leave(work: Promise<void>): void {
+    const left = work.finally(() => this.#left.delete(left))
+    this.#left.add(left)
   }
 
   failed(error: Error): void {
@@ -210,6 +244,18 @@ export class CaptureRun implements Capture {
     return ms * (0.5 + this.parts.random() / 2)
   }
 
+  #wait(): void {
+    if (this.closed) return
+    this.#sinceMs = this.parts.clock.monotonic()
+    // Another has told what this one had not, and how far that is is not known here.
+    this.progress.toldMs = undefined
+    if (this.#state === 'waiting') return
+    this.#state = 'waiting'
+    this.#first.resolve()
+    const reason = this.fitness.isFit ? 'another process follows' : 'most nodes do not answer this process, so that another is to follow'
+    this.parts.emit('capture:waiting', { capture: this.name, reason })
+  }
+
   #lagMs(): number | undefined {
     const { toldMs } = this.progress
     return this.#state === 'waiting' || toldMs === undefined ? undefined : Math.max(0, this.parts.clock.monotonic() - toldMs)
@@ -227,9 +273,11 @@ export class CaptureRun implements Capture {
   async #loop(): Promise<void> {
     let pauseMs = FIRST_PAUSE_MS
     while (!this.closed) {
+      let hasFailed = false
       try {
         await this.#follow(this)
       } catch (thrown) {
+        hasFailed = true
         const error = asError(thrown)
         if (error instanceof ConfigurationError) this.#first.reject(error)
         if (!this.closed) this.failed(error)
@@ -237,7 +285,8 @@ export class CaptureRun implements Capture {
       this.#first.resolve()
       if (this.closed) break
       pauseMs = this.#state === 'connecting' ? Math.min(2 * pauseMs, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS
-      this.#state = 'connecting'
+      // Who has handed over waits already.
+      if (hasFailed || this.#state !== 'waiting') this.#state = 'connecting'
       await this.pause(this.jittered(pauseMs))
     }
   }

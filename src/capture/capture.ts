@@ -4,7 +4,7 @@
  * A cache that only hears of its own writers serves what others have changed until its TTL is over. The database knows of every change: by
  * its log (`mode: 'replication'`), or by a table that triggers fill (`mode: 'outbox'`). What was committed is told to the caches in its
  * order, at least once, and nothing is let go of in the database before the nodes have it: so a follower that dies goes on where it was.
- * One follows at a time, others wait to take its place; and where changes may have been missed all caches are emptied rather than trusted.
+ * One follows at a time, others wait to take its place, also when it is alive but reaches no nodes; and where changes may have been missed all caches are emptied rather than trusted.
  */
 import type { HistogramSnapshot } from '../metrics/histogram.ts'
 import type { Duration } from '../options.ts'
@@ -64,7 +64,7 @@ export interface CaptureOptions {
   readonly every?: Duration | undefined
 }
 
-/** `connecting`: or connecting again. `waiting`: another follows. */
+/** `connecting`: or connecting again. `waiting`: another follows, or is to, because this process does not reach most nodes. */
 export type CaptureState = 'connecting' | 'waiting' | 'following' | 'closed'
 
 export interface CaptureStats {

@@ -45,7 +45,7 @@ function rig({ maxWaiting = 100 } = {}) {
   const lose = (lost: boolean) => {
     down = lost
   }
-  return { applier, change, calls, held, reached, failures, counts, clock, lose, cache }
+  return { applier, change, calls, held, reached, failures, counts, owed, clock, lose, cache }
 }
 
 test('changes of several transactions are one call, the last of several updates alone, and then all is told to the last mark', async () => {
@@ -113,6 +113,25 @@ test('a line that is stopped tells nothing more', async () => {
   change('update', 'b', 1n)
   await settled()
   assert.deepEqual([calls, reached], [[], []])
+})
+
+test('what is being told when a line is stopped counts as told to nobody, and is owed to nobody', async () => {
+  const { applier, change, reached, counts, owed, cache } = rig()
+  const answers: (() => void)[] = []
+  cache.applyChanges = async (changes, options) => {
+    await new Promise<void>((resolve) => answers.push(resolve))
+    return new Map(changes.map(({ key }) => [key, options?.writes === 'all' ? { ok: false, error: new Error('2 of 3') } : { ok: true }]))
+  }
+  change('update', 'a', 1n)
+  applier.mark(10n, 0)
+  await settled()
+  const stopping = applier.stop()
+  for (let told = 0; told < 2; told++) {
+    answers.pop()!()
+    await settled()
+  }
+  await stopping
+  assert.deepEqual([reached, counts.changes, owed.size], [[], 0, 0])
 })
 
 test('however changes follow one another, those of a key are told in their order, and the last of them is', async () => {

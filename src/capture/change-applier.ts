@@ -56,9 +56,20 @@ export class ChangeApplier {
   #stopped = false
   #telling: Promise<void> | undefined
   #awake: (() => void) | undefined
+  readonly #owed: Pick<OwedKeys, 'size' | 'add'>
 
   constructor(parts: ChangeApplierParts) {
     this.#parts = parts
+    const { owed } = parts
+    this.#owed = {
+      get size() {
+        return owed.size
+      },
+      // What counts as told to nobody is not owed either: whoever follows next tells it.
+      add: (cache, keys) => {
+        if (!this.#stopped) owed.add(cache, keys)
+      },
+    }
   }
 
   get waiting(): number {
@@ -128,7 +139,7 @@ export class ChangeApplier {
       const tell = async (): Promise<void> => {
         await this.#parts.seen?.(xids, () => this.#stopped)
         if (this.#stopped) return
-        await (cleared === undefined ? batch.tell(this.#parts.owed) : cleared.clear())
+        await (cleared === undefined ? batch.tell(this.#owed) : cleared.clear())
       }
       if (!(await this.#untilTold(tell))) return
       this.#settle(end)

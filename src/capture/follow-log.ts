@@ -15,7 +15,8 @@ import { checkFullIdentity } from './full-identity.ts'
 import { endingAt, lsnOf } from './lsn.ts'
 import { askRows, cutClient, endClient, type LogMessage, type PgClient, pgClient, runScript, sqlStateOf } from './pg-client.ts'
 import { ReplicationStream } from './replication-stream.ts'
-import { alone, databaseIdentity, IN_USE, isPrepared, remakeSlot, slotState, tableLocks, untoldTables } from './slot.ts'
+import { alone, databaseIdentity, IN_USE, isPrepared, remakeSlot, slotNow, slotState, tableLocks, untoldTables } from './slot.ts'
+import { MISSED_SOON, StandBy } from './stand-by.ts'
 
 /** Of a question to the database; making a slot waits for the transactions that are open. */
 const ANSWER_WITHIN_MS = 30_000
@@ -23,24 +24,25 @@ const ANSWER_WITHIN_MS = 30_000
 const SILENT_MS = 15_000
 /** A log that stands still before its end for so long is pushed, ms. */
 const PUSH_AFTER_MS = 500
-const WAIT_MS = 500
 
 export async function followLog(run: CaptureRun): Promise<void> {
   const { database, tables, publication } = run.options
   const admin = pgClient(database)
   run.cut = () => cutClient(admin)
+  let handsOver = false
   try {
     await admin.connect()
-    await runScript(admin, `set statement_timeout = ${ANSWER_WITHIN_MS}`)
+    await runScript(admin, `set statement_timeout = ${ANSWER_WITHIN_MS}; ${MISSED_SOON}`)
     const captured = await CapturedTables.find(admin, tables)
     await captured.checkPublication(admin, publication)
     await checkFullIdentity(admin, tables)
     await learnIdentity(run, admin)
-    await new LogFollower(run, admin, captured).follow()
+    handsOver = await new LogFollower(run, admin, captured).follow()
   } finally {
     run.cut = undefined
     await endClient(admin, run.parts.clock)
   }
+  if (handsOver) run.handedOver()
 }
 
 /**
@@ -61,6 +63,9 @@ class LogFollower {
   readonly #tables: CapturedTables
   readonly #stream: ReplicationStream
   readonly #applier: ChangeApplier
+  readonly #standBy: StandBy
+  /** Who was seen to follow: the server's process. */
+  #sender: string | null | undefined
   /** By which the database's clock is behind the one here, ms; by the quickest answer. */
   #behindMs = 0
   #answerMs = Number.POSITIVE_INFINITY
@@ -81,6 +86,7 @@ class LogFollower {
     const { clock, random } = run.parts
     const { database, slot, publication, maxWaiting } = run.options
     this.#heardMs = clock.monotonic()
+    this.#standBy = new StandBy({ client: admin, mode: 'replication', slot })
     this.#stream = new ReplicationStream({
       database,
       slot,
@@ -110,42 +116,51 @@ class LogFollower {
     })
   }
 
-  /** @throws what ended it, but for the run's own end */
-  async follow(): Promise<void> {
+  /** @returns whether the place was handed over @throws what ended it, but for that and the run's own end */
+  async follow(): Promise<boolean> {
+    const run = this.#run
+    let handsOver = false
     try {
-      if (await this.#takePlace()) await this.#watch()
+      const place = {
+        standBy: (isFit: boolean) => this.#standBy.show(isFit),
+        isFree: () => this.#isFree(),
+        take: async () => (await alone(this.#admin, run.options.slot, () => this.#takeFreePlace())) === true,
+      }
+      if (await run.placeTaken(place)) handsOver = await this.#watch()
     } finally {
-      this.#run.applier = undefined
+      run.applier = undefined
       await this.#stream.stop()
-      await this.#applier.stop()
+      const stopped = this.#applier.stop()
+      // What is being told to nodes that do not answer is not waited for.
+      if (handsOver) run.leave(stopped)
+      else await stopped
     }
+    return handsOver
   }
 
-  /** Resolves when the log comes by the slot, which is made anew where it cannot be trusted. @returns false when the run is over */
-  async #takePlace(): Promise<boolean> {
+  async #isFree(): Promise<boolean> {
     const run = this.#run
-    while (!run.closed) {
-      if (await alone(this.#admin, run.options.slot, () => this.#takeFreePlace())) return true
-      run.waiting()
-      await run.pause(run.jittered(WAIT_MS))
+    const { slot } = run.options
+    const { state, sender } = await slotNow(this.#admin, slot)
+    if (state === 'taken' && sender !== this.#sender) {
+      // Who follows by it has judged it.
+      run.distrusted = undefined
+      for (const name of await untoldTables(this.#admin, slot, this.#tables.names)) run.untold.add(name)
     }
-    return false
+    this.#sender = sender
+    return state !== 'taken'
   }
 
   /**
-   * To be called alone, and until the log comes: a slot that was made anew and is not yet followed by would look to another, who knows only
-   * that the one before it could not be trusted, like that one. @returns false when another has the place
+   * Resolves when the log comes by the slot, which is made anew where it cannot be trusted. To be called alone, and until then: a slot that was
+   * made anew and is not yet followed by would look to another, who knows only that the one before it could not be trusted, like that one.
+   * @returns false when another has the place
    */
   async #takeFreePlace(): Promise<boolean> {
     const run = this.#run
     const { slot } = run.options
     const state = await slotState(this.#admin, slot)
-    if (state === 'taken') {
-      // Who follows by it has judged it.
-      run.distrusted = undefined
-      for (const name of await untoldTables(this.#admin, slot, this.#tables.names)) run.untold.add(name)
-      return false
-    }
+    if (state === 'taken') return false
     // What nobody here has followed yet is not lost; what the caches hold is of before all the same.
     const begins = state === 'missing' && !run.hasFollowed && run.distrusted === undefined && (await isPrepared(this.#admin, slot))
     if (state !== 'ready') run.distrusted ??= state === 'missing' ? `slot '${slot}' was not there` : `slot '${slot}' had lost its log`
@@ -187,15 +202,33 @@ class LogFollower {
     }
   }
 
-  /** Looks how far the database is until the stream ends. @throws why it ended */
-  async #watch(): Promise<void> {
+  /** Looks how far the database is until the stream ends. @returns whether it is to be ended for another to follow @throws why it ended */
+  async #watch(): Promise<boolean> {
+    const run = this.#run
+    let handsOver = false
+    const followed = run.fitness.follow({
+      isAwaited: () => this.#standBy.isAwaited(),
+      handOver: () => {
+        handsOver = true
+        run.hurry()
+      },
+    })
+    try {
+      await this.#probeUntil(() => handsOver)
+    } finally {
+      followed()
+    }
+    return handsOver
+  }
+
+  async #probeUntil(over: () => boolean): Promise<void> {
     const run = this.#run
     let ended: Error | undefined
     void this.#stream.ended.then((error) => {
       ended = error
       run.hurry()
     })
-    while (!run.closed && ended === undefined) {
+    while (!run.closed && ended === undefined && !over()) {
       await this.#probe()
       this.#stream.acknowledge(run.progress.place, true)
       const { maxWalBytes } = run.options

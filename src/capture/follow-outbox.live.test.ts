@@ -10,7 +10,7 @@ import { postgresTable, postgresVersionTrigger } from '../store/postgres-table.t
 import { cacheAside } from '../strategy/cache-aside.ts'
 import { writeThrough } from '../strategy/write-through.ts'
 import { until } from '../testing/live-redis.ts'
-import type { CaptureOptions } from './capture.ts'
+import type { CapturedCache, CaptureOptions } from './capture.ts'
 import { setUpCapture, takeDownCapture } from './prepare-database.ts'
 
 interface Item {
@@ -109,6 +109,42 @@ test('what could not be told stays in the outbox, for whoever follows next', LIV
   await on.pool.query(`update items set value = '{"n": 1}' where key = 'k1'`)
   await waiting.caughtUp()
   assert.deepEqual(await second.cache.get('k1'), { n: 1 })
+})
+
+test('what is owed to a node stays in the outbox, told once, until the node has it or another follows', LIVE, async (t) => {
+  const on = await ground()
+  const { cache, capture, hit } = await service(t, on)
+  let isAway = true
+  const told: string[] = []
+  const missing: CapturedCache = {
+    name: cache.name,
+    async applyChanges(changes, options) {
+      if (options?.writes !== 'all') told.push(...changes.map(({ key }) => key))
+      else if (isAway) return new Map(changes.map(({ key }) => [key, { ok: false, error: new Error('2 of 3 owners') }]))
+      return cache.applyChanges(changes, options)
+    },
+    deleteByTag: (tags) => cache.deleteByTag(tags),
+    clear: () => cache.clear(),
+  }
+  const tables = [{ table: TABLE, cache: missing }]
+  const first = await capture({ tables })
+  await first.caughtUp()
+  for (const key of ['k1', 'k2', 'k3']) await hit(key)
+  await on.pool.query(`update items set value = '{"n": 1}' where key = 'k1'`)
+  await until(() => first.stats().changes === 1)
+  await on.pool.query(`update items set value = '{"n": 1}' where key = 'k2'`)
+  await until(() => first.stats().changes === 2)
+  assert.deepEqual([first.stats().owed, await waitingIn(on.pool), told], [2, 2, ['k1', 'k2']])
+  await first.close()
+  const second = await capture({ tables })
+  await until(() => second.stats().changes === 2)
+  await on.pool.query(`update items set value = '{"n": 1}' where key = 'k3'`)
+  await until(() => second.stats().changes === 3)
+  assert.equal(await waitingIn(on.pool), 3)
+  isAway = false
+  await second.caughtUp()
+  await until(async () => (await waitingIn(on.pool)) === 0)
+  assert.deepEqual([...(await cache.getMany(['k1', 'k2', 'k3'])).values()], Array(3).fill({ n: 1 }))
 })
 
 test('more changes than one reading takes are all told', LIVE, async (t) => {

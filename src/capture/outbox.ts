@@ -73,12 +73,21 @@ export function noOutboxTable(): string {
   return `drop function if exists ${OUTBOX_WRITER}(); drop table if exists ${OUTBOX};`
 }
 
-/** Takes entries of the tables, oldest first, out of the transaction's view. $1 how many, $2 tables → table, key, version, op, ms since the epoch; null key: all. */
+/**
+ * Takes entries of the tables, oldest first, out of the transaction's view. $1 how many, $2 tables, $3 ids that are passed over → id, table, key,
+ * version, op, ms since the epoch; null key: all.
+ */
 export const TAKE_ENTRIES = `with taken as (
-  delete from ${OUTBOX} where id in (select id from ${OUTBOX} where "table" = any($2::text[]) order by id limit $1 for update skip locked)
+  delete from ${OUTBOX} where id in (
+    select id from ${OUTBOX} o where "table" = any($2::text[]) and not exists (select from unnest($3::bigint[]) passed where passed = o.id)
+    order by id limit $1 for update of o skip locked
+  )
   returning id, "table", key, version, op, at
 )
-select "table", key, version::text, op, (extract(epoch from at) * 1000)::text from taken order by id`
+select id::text, "table", key, version::text, op, (extract(epoch from at) * 1000)::text from taken order by id`
+
+/** Lets go of entries. $1 ids */
+export const DROP_ENTRIES = `delete from ${OUTBOX} where id = any($1::bigint[])`
 
 /** @throws ConfigurationError for what is no column's name */
 export function checkedColumn(name: string, what: string): string {

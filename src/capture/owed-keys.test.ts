@@ -97,3 +97,34 @@ test('a key that changes while it is told again is owed anew', async () => {
   await clock.advance(2_000)
   assert.deepEqual([owed.size, calls.filter((call) => call === 'all a undefined').length], [0, 2])
 })
+
+test('what is forgotten holds nothing, and is not told again', async () => {
+  const { owed, progress, tell, calls, clock, back } = rig()
+  await tell('a', 1n)
+  progress.reach(20n)
+  assert.deepEqual([owed.size, progress.place], [1, 0n])
+  owed.forget()
+  assert.deepEqual([owed.size, progress.place], [0, 20n])
+  back()
+  const told = calls.length
+  await clock.advance(60_000)
+  assert.equal(calls.length, told)
+})
+
+test('what is forgotten while it is told again goes no further', async () => {
+  const { owed, progress, tell, calls, clock, cache, back } = rig({ maxKeys: 2 })
+  for (const key of ['a', 'b', 'c']) await tell(key, 1n)
+  progress.reach(20n)
+  let answer = () => {}
+  const apply = cache.applyChanges
+  cache.applyChanges = async (changes, options) => {
+    await new Promise<void>((resolve) => (answer = resolve))
+    return apply(changes, options)
+  }
+  await clock.advance(50)
+  owed.forget()
+  back()
+  answer()
+  await clock.advance(60_000)
+  assert.deepEqual([owed.size, progress.place, calls.at(-1)], [0, 20n, 'all a undefined,b undefined'], 'the whole cache is not emptied')
+})

@@ -97,6 +97,16 @@ export class OwedKeys {
     for (const cache of [...this.#debts.keys()]) await this.clear(cache)
   }
 
+  /** Nothing of it is told again here: whoever follows next begins before it. */
+  forget(): void {
+    for (const debt of this.#debts.values()) {
+      debt.keys.clear()
+      debt.whole = false
+    }
+    this.#debts.clear()
+    this.#settle()
+  }
+
   /** Nothing is told again any more; what is owed is left to whoever follows next. */
   stop(): void {
     this.#stopped = true

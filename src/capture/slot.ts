@@ -32,20 +32,31 @@ export async function databaseIdentity(admin: PgClient): Promise<string> {
 
 /** @throws ConfigurationError for a slot of another database or kind */
 export async function slotState(admin: PgClient, slot: string): Promise<SlotState> {
+  return (await slotNow(admin, slot)).state
+}
+
+export interface SlotNow {
+  readonly state: SlotState
+  /** The server's process that sends the log to whoever follows. */
+  readonly sender: string | null | undefined
+}
+
+/** @throws ConfigurationError for a slot of another database or kind */
+export async function slotNow(admin: PgClient, slot: string): Promise<SlotNow> {
   const [row] = await askRows(
     admin,
-    `select active::text, wal_status, plugin, (database = current_database())::text, to_jsonb(s) ->> 'invalidation_reason'
+    `select active::text, wal_status, plugin, (database = current_database())::text, to_jsonb(s) ->> 'invalidation_reason', active_pid::text
      from pg_replication_slots s where slot_name = $1`,
     [slot],
   )
-  if (row === undefined) return 'missing'
-  const [active, walStatus, plugin, isOurs, invalidated] = row
+  if (row === undefined) return { state: 'missing', sender: undefined }
+  const [active, walStatus, plugin, isOurs, invalidated, sender] = row
   if (plugin !== 'pgoutput' || isOurs !== 'true')
     throw new ConfigurationError(
       `capture: slot '${slot}': needs to be one of pgoutput on this database, but got: another's; give it another name`,
     )
-  if (active === 'true') return 'taken'
-  return walStatus === 'lost' || invalidated !== null ? 'lost' : 'ready'
+  if (active === 'true') return { state: 'taken', sender }
+  return { state: walStatus === 'lost' || invalidated !== null ? 'lost' : 'ready', sender: undefined }
 }
 
 /** Whether there is a fresh slot that waits for its first follower. */
