@@ -359,7 +359,7 @@ export class Tier {
       plain,
       groups,
       near,
-      door: this.#admission,
+      admitting: this.#admission,
       announce: this.#hasBus ? announce : undefined,
       events: new CacheEvents({ cache: name, emitter: this.#events, feed }),
     })

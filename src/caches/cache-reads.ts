@@ -3,26 +3,21 @@
  */
 import { boundedCall, type CallBounds } from '../bounded-call.ts'
 import type { Clock } from '../clock.ts'
-import { asError, type RingtailError } from '../errors.ts'
+import { asError } from '../errors.ts'
 import type { Outcome, Outcomes } from '../metrics/outcomes.ts'
 import type { NearEntry } from '../near/near-cache.ts'
 import type { NearLayer } from '../near/near-layer.ts'
 import type { Loader, Read, Settled, Strategy } from '../strategy/strategy.ts'
 import { type Call, parts } from './cache-calls.ts'
-
-/** Whether more calls are taken: `resilience/admission.ts`. */
-export interface Door {
-  readonly closed: boolean
-  refusal(what: string): RingtailError
-}
+import { type Admitting, CacheDoor } from './cache-door.ts'
 
 export interface CacheReadsParts<V> {
   readonly strategy: Strategy<V>
   readonly outcomes: Outcomes
   readonly clock: Clock
   readonly near?: NearLayer<V> | undefined
-  /** Default: always open. */
-  readonly door?: Door | undefined
+  /** Default: every call is taken. */
+  readonly admitting?: Admitting | undefined
 }
 
 export class CacheReads<V> {
@@ -31,7 +26,8 @@ export class CacheReads<V> {
   readonly #clock: Clock
   readonly #near: NearLayer<V> | undefined
   readonly #what: string
-  readonly #door: Door | undefined
+  /** Changes go through it as well. */
+  readonly door: CacheDoor
 
   /** @param what for messages: `cache 'product'` */
   constructor(parts: CacheReadsParts<V>, what: string) {
@@ -40,7 +36,7 @@ export class CacheReads<V> {
     this.#clock = parts.clock
     this.#near = parts.near
     this.#what = what
-    this.#door = parts.door
+    this.door = new CacheDoor(parts.admitting, parts.outcomes, what)
   }
 
   /** The hot path: no options, one promise. */
@@ -50,7 +46,7 @@ export class CacheReads<V> {
       this.#outcomes.recordNear(near.negative)
       return Promise.resolve(near.value())
     }
-    if (this.#door?.closed === true) return Promise.reject(this.#refusal(1))
+    if (this.door.closed) return Promise.reject(this.door.refusedReads(1))
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
       const reading = this.#near?.reading(key)
@@ -80,7 +76,7 @@ export class CacheReads<V> {
       this.#outcomes.recordNear(near.negative)
       return { state: 'fresh', negative: near.negative, value: near.value(), node: undefined, entry: undefined, sizeBytes: 0 }
     }
-    if (this.#door?.closed === true) throw this.#refusal(1)
+    if (this.door.closed) throw this.door.refusedReads(1)
     const startMs = this.#clock.monotonic()
     const reading = this.#near?.reading(key)
     const work = () => new Promise<Read<V>>((resolve, reject) => this.#strategy.read(key, resolve, reject, { ...call, loader }))
@@ -102,7 +98,7 @@ export class CacheReads<V> {
     for (const asked of parts(keys)) {
       const part = this.#near === undefined ? asked : asked.filter((key) => !this.#takeNear(key, loader, call, values))
       if (part.length === 0) continue
-      if (this.#door?.closed === true) throw this.#refusal(part.length)
+      if (this.door.closed) throw this.door.refusedReads(part.length)
       const startMs = this.#clock.monotonic()
       const readings = part.map((key) => this.#near?.reading(key))
       const settled = await settledPart(part.length, () => this.#bounded(() => this.#strategy.readMany(part, { ...call, loader }), call))
@@ -136,12 +132,6 @@ export class CacheReads<V> {
   /** A call that names whom to ask wants them asked. */
   #nearFor(key: string, loader: Loader<V> | undefined, call: Call | undefined): NearEntry<V> | undefined {
     return call?.read === undefined ? this.#near?.findFor(key, call?.session, loader !== undefined) : undefined
-  }
-
-  /** @param reads how many are not taken */
-  #refusal(reads: number): RingtailError {
-    for (let read = 0; read < reads; read++) this.#outcomes.record('error', undefined, 0)
-    return this.#door!.refusal(this.#what)
   }
 
   #bounded<T>(work: () => Promise<T>, bounds: CallBounds | undefined): Promise<T> {

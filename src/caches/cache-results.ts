@@ -2,9 +2,9 @@
  * What a cache answers beside values: how one was come by, what became of each key of a batch, and its counts.
  */
 import type { RingtailError } from '../errors.ts'
-import type { CacheMetrics, Outcome } from '../metrics/outcomes.ts'
+import type { CacheMetrics, Outcome, Outcomes } from '../metrics/outcomes.ts'
 import type { NearStats } from '../near/near-cache.ts'
-import type { Settled, StoreCounts } from '../strategy/strategy.ts'
+import type { Settled, StoreCounts, Strategy } from '../strategy/strategy.ts'
 
 /** A value with how it was come by. */
 export interface ReadOutcome<V> {
@@ -28,4 +28,15 @@ const OK: KeyResult = Object.freeze({ ok: true })
 
 export function resultOf(settled: Settled<unknown>): KeyResult {
   return 'error' in settled ? { ok: false, error: settled.error } : OK
+}
+
+export function reportOf(
+  outcomes: Outcomes,
+  strategy: Pick<Strategy<unknown>, 'name' | 'storeCounts'>,
+  near: NearStats | undefined,
+): CacheReport {
+  const counts = outcomes.snapshot()
+  const store = strategy.storeCounts()
+  const keysAvoided = counts.hits + counts.stale + counts.negativeHits
+  return { ...counts, strategy: strategy.name, store: store === undefined ? undefined : { ...store, keysAvoided }, near }
 }

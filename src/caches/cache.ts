@@ -6,7 +6,7 @@
  */
 import { boundedCall, type CallBounds } from '../bounded-call.ts'
 import type { Clock } from '../clock.ts'
-import { ConfigurationError, type RingtailError, UnsupportedError } from '../errors.ts'
+import { ConfigurationError, UnsupportedError } from '../errors.ts'
 import type { CacheEventName, Listener } from '../events.ts'
 import type { CacheChange } from '../invalidation/change-feed.ts'
 import type { SubscribeOptions } from '../invalidation/change-interest.ts'
@@ -34,8 +34,8 @@ import {
   type TouchOptions,
 } from './cache-calls.ts'
 import type { CacheEvents } from './cache-events.ts'
-import { CacheReads, type CacheReadsParts, type Door, outcomeOf, settledPart } from './cache-reads.ts'
-import { type CacheReport, type KeyResult, type ReadOutcome, resultOf } from './cache-results.ts'
+import { CacheReads, type CacheReadsParts, outcomeOf, settledPart } from './cache-reads.ts'
+import { type CacheReport, type KeyResult, type ReadOutcome, reportOf, resultOf } from './cache-results.ts'
 import { Namespace } from './namespace.ts'
 
 export type { CacheReport, KeyResult, ReadOutcome } from './cache-results.ts'
@@ -56,7 +56,6 @@ export class Cache<V> {
   readonly #strategy: Strategy<V>
   readonly #outcomes: Outcomes
   readonly #clock: Clock
-  readonly #door: Door | undefined
   /** Whether keys and values lie on the nodes as they are: then without versions and groups, so it cannot be cleared. */
   readonly isPlain: boolean
   readonly #groups: Groups | undefined
@@ -71,7 +70,6 @@ export class Cache<V> {
     this.#strategy = parts.strategy
     this.#outcomes = parts.outcomes
     this.#clock = parts.clock
-    this.#door = parts.door
     this.isPlain = parts.plain ?? false
     this.#groups = parts.groups
     this.#near = parts.near
@@ -156,7 +154,7 @@ export class Cache<V> {
   /** Acknowledged when the store has it (strategies with a store) or enough owners do (without). */
   set(key: string, value: V, options?: PutOptions): Promise<void> {
     if (options !== undefined) return this.#setOne(key, value, options)
-    if (this.#door?.closed === true) return Promise.reject(this.#refusal('write', 1))
+    if (this.#reads.door.closed) return Promise.reject(this.#reads.door.refusedChanges('write', 1))
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
       this.#near?.forget([key])
@@ -204,7 +202,7 @@ export class Cache<V> {
    * @throws ConflictError after 16 tries
    */
   async update(key: string, change: (current: V | undefined) => V | Promise<V>, options?: PutOptions): Promise<V> {
-    if (this.#door?.closed === true) throw this.#refusal('write', 1)
+    if (this.#reads.door.closed) throw this.#reads.door.refusedChanges('write', 1)
     const startMs = this.#clock.monotonic()
     let succeeded = false
     try {
@@ -317,15 +315,7 @@ export class Cache<V> {
   }
 
   metrics(): CacheReport {
-    const counts = this.#outcomes.snapshot()
-    const store = this.#strategy.storeCounts()
-    const keysAvoided = counts.hits + counts.stale + counts.negativeHits
-    return {
-      ...counts,
-      strategy: this.#strategy.name,
-      store: store === undefined ? undefined : { ...store, keysAvoided },
-      near: this.#near?.stats(),
-    }
+    return reportOf(this.#outcomes, this.#strategy, this.#near?.stats())
   }
 
   async #setOne(key: string, value: V, options: PutOptions): Promise<void> {
@@ -342,8 +332,8 @@ export class Cache<V> {
   ): Promise<Map<string, KeyResult>> {
     const results = new Map<string, KeyResult>()
     for (const part of parts(items)) {
-      if (this.#door?.closed === true) {
-        const error = this.#refusal(kind, part.length)
+      if (this.#reads.door.closed) {
+        const error = this.#reads.door.refusedChanges(kind, part.length)
         for (const item of part) results.set(keyOf(item), { ok: false, error })
         continue
       }
@@ -379,12 +369,6 @@ export class Cache<V> {
     } finally {
       this.#outcomes.recordWrite('delete', succeeded, this.#clock.monotonic() - startMs)
     }
-  }
-
-  /** @param count of what is not taken */
-  #refusal(kind: 'write' | 'delete', count: number): RingtailError {
-    for (let nth = 0; nth < count; nth++) this.#outcomes.recordWrite(kind, false, 0)
-    return this.#door!.refusal(this.#what)
   }
 
   #heard(): CacheEvents {
