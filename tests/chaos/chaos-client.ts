@@ -22,7 +22,7 @@ import { seededRandom, sharedMs } from '../../src/testing/index.ts'
 import { answerOrders } from '../support/forked-worker.ts'
 import type { ClientOrder, ClientReport, ClientSetting, Peaks } from './chaos-messages.ts'
 import { CHANGING_KEYS, changingKey, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
-import { type Database, type Held, openDatabase } from './database.ts'
+import { type Database, type Held, openDatabase, slotOf, TABLE } from './database.ts'
 import { OpenLoop } from './open-loop.ts'
 import { Requester } from './requester.ts'
 
@@ -108,6 +108,9 @@ class ChaosClient {
       journal === undefined ? writeThrough(store) : writeBehind(store, { journal, flushAfter: FLUSH_AFTER })
     const { ttlMs, graceMs } = setting.setting
     const cache = tier.cache<Held>('chaos', { strategy, ttl: ttlMs, grace: graceMs })
+    if (row.captured)
+      for (const shard of setting.shards)
+        await tier.captureChanges({ database: shard, slot: slotOf(shard), tables: [{ table: TABLE, cache }] })
     const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))
     asked = (keys, answer) => requester.asked(keys, answer)
     const spare = (id: string): CacheNode => connectNode({ id, weight: 1, zone: undefined, label: id, url: undefined })

@@ -34,7 +34,10 @@ export class Clients {
   static async open(plan: ChaosPlan, prepared: Prepared, setting: RowSetting): Promise<Clients> {
     const clients = new Clients(plan, prepared, setting)
     try {
-      await Promise.all(clients.#workers.map((_, nth) => clients.#openOne(nth)))
+      const opening = clients.#workers.map((_, nth) => () => clients.#openOne(nth))
+      // Who comes first follows the database.
+      if (setting.captured) for (const open of opening) await open()
+      else await Promise.all(opening.map((open) => open()))
       // One loads what is missing, the others read.
       if (setting.warm) for (let nth = 0; nth < CLIENTS; nth++) await clients.#ask(nth, { do: 'warm' })
       return clients

@@ -2,7 +2,8 @@
  * The sharded database behind every client: three databases, one table each, and the rows that are there before anybody writes.
  */
 import pg from 'pg'
-import { postgresStore, postgresTable, type Store, shardedStore } from '../../src/index.ts'
+import { setUpCapture, takeDownCapture } from '../../src/capture/preparation.ts'
+import { postgresStore, postgresTable, postgresVersionTrigger, type Store, shardedStore } from '../../src/index.ts'
 import { type Operation, sharedMs } from '../../src/testing/index.ts'
 import { CHANGING_KEYS, changingKey, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
 
@@ -45,13 +46,16 @@ export function openDatabase(urls: readonly string[], config: pg.PoolConfig = {}
   }
 }
 
-/** Makes the tables anew and fills them. @returns the writes */
-export async function seedDatabase(urls: readonly string[]): Promise<Operation[]> {
+/** Makes the tables anew and fills them. @param captured whether their changes are to be captured @returns the writes */
+export async function seedDatabase(urls: readonly string[], captured: boolean): Promise<Operation[]> {
   for (const connectionString of urls) {
+    await takeDownCapture({ database: connectionString, slot: slotOf(connectionString) })
     const client = new pg.Client({ connectionString })
     await client.connect()
     await client.query(`drop table if exists ${TABLE}, ${REMOVALS}; ${postgresTable({ table: TABLE, removals: REMOVALS })}`)
+    if (captured) await client.query(postgresVersionTrigger({ table: TABLE }))
     await client.end()
+    if (captured) await setUpCapture({ database: connectionString, tables: [TABLE], slot: slotOf(connectionString) })
   }
   const database = openDatabase(urls)
   const keys = allKeys()
@@ -62,6 +66,11 @@ export async function seedDatabase(urls: readonly string[]): Promise<Operation[]
   const refused = statuses.find(({ state }) => state !== 'saved')
   if (refused !== undefined) throw new Error(`chaos: the database did not take its rows: ${JSON.stringify(refused)}`)
   return keys.map((key, value) => ({ process: DATABASE_PROCESS, key, kind: 'write', value, callMs, returnMs, outcome: 'ok' }))
+}
+
+/** All shards are on one server, and a slot's name is of the server. */
+export function slotOf(url: string): string {
+  return `chaos_${new URL(url).pathname.slice(1)}`
 }
 
 /** What the database has at the end, as reads that may not be old at all. */

@@ -49,7 +49,7 @@ export class Ground {
   }
 
   static async start(): Promise<Ground> {
-    const postgres = await startPostgres({ databases: SHARDS, settings: { max_connections: '200' } })
+    const postgres = await startPostgres({ databases: SHARDS, settings: { max_connections: '200', wal_level: 'logical' } })
     return new Ground(postgres, await Promise.all(SHARDS.map((shard) => startToxicProxy({ to: postgres.url(shard) }))))
   }
 

@@ -90,7 +90,7 @@ export class ChaosRun {
   async #observe(name: RowName | 'soak', setting: RowSetting, happening: (clients: Clients) => Promise<Fault>): Promise<Observed> {
     this.#tell(`${name}: a fresh fleet`)
     const prepared = await this.#injector.ask<Prepared>({ do: 'prepare', setting, faultMs: this.#plan.faultMs }, PREPARED_WITHIN_MS)
-    const seeded = await seedDatabase(prepared.databases)
+    const seeded = await seedDatabase(prepared.databases, setting.captured)
     this.#tell(`${name}: clients get warm`)
     const clients = await Clients.open(this.#plan, prepared, setting)
     try {

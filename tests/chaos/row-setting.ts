@@ -14,6 +14,8 @@ export interface RowSetting {
   readonly staleShards: readonly number[]
   /** Whether each shard has so few places that the load of the plan takes most of them. */
   readonly scarce: boolean
+  /** Whether each client captures the changes of the shards, as far as another does not, the first client first. */
+  readonly captured: boolean
   /** Load before the fault, as a multiple of the plan's. */
   readonly lead: number
   /** Whether clients have read every key before there is load. */
@@ -31,6 +33,7 @@ export const USUAL: RowSetting = {
   strategy: 'write-through',
   staleShards: [],
   scarce: false,
+  captured: false,
   lead: 1,
   warm: true,
   spares: [],

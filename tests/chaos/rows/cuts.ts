@@ -41,8 +41,9 @@ export const CUT_ROWS: readonly FaultRow[] = [
   },
   {
     name: 'client-cut-from-all-nodes',
-    what: 'one client alone reaches no node: to it everything looks dead',
+    what: 'one client alone reaches no node: to it everything looks dead; it is the one that captures changes, so another has to',
     signs: ['cache:bypassed'],
+    setting: { captured: true },
     demand: { emptied: true },
     inject: async (ground) => {
       for (const { id } of ground.nodes) (await ground.doorOf(id, 0)).set({ blackhole: true })
