@@ -216,6 +216,24 @@ test('a node that missed more than is kept is emptied', async () => {
   assert.equal(await versionAt(0, 'rt:t:0'), undefined)
 })
 
+test('a node that missed more than a process has room for, while nobody would keep a hint, is emptied', async () => {
+  const process = await fleet.process()
+  await put(process, 'rt:t:0', entry(5_000))
+  for (const nth of [0, 1, 2]) fleet.server(nth).node.mishaps.down()
+  const owners = process.cluster.ownersOf('rt:t:0')
+  const missing = owners.find(({ id }) => id === 'n0')!
+  for (let nth = 0; nth < 25_000; nth++) process.hints.leave(`rt:t:other-${nth}`, missing, owners)
+  await fleet.pass(2_000)
+  assert.ok(process.hints.owed <= 20_000)
+  assert.ok(process.told.some(({ name }) => name === 'hints:lost'))
+  for (const nth of [0, 1, 2]) fleet.server(nth).node.mishaps.up()
+  process.found('n0')
+  await fleet.pass(5_000)
+  assert.ok(process.trusts('n0'))
+  assert.equal(await versionAt(0, 'rt:t:0'), undefined)
+  assert.equal(process.hints.owed, 0)
+})
+
 test('a change that no owner took, and that stands all the same, is made again when they answer', async () => {
   const process = await fleet.process()
   await put(process, 'rt:t:0', entry(5_000))

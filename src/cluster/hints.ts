@@ -3,7 +3,8 @@
  *
  * They are gathered while a node is being told, so that they cost one call a node however many writes miss. One that no other owner would keep
  * yet is held here, and left when one answers again. A change that no owner took at all has nobody to copy it from: it is held here itself,
- * and made again. All of it is bounded; what is above the bound is told of as lost, and is then old until its time is over.
+ * and made again. All of it is bounded. For a node that missed more than there is room for one hint is left that it may have missed anything, and it is
+ * emptied; of changes that no owner took what is above the bound is told of as lost, and is then old until its time is over.
  *
  * A process that ends between a write's acknowledgement and its hint leaves none: then read repair and the key's time are what is left.
  */
@@ -11,7 +12,7 @@ import type { Clock } from '../clock.ts'
 import type { Emit } from '../events.ts'
 import type { CacheNode, Change, NodeCall } from '../node/node.ts'
 import { LATE_MS } from '../node/node.ts'
-import { leaveHints } from './hint-records.ts'
+import { leaveAnything, leaveHints } from './hint-records.ts'
 
 /** Behind the caller, and worth waiting for in a process that is behind with everything. */
 const CALL: NodeCall = { timeoutMs: 1_000 }
@@ -48,6 +49,8 @@ export class Hints {
   #waitingCount = 0
   readonly #telling = new Set<CacheNode>()
   readonly #owed = new Map<string, Owed>()
+  /** Nodes that missed more than there was room for, with who may keep that of them. */
+  readonly #overflowed = new Map<CacheNode, Set<CacheNode>>()
   readonly #unheard = new Map<string, Unheard>()
   #unheardBytes = 0
   #soon = false
@@ -60,7 +63,7 @@ export class Hints {
 
   /** Hints and changes that are held here. */
   get owed(): number {
-    return this.#owed.size + this.#unheard.size
+    return this.#owed.size + this.#unheard.size + this.#overflowed.size
   }
 
   /** A change of `key` was missed by one of its owners, and may have been taken by the others. */
@@ -87,6 +90,7 @@ export class Hints {
     const owed = [...this.#owed.values()]
     this.#owed.clear()
     for (const each of owed) this.#tell(each)
+    await Promise.all(Array.from(this.#overflowed.keys(), (missing) => this.#leaveAnything(missing)))
     await Promise.all(Array.from([...this.#unheard.values()].slice(0, MOST_AT_ONCE), (each) => this.#makeAgain(each)))
   }
 
@@ -105,7 +109,7 @@ export class Hints {
 
   #tell(owed: Owed): void {
     if (this.#waitingCount >= MAX_OWED) {
-      this.lost(owed.missing, 1)
+      this.#overflow(owed)
       return
     }
     for (const keeper of owed.keepers) {
@@ -171,7 +175,28 @@ export class Hints {
     if (kept) owed.kept = true
     if (owed.asked > 0 || owed.kept) return
     if (this.#owed.size < MAX_OWED) this.#owed.set(`${owed.missing.id} ${owed.key}`, owed)
-    else this.lost(owed.missing, 1)
+    else this.#overflow(owed)
+  }
+
+  #overflow({ missing, keepers }: Owed): void {
+    const known = this.#overflowed.get(missing)
+    if (known === undefined) this.#overflowed.set(missing, new Set(keepers))
+    else for (const keeper of keepers) known.add(keeper)
+    // One that may have missed anything has missed these as well.
+    for (const [at, owed] of this.#owed) if (owed.missing === missing) this.#owed.delete(at)
+    this.lost(missing, 1)
+  }
+
+  async #leaveAnything(missing: CacheNode): Promise<void> {
+    for (const keeper of this.#overflowed.get(missing) ?? []) {
+      try {
+        await leaveAnything(keeper, missing.id, this.#parts.clock.now() * 1_000, CALL)
+      } catch {
+        continue
+      }
+      this.#overflowed.delete(missing)
+      return
+    }
   }
 
   /** Changes that this node will miss: there is no room to remember them. */
