@@ -35,8 +35,12 @@ async function withStale(options: Partial<CacheOptions<string>> = {}) {
 
 /** What a promise came to by now; undefined while it is pending. */
 async function byNow<T>(promise: Promise<T>): Promise<{ value: T } | undefined> {
+  let now: { value: T } | undefined
+  void promise.then((value) => {
+    now = { value }
+  })
   await settled()
-  return Promise.race([promise.then((value) => ({ value })), Promise.resolve(undefined)])
+  return now
 }
 
 test('two processes that miss one key make one load, and the second gets what the first fills', async () => {
@@ -145,8 +149,9 @@ test('a load whose process was given up by its readers fills all the same, or fr
   await settled()
   leaving.abort(new Error('gone'))
   await assert.rejects(left, /gone/)
+  await clock.advance(400)
   const read = other.cache.get('a')
-  await clock.advance(551)
+  await clock.advance(151)
   assert.equal(reader.calls.length, 2)
   await reader.answer(1, { a: 'A' })
   assert.equal(await read, 'A')
@@ -303,6 +308,30 @@ test('a load that failed gives its lease back, so that the next reader anywhere 
   await settled()
   await reader.answer(1, { a: 'A' })
   assert.equal(await read, 'A')
+})
+
+test('who has waited for long when a holder gives up is told so at once; who came late loads', async () => {
+  const { one, other, reader, cluster, clock } = twoProcesses()
+  const late = cacheOn<string>({ strategy: readThrough(reader), ttl: '10s' }, cluster, clock, 'things', 3)
+  void one.cache.get('a').catch(() => {})
+  await settled()
+  await clock.advance(100)
+  const waiting = other.cache.get('a').then(
+    () => 'a value',
+    ({ code, message }) => `${code}: ${message}`,
+  )
+  await clock.advance(600)
+  void late.cache.get('a').catch(() => {})
+  await clock.advance(290)
+  assert.equal(reader.calls.length, 1)
+  await clock.advance(70)
+  assert.match(
+    (await byNow(waiting))?.value ?? 'nothing yet',
+    /^DEADLINE_EXCEEDED: cache 'things': another process gave up loading 'a', after 9\d\d ms/,
+  )
+  assert.equal(reader.calls.length, 2)
+  await clock.advance(3_000)
+  assert.equal(clock.pendingTimers, 0)
 })
 
 test('a load that was given up at its deadline gives its lease back', async () => {

@@ -3,13 +3,14 @@
  *
  * Each key is leased first: one holder in the whole fleet loads it. The others have nothing to do where nobody waits, and else wait, in
  * steps that grow and differ, for what the holder brings; if the lease lapses they take it, and when they have waited for twice as long as a
- * lease lasts they load without one. Only a holder fills, and the nodes take the fill only if its lease is still there: every write and delete
+ * lease lasts they load without one. Who has waited for half of what a load may take, when the holder gives up, is told so: a second load would take
+ * as long again, and the database that has not answered one is not to be asked by each in turn. Only a holder fills, and the nodes take the fill only if its lease is still there: every write and delete
  * ends it. So no interleaving of loads, writes and deletes leaves an older value behind.
  *
  * A fill carries the version of its row (where the store orders) or that of the moment before the load began.
  */
 import { NO_STAMP, type Stamp, type Version } from '../entry.ts'
-import { ConfigurationError, EncodeError, type RingtailError } from '../errors.ts'
+import { ConfigurationError, DeadlineError, EncodeError, type RingtailError } from '../errors.ts'
 import type { Found, Lease, Leasing, Put, Replicated } from '../keyspaces/keyspace.ts'
 import type { Row } from '../store/store.ts'
 import type { Arrived, Asking } from './asking.ts'
@@ -20,6 +21,8 @@ import type { StrategyParts } from './strategy.ts'
 const FILL_MS = 100
 const FIRST_PAUSE_MS = 2
 const LONGEST_PAUSE_MS = 50
+/** A lease that lasts so much longer than it would have is another, ms. */
+const SURELY_ANOTHER_MS = 50
 
 /** Whether an entry that was found answers what was asked. */
 export function answers<V>(found: Found<V>, ask: LoadAsk<V>): boolean {
@@ -120,19 +123,36 @@ export class LoadFlight<V> {
 
   /** Asks again and again for the lease, or for what its holder has brought meanwhile. */
   async #waitForHolder(seat: LoadSeat<V>, heldForMs: number): Promise<void> {
-    const { clock, random } = this.#parts.strategy
+    const { cache, clock, random, loadDeadlineMs } = this.#parts.strategy
     // Longer than a lease, for its holder may have died with it, and another have taken it since.
-    const untilMs = clock.monotonic() + 2 * this.#leaseMs
+    const sinceMs = clock.monotonic()
+    const untilMs = sinceMs + 2 * this.#leaseMs
     let forMs = heldForMs
+    let lapsesAtMs = sinceMs + heldForMs
     try {
       for (let longestMs = FIRST_PAUSE_MS; ; longestMs = Math.min(2 * longestMs, LONGEST_PAUSE_MS)) {
         const pauseMs = Math.min(longestMs * (0.5 + random() / 2), forMs + 1, untilMs - clock.monotonic())
         if (pauseMs <= 0 && forMs > 0) break
         await new Promise<void>((resolve) => void clock.after(Math.max(0, pauseMs), resolve, { keepAlive: true }))
-        const [leasing] = (await this.#lease([seat]))!
-        if (leasing!.state === 'held') forMs = leasing!.forMs
-        else if (leasing!.state === 'changed' && !answers(leasing!.found, seat.ask)) {
-          seat.seen = leasing!.found.seen
+        const before = seat.seen.version
+        const leasing = (await this.#lease([seat]))![0]!
+        const nowMs = clock.monotonic()
+        // Before it lapsed, and without anything put there: it is free, or another's meanwhile.
+        const isGivenUp =
+          nowMs < lapsesAtMs &&
+          ((leasing.state === 'granted' && leasing.held.version === before) ||
+            (leasing.state === 'held' && nowMs + leasing.forMs > lapsesAtMs + SURELY_ANOTHER_MS))
+        if (isGivenUp && nowMs - sinceMs >= loadDeadlineMs / 2) {
+          if (leasing.state === 'granted') seat.lease = leasing.lease
+          throw new DeadlineError(
+            `cache '${cache}': another process gave up loading '${seat.key}', after ${Math.round(nowMs - sinceMs)} ms of waiting for it`,
+          )
+        }
+        if (leasing.state === 'held') {
+          forMs = leasing.forMs
+          lapsesAtMs = nowMs + forMs
+        } else if (leasing.state === 'changed' && !answers(leasing.found, seat.ask)) {
+          seat.seen = leasing.found.seen
           forMs = 0
           if (clock.monotonic() >= untilMs) break
         } else {
