@@ -21,7 +21,7 @@ export interface BreakerOptions {
   readonly minimumCalls?: number | undefined
   /** The first pause, ms; each that follows a failed probe is twice as long. Each is jittered down to no less than half. Default: 250. */
   readonly halfOpenAfterMs?: number | undefined
-  /** The longest pause, ms. Default: 1,500, so that what is well again is found so within 2 s. */
+  /** The longest pause, ms. Default: 750, so that what is well again is found so within 2 s, also after a try for which it was not, and which took one. */
   readonly longestPauseMs?: number | undefined
   /** How many probes may be out at once, and how many successes close it. Default: 3. */
   readonly probes?: number | undefined
@@ -64,7 +64,7 @@ export class Breaker {
       windowMs: options.windowMs ?? 5_000,
       minimumCalls: options.minimumCalls ?? 10,
       halfOpenAfterMs: options.halfOpenAfterMs ?? 250,
-      longestPauseMs: options.longestPauseMs ?? 1_500,
+      longestPauseMs: options.longestPauseMs ?? 750,
       probes: options.probes ?? 3,
       probeTimeoutMs: options.probeTimeoutMs ?? 1_000,
     }
