@@ -115,7 +115,6 @@ export class Tier {
     this.#nodes = new TierNodes(options.nodes, { ...parts, replicas, placement, connectNode: options.connectNode, isReturning })
     this.#admission = new Admission({
       clock: this.#ownClock,
-      load: () => this.#nodes.all.reduce((sum, node) => sum + (node.load ?? 0), 0),
       changed: (state, lateMs) => this.#events.emit(`tier:${state}`, { lateMs: Math.round(lateMs) }),
     })
     this.#zone = options.zone
@@ -141,11 +140,11 @@ export class Tier {
   }
 
   async connect(): Promise<void> {
-    this.#admission.start()
     await this.#nodes.connect()
     await this.#clock.start()
     await this.#topology.start()
     await this.#catchUp.start()
+    this.#admission.start()
   }
 
   /**

@@ -36,7 +36,7 @@ export class CacheReads<V> {
     this.#clock = parts.clock
     this.#near = parts.near
     this.#what = what
-    this.door = new CacheDoor(parts.admitting, parts.outcomes, what)
+    this.door = new CacheDoor(parts, what)
   }
 
   /** The hot path: no options, one promise. */
@@ -46,16 +46,20 @@ export class CacheReads<V> {
       this.#outcomes.recordNear(near.negative)
       return Promise.resolve(near.value())
     }
-    if (this.door.closed) return Promise.reject(this.door.refusedReads(1))
+    const { door } = this
+    if (door.closed) return door.refuseReads(1)
+    door.counts.calls++
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
       const reading = this.#near?.reading(key)
       const settle = (read: Read<V>): void => {
+        door.counts.calls--
         if (reading !== undefined) this.#near!.keep(key, reading, read)
         this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
         resolve(read.value)
       }
       const fail = (error: unknown): void => {
+        door.counts.calls--
         this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
         reject(error)
       }
@@ -76,7 +80,8 @@ export class CacheReads<V> {
       this.#outcomes.recordNear(near.negative)
       return { state: 'fresh', negative: near.negative, value: near.value(), node: undefined, entry: undefined, sizeBytes: 0 }
     }
-    if (this.door.closed) throw this.door.refusedReads(1)
+    if (this.door.closed) return this.door.refuseReads(1)
+    this.door.counts.calls++
     const startMs = this.#clock.monotonic()
     const reading = this.#near?.reading(key)
     const work = () => new Promise<Read<V>>((resolve, reject) => this.#strategy.read(key, resolve, reject, { ...call, loader }))
@@ -88,17 +93,33 @@ export class CacheReads<V> {
     } catch (error) {
       this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
       throw error
+    } finally {
+      this.door.counts.calls--
     }
   }
 
   /** @param keys each once. Rejects with the first error, once every key has been tried. */
   async many(keys: readonly string[], loader: Loader<V> | undefined, call: Call | undefined): Promise<Map<string, V>> {
     const values = new Map<string, V>()
+    const far = this.#near === undefined ? keys : keys.filter((key) => !this.#takeNear(key, loader, call, values))
+    if (far.length === 0) return values
+    if (this.door.closed) return this.door.refuseReads(far.length)
+    this.door.counts.calls++
+    try {
+      return await this.#farMany(far, values, loader, call)
+    } finally {
+      this.door.counts.calls--
+    }
+  }
+
+  async #farMany(
+    keys: readonly string[],
+    values: Map<string, V>,
+    loader: Loader<V> | undefined,
+    call: Call | undefined,
+  ): Promise<Map<string, V>> {
     let failure: { readonly error: unknown } | undefined
-    for (const asked of parts(keys)) {
-      const part = this.#near === undefined ? asked : asked.filter((key) => !this.#takeNear(key, loader, call, values))
-      if (part.length === 0) continue
-      if (this.door.closed) throw this.door.refusedReads(part.length)
+    for (const part of parts(keys)) {
       const startMs = this.#clock.monotonic()
       const readings = part.map((key) => this.#near?.reading(key))
       const settled = await settledPart(part.length, () => this.#bounded(() => this.#strategy.readMany(part, { ...call, loader }), call))

@@ -6,7 +6,7 @@
  */
 import { boundedCall, type CallBounds } from '../bounded-call.ts'
 import type { Clock } from '../clock.ts'
-import { ConfigurationError, UnsupportedError } from '../errors.ts'
+import { ConfigurationError, type RingtailError, UnsupportedError } from '../errors.ts'
 import type { CacheEventName, Listener } from '../events.ts'
 import type { CacheChange } from '../invalidation/change-feed.ts'
 import type { SubscribeOptions } from '../invalidation/change-interest.ts'
@@ -154,18 +154,18 @@ export class Cache<V> {
   /** Acknowledged when the store has it (strategies with a store) or enough owners do (without). */
   set(key: string, value: V, options?: PutOptions): Promise<void> {
     if (options !== undefined) return this.#setOne(key, value, options)
-    if (this.#reads.door.closed) return Promise.reject(this.#reads.door.refusedChanges('write', 1))
+    const { door } = this.#reads
+    if (door.closed) return door.refuseChanges('write', 1)
+    door.counts.calls++
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
       this.#near?.forget([key])
       const done = (succeeded: boolean): void => {
+        door.counts.calls--
         this.#announce?.([key])
         this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
       }
-      const settle = (): void => {
-        done(true)
-        resolve()
-      }
+      const settle = (): void => resolve(done(true))
       const fail = (error: unknown): void => {
         done(false)
         reject(error)
@@ -202,7 +202,7 @@ export class Cache<V> {
    * @throws ConflictError after 16 tries
    */
   async update(key: string, change: (current: V | undefined) => V | Promise<V>, options?: PutOptions): Promise<V> {
-    if (this.#reads.door.closed) throw this.#reads.door.refusedChanges('write', 1)
+    if (this.#reads.door.closed) return this.#reads.door.refuseChanges('write', 1)
     const startMs = this.#clock.monotonic()
     let succeeded = false
     try {
@@ -309,7 +309,7 @@ export class Cache<V> {
     return this.#heard().subscribe(options, listener)
   }
 
-  /** Resolves when the loads under way have filled the cache, within their deadlines. For the tier, before it closes. */
+  /** Resolves when the loads under way have filled the cache, within their deadlines: for the tier. */
   drained(): Promise<void> {
     return this.#strategy.drained()
   }
@@ -331,12 +331,12 @@ export class Cache<V> {
     work: (part: readonly T[]) => Promise<Settled<void>[]>,
   ): Promise<Map<string, KeyResult>> {
     const results = new Map<string, KeyResult>()
+    const { door } = this.#reads
+    if (door.closed && items.length > 0) {
+      const error = await door.refuseChanges(kind, items.length).catch((refusal: RingtailError) => refusal)
+      return new Map(items.map((item) => [keyOf(item), { ok: false, error }]))
+    }
     for (const part of parts(items)) {
-      if (this.#reads.door.closed) {
-        const error = this.#reads.door.refusedChanges(kind, part.length)
-        for (const item of part) results.set(keyOf(item), { ok: false, error })
-        continue
-      }
       const startMs = this.#clock.monotonic()
       const settled = await this.#changing(part.map(keyOf), () => settledPart(part.length, () => this.#bounded(() => work(part), call)))
       const ms = this.#clock.monotonic() - startMs
@@ -352,9 +352,11 @@ export class Cache<V> {
   /** Nothing that was read before the change is over is kept near, whether it succeeds or not. */
   async #changing<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
     this.#near?.forget(keys)
+    this.#reads.door.counts.calls++
     try {
       return await work()
     } finally {
+      this.#reads.door.counts.calls--
       this.#announce?.(keys)
     }
   }

@@ -4,14 +4,12 @@ import { FakeClock } from '../testing/fake-clock.ts'
 import { Admission } from './admission.ts'
 
 let clock: FakeClock
-let load: number
 let told: string[]
 let admission: Admission
 beforeEach(() => {
   clock = new FakeClock()
-  load = 0
   told = []
-  admission = new Admission({ clock, load: () => load, changed: (state) => told.push(state) })
+  admission = new Admission({ clock, changed: (state) => told.push(state) })
   admission.start()
 })
 
@@ -24,42 +22,42 @@ async function turns(count: number, ms: number): Promise<void> {
 }
 
 test('a process that falls behind with many calls under way refuses more, and takes them again when it has caught up', async () => {
-  load = 5_000
+  admission.calls = 5_000
   await clock.advance(250)
   await turns(2, 100)
   assert.equal(admission.closed, false)
   await turns(1, 100)
   assert.equal(admission.closed, true)
   assert.equal(admission.isBehind, true)
-  assert.match(admission.refusal("cache 'a'").message, /^cache 'a': this process is 80 ms behind with 5000 requests under way$/)
+  assert.match(admission.refusal("cache 'a'").message, /^cache 'a': this process is 80 ms behind with 5000 calls under way$/)
   assert.deepEqual(told, ['overloaded'])
   await clock.advance(20)
   assert.equal(admission.closed, false, 'one look in time is enough')
   await turns(1, 100)
   assert.equal(admission.closed, true, 'and one late look, while it is behind')
   await turns(1, 10)
-  load = 10
+  admission.calls = 10
   await clock.advance(1_100)
   assert.deepEqual([admission.closed, admission.isBehind], [false, false])
   assert.deepEqual(told, ['overloaded', 'relieved'])
 })
 
 test('a long turn now and then, and long turns with little under way, refuse nobody', async () => {
-  load = 5_000
+  admission.calls = 5_000
   await clock.advance(250)
   for (let nth = 0; nth < 10; nth++) {
     await turns(1, 400)
     assert.equal(admission.closed, false)
     await clock.advance(100)
   }
-  load = 100
+  admission.calls = 100
   await turns(20, 400)
   assert.equal(admission.closed, false)
   assert.deepEqual(told, [])
 })
 
 test('nothing is timed often while little is under way, nor at all once it is stopped', async () => {
-  load = 10
+  admission.calls = 10
   const before = clock.pendingTimers
   await clock.advance(10_000)
   assert.equal(clock.pendingTimers, before)

@@ -14,8 +14,6 @@ import { OverloadError } from '../errors.ts'
 
 export interface AdmissionParts {
   readonly clock: Clock
-  /** Requests of nodes under way in this process. */
-  readonly load: () => number
   /** Told once when calls begin to be refused, and once when for a second none had to be. */
   readonly changed: (state: 'overloaded' | 'relieved', lateMs: number) => void
 }
@@ -33,6 +31,8 @@ const MOST_LATE_LOOKS = 6
 const RELIEVED_MS = 1_000
 
 export class Admission {
+  /** Of caches, under way: each once, however many keys it is of. Counted by the caches. */
+  calls = 0
   /** No new call is taken. */
   closed = false
   readonly #parts: AdmissionParts
@@ -63,7 +63,7 @@ export class Admission {
 
   /** @param what for the message: `cache 'product'` */
   refusal(what: string): OverloadError {
-    return new OverloadError(`${what}: this process is ${Math.round(this.#lateMs)} ms behind with ${this.#parts.load()} requests under way`)
+    return new OverloadError(`${what}: this process is ${Math.round(this.#lateMs)} ms behind with ${this.calls} calls under way`)
   }
 
   #arm(delayMs: number): void {
@@ -73,15 +73,15 @@ export class Admission {
   }
 
   readonly #look = (): void => {
-    const { clock, load } = this.#parts
+    const { clock } = this.#parts
     const nowMs = clock.monotonic()
     this.#lateMs = nowMs - this.#dueMs
-    const isLate = this.#lateMs > LATE_MS && (this.closed || load() >= MANY)
+    const isLate = this.#lateMs > LATE_MS && this.calls >= MANY
     this.#lateLooks = isLate ? Math.min(MOST_LATE_LOOKS, this.#lateLooks + 1) : Math.max(0, this.#lateLooks - 1)
     this.closed = isLate && this.#lateLooks >= LATE_LOOKS
     if (this.closed) this.#closedMs = nowMs
     this.#tell(nowMs)
-    this.#arm(this.#toldOverloaded || this.#lateLooks > 0 || load() >= MANY ? OFTEN_MS : SELDOM_MS)
+    this.#arm(this.#toldOverloaded || this.#lateLooks > 0 || this.calls >= MANY ? OFTEN_MS : SELDOM_MS)
   }
 
   #tell(nowMs: number): void {
