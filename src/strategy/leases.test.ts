@@ -334,6 +334,20 @@ test('who has waited for long when a holder gives up is told so at once; who cam
   assert.equal(clock.pendingTimers, 0)
 })
 
+test('who has waited for long for a load that brought nothing to keep loads itself', async () => {
+  const { one, other, reader, clock } = twoProcesses({ negativeTtl: 0 })
+  const first = one.cache.get('a')
+  await settled()
+  const waiting = other.cache.get('a')
+  await clock.advance(700)
+  await reader.answer(0, {})
+  assert.equal(await first, undefined)
+  await clock.advance(51)
+  assert.equal(reader.calls.length, 2)
+  await reader.answer(1, { a: 'A' })
+  assert.equal(await waiting, 'A')
+})
+
 test('a load that was given up at its deadline gives its lease back', async () => {
   const { one, cluster, clock } = twoProcesses({ deadlines: { load: 500 } })
   const late = assert.rejects(one.cache.get('a'), DeadlineError)

@@ -128,20 +128,23 @@ export class LoadFlight<V> {
     const sinceMs = clock.monotonic()
     const untilMs = sinceMs + 2 * this.#leaseMs
     let forMs = heldForMs
-    let lapsesAtMs = sinceMs + heldForMs
+    // At the earliest; an answer may be late, but not the question.
+    let lapsesAtMs = Number.NEGATIVE_INFINITY
     try {
       for (let longestMs = FIRST_PAUSE_MS; ; longestMs = Math.min(2 * longestMs, LONGEST_PAUSE_MS)) {
         const pauseMs = Math.min(longestMs * (0.5 + random() / 2), forMs + 1, untilMs - clock.monotonic())
         if (pauseMs <= 0 && forMs > 0) break
         await new Promise<void>((resolve) => void clock.after(Math.max(0, pauseMs), resolve, { keepAlive: true }))
         const before = seat.seen.version
+        const askedMs = clock.monotonic()
         const leasing = (await this.#lease([seat]))![0]!
         const nowMs = clock.monotonic()
-        // Before it lapsed, and without anything put there: it is free, or another's meanwhile.
+        // At the deadline of its load, before the lease lapsed, and without anything put there: it is free, or another's meanwhile.
         const isGivenUp =
           nowMs < lapsesAtMs &&
+          nowMs >= lapsesAtMs - FILL_MS - LONGEST_PAUSE_MS &&
           ((leasing.state === 'granted' && leasing.held.version === before) ||
-            (leasing.state === 'held' && nowMs + leasing.forMs > lapsesAtMs + SURELY_ANOTHER_MS))
+            (leasing.state === 'held' && askedMs + leasing.forMs > lapsesAtMs + SURELY_ANOTHER_MS))
         if (isGivenUp && nowMs - sinceMs >= loadDeadlineMs / 2) {
           if (leasing.state === 'granted') seat.lease = leasing.lease
           throw new DeadlineError(
@@ -150,10 +153,11 @@ export class LoadFlight<V> {
         }
         if (leasing.state === 'held') {
           forMs = leasing.forMs
-          lapsesAtMs = nowMs + forMs
+          lapsesAtMs = Math.max(lapsesAtMs, askedMs + forMs)
         } else if (leasing.state === 'changed' && !answers(leasing.found, seat.ask)) {
           seat.seen = leasing.found.seen
           forMs = 0
+          lapsesAtMs = Number.NEGATIVE_INFINITY
           if (clock.monotonic() >= untilMs) break
         } else {
           if (this.#settleLeasing(seat, leasing)) await this.#load([seat])
