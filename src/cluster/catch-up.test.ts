@@ -4,7 +4,7 @@ import { HintingFleet, type HintingProcess } from '../../tests/support/hinting-f
 import { isEnvelope, versionOf } from '../codec/envelope.ts'
 import { riggedEntry } from '../testing/cluster-rig.ts'
 import type { PutChange, Replicated } from './cluster.ts'
-import { leaveAnything } from './hint-records.ts'
+import { leaveAnything, lookForHints } from './hint-records.ts'
 
 let fleet: HintingFleet
 beforeEach(() => {
@@ -226,7 +226,15 @@ test('a node that missed more than a process has room for, while nobody would ke
   await fleet.pass(2_000)
   assert.ok(process.hints.owed <= 20_000)
   assert.ok(process.told.some(({ name }) => name === 'hints:lost'))
-  for (const nth of [0, 1, 2]) fleet.server(nth).node.mishaps.up()
+  fleet.server(1).node.mishaps.up()
+  await fleet.pass(1_000)
+  fleet.server(2).node.mishaps.up()
+  await fleet.pass(1_000)
+  for (const nth of [1, 2]) {
+    const { kept } = await lookForHints(fleet.server(nth).node, ['n0'], fleet.clock.now() * 1_000, { timeoutMs: 50 })
+    assert.equal(kept[0]?.anything, true, `n${nth}`)
+  }
+  fleet.server(0).node.mishaps.up()
   process.found('n0')
   await fleet.pass(5_000)
   assert.ok(process.trusts('n0'))

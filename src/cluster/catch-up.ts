@@ -169,7 +169,7 @@ export class CatchUp {
         if (look !== undefined) looks.set(ward, look)
       }),
     )
-    const isBehind = looks.size * 2 <= this.#wards.length
+    const isBehind = looks.size * 2 < this.#wards.length
     this.#lookMs = isBehind ? Math.min(2 * this.#lookMs, LONGEST_LOOK_MS) : LOOK_MS
     for (const ward of looks.keys()) this.#judge(ward, looks)
     await retried

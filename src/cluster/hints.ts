@@ -36,6 +36,14 @@ interface Owed {
   kept: boolean
 }
 
+/** Of a node that may have missed anything. */
+interface Overflow {
+  /** Who is yet to keep that. */
+  readonly keepers: Set<CacheNode>
+  /** Some keeper has it: what is missed from now on is hinted as ever. */
+  isTold: boolean
+}
+
 interface Unheard {
   readonly change: Change
   readonly owners: readonly CacheNode[]
@@ -50,7 +58,7 @@ export class Hints {
   readonly #telling = new Set<CacheNode>()
   readonly #owed = new Map<string, Owed>()
   /** Nodes that missed more than there was room for, with who may keep that of them. */
-  readonly #overflowed = new Map<CacheNode, Set<CacheNode>>()
+  readonly #overflowed = new Map<CacheNode, Overflow>()
   readonly #unheard = new Map<string, Unheard>()
   #unheardBytes = 0
   #soon = false
@@ -90,7 +98,7 @@ export class Hints {
     const owed = [...this.#owed.values()]
     this.#owed.clear()
     for (const each of owed) this.#tell(each)
-    await Promise.all(Array.from(this.#overflowed.keys(), (missing) => this.#leaveAnything(missing)))
+    await Promise.all(Array.from(this.#overflowed, ([missing, overflow]) => this.#leaveAnything(missing, overflow)))
     await Promise.all(Array.from([...this.#unheard.values()].slice(0, MOST_AT_ONCE), (each) => this.#makeAgain(each)))
   }
 
@@ -108,7 +116,7 @@ export class Hints {
   }
 
   #tell(owed: Owed): void {
-    if (this.#waitingCount >= MAX_OWED) {
+    if (this.#waitingCount >= MAX_OWED || this.#overflowed.get(owed.missing)?.isTold === false) {
       this.#overflow(owed)
       return
     }
@@ -180,23 +188,31 @@ export class Hints {
 
   #overflow({ missing, keepers }: Owed): void {
     const known = this.#overflowed.get(missing)
-    if (known === undefined) this.#overflowed.set(missing, new Set(keepers))
-    else for (const keeper of keepers) known.add(keeper)
-    // One that may have missed anything has missed these as well.
-    for (const [at, owed] of this.#owed) if (owed.missing === missing) this.#owed.delete(at)
-    this.lost(missing, 1)
-  }
-
-  async #leaveAnything(missing: CacheNode): Promise<void> {
-    for (const keeper of this.#overflowed.get(missing) ?? []) {
-      try {
-        await leaveAnything(keeper, missing.id, this.#parts.clock.now() * 1_000, CALL)
-      } catch {
-        continue
-      }
-      this.#overflowed.delete(missing)
+    this.counts.lost++
+    if (known?.isTold === false) {
+      for (const keeper of keepers) known.keepers.add(keeper)
       return
     }
+    this.#overflowed.set(missing, { keepers: new Set([...keepers, ...(known?.keepers ?? [])]), isTold: false })
+    // One that may have missed anything has missed these as well.
+    for (const [at, owed] of this.#owed) if (owed.missing === missing) this.#owed.delete(at)
+    this.#parts.emit('hints:lost', { node: missing.id, keys: 1 })
+  }
+
+  /** With all that may keep it, as a hint is: whoever of them answers has to know. */
+  async #leaveAnything(missing: CacheNode, overflow: Overflow): Promise<void> {
+    await Promise.all(
+      Array.from(overflow.keepers, async (keeper) => {
+        try {
+          await leaveAnything(keeper, missing.id, this.#parts.clock.now() * 1_000, CALL)
+        } catch {
+          return
+        }
+        overflow.isTold = true
+        overflow.keepers.delete(keeper)
+      }),
+    )
+    if (overflow.keepers.size === 0 && this.#overflowed.get(missing) === overflow) this.#overflowed.delete(missing)
   }
 
   /** Changes that this node will miss: there is no room to remember them. */
