@@ -46,6 +46,21 @@ describe('what is under way', () => {
     assert.equal(clock.pendingTimers, 0)
   })
 
+  test('becomes more while nothing has been answered, at once and again a window later, for who is in line', async () => {
+    const held = new HeldStore()
+    const store = guarded(held, { concurrency: 16 })
+    for (let nth = 0; nth < 30; nth++) outcomeOf(store.load(statementOf(`a${nth}`)))
+    await clock.settle()
+    assert.equal(held.calls.length, 8)
+    await clock.advance(250)
+    assert.equal(held.calls.length, 16)
+    await clock.advance(2_000)
+    assert.equal(held.calls.length, 16)
+    for (const call of [...held.calls]) call.answer()
+    await clock.settle()
+    assert.equal(clock.pendingTimers, 0)
+  })
+
   test('is by shard what the sharded store was made with', async () => {
     const held = twoShards()
     const store = guarded(Object.assign(held, { limits: { concurrency: 2, queue: 1 } }), { minConcurrency: 2 })

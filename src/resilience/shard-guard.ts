@@ -46,6 +46,8 @@ interface Waiter {
   refuse(error: unknown): void
 }
 
+/** A window of the limit, ms. */
+const WIDEN_AGAIN_MS = 250
 /** What is left running by those who gave it up, or is never answered, counts as under way for no longer than this, ms. */
 const LEFT_MS = 30_000
 /** Where a call does not say how long its caller waits, ms. */
@@ -68,6 +70,7 @@ export class ShardGuard {
   #slow = 0
   #shed = 0
   #lastFailure = ''
+  #widening: Timer | undefined
 
   constructor(parts: ShardGuardParts) {
     this.#parts = parts
@@ -155,7 +158,7 @@ export class ShardGuard {
 
   /** Takes a place, or waits for one. */
   #enter(kind: CallKind, call: StoreCall | undefined): Promise<void> | undefined {
-    if (this.#running >= this.#limit.current) this.#limit.wanted()
+    if (!this.hasRoom) this.#widen()
     if (this.hasRoom) {
       this.#running++
       return undefined
@@ -180,6 +183,8 @@ export class ShardGuard {
       const done = (): void => {
         line.delete(waiter)
         timer.cancel()
+        if (this.#waiting === 0) this.#widening?.cancel()
+        if (this.#waiting === 0) this.#widening = undefined
         signal?.removeEventListener('abort', giveUp)
       }
       const waiter: Waiter = {
@@ -197,6 +202,7 @@ export class ShardGuard {
       const timer = this.#parts.clock.after(boundMs, late, { keepAlive: true })
       signal?.addEventListener('abort', giveUp, { once: true })
       line.add(waiter)
+      this.#widenLater()
     })
   }
 
@@ -266,8 +272,27 @@ export class ShardGuard {
     }
   }
 
+  /** More is wanted than may be under way: where that may be more, who waits goes first. */
+  #widen(): void {
+    this.#limit.wanted()
+    this.#admit()
+  }
+
+  /** Again and again, for as long as somebody waits. */
+  #widenLater(): void {
+    this.#widening ??= this.#parts.clock.after(WIDEN_AGAIN_MS, () => {
+      this.#widening = undefined
+      this.#widen()
+      if (this.#waiting > 0) this.#widenLater()
+    })
+  }
+
   #leave(): void {
     this.#running--
+    this.#admit()
+  }
+
+  #admit(): void {
     while (this.#running < this.#limit.current) {
       const next = this.#nextWaiter()
       if (next === undefined) return
