@@ -6,7 +6,7 @@
  */
 import type { CacheNode } from '../node/node.ts'
 import type { TopologyRecord } from './topology.ts'
-import { claimOf, decodeRecord, encodeRecord, type HeldRecord, isSameRecord, TOPOLOGY_NAME } from './topology-record.ts'
+import { claimOf, decodeRecord, encodeRecord, type HeldRecord, isSameRecord, isTakenLater, TOPOLOGY_NAME } from './topology-record.ts'
 
 /** Of one look at, or one write on, one node. */
 const CALL = { timeoutMs: 250 }
@@ -77,7 +77,10 @@ export async function proposeRecord(
   return nodes.filter((_, at) => taken[at]).map(({ id }) => id)
 }
 
-/** For a record that was decided: takes the place of anything earlier, and of what else its epoch might have been. Never rejects. */
+/**
+ * For a record that was decided: takes the place of anything earlier, and of what else its epoch might have been, but not of itself as a later try
+ * had it taken: two that write over one another would never end. Never rejects.
+ */
 export async function writeRecord(nodes: readonly CacheNode[], record: TopologyRecord): Promise<void> {
   await Promise.all(nodes.map((node) => writeOne(node, record)))
 }
@@ -87,7 +90,7 @@ async function writeOne({ control }: CacheNode, record: TopologyRecord): Promise
     for (let tries = 0; tries < TRIES; tries++) {
       const held = await control.get(TOPOLOGY_NAME, CALL)
       const known = decodeRecord(held)
-      if (known !== undefined && (known.epoch > record.epoch || isSameRecord(known, record))) return
+      if (known !== undefined && (known.epoch > record.epoch || isSameRecord(known, record) || isTakenLater(known, record))) return
       // What it has promised to a later ballot, of what comes after this, it goes on promising.
       const bytes = encodeRecord(record, claimOf(held))
       if (await control.compareAndSet(TOPOLOGY_NAME, held, bytes, CALL)) return

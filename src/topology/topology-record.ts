@@ -148,6 +148,11 @@ export function isSameRecord(one: TopologyRecord, other: TopologyRecord): boolea
   return textOf(one) === textOf(other)
 }
 
+/** Whether it is the other record as a later try had it taken. */
+export function isTakenLater(record: TopologyRecord, other: TopologyRecord): boolean {
+  return (record.ballot ?? '') > (other.ballot ?? '') && isSameButForBallot(record, other)
+}
+
 function isSameButForBallot({ ballot: _, ...one }: TopologyRecord, { ballot: __, ...other }: TopologyRecord): boolean {
   return textOf(one) === textOf(other)
 }

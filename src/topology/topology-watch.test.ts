@@ -6,9 +6,9 @@ import { memoryNode } from '../node/memory-node.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { flakyNode } from '../testing/flaky-node.ts'
 import { seededRandom } from '../testing/seeded-random.ts'
-import { writeRecord } from './record-board.ts'
+import { readRecords, writeRecord } from './record-board.ts'
 import type { TopologyNodes } from './topology.ts'
-import { firstRecord, memberOf, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
+import { decodeRecord, firstRecord, memberOf, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
 import { AHEAD_MS, TopologyWatch } from './topology-watch.ts'
 
 async function rig() {
@@ -112,5 +112,24 @@ test('what only one of three nodes holds is not gone by, nor is what a majority 
   await writeRecord(all, moving)
   await clock.advance(2_000)
   assert.equal(watch.latest.epoch, 2)
+  watch.stop()
+})
+
+test('what two tries had taken comes to lie everywhere by the later ballot, and is left alone from then on', async () => {
+  const { all, watch, moving, clock, done } = await rig()
+  const settled = { ...settledRecord(moving, clock.now()), ballot: '1' }
+  const later = { ...settled, ballot: '2' }
+  await writeRecord(all, settled)
+  await watch.start()
+  assert.equal(watch.latest.ballot, '1')
+  await writeRecord(all.slice(0, 1), later)
+  await writeRecord(all, settled)
+  const ballots = async () => (await readRecords(all)).map(({ bytes }) => decodeRecord(bytes)?.ballot)
+  assert.deepEqual(await ballots(), ['2', '1', '1'])
+  await clock.advance(700)
+  assert.deepEqual(await ballots(), ['2', '2', '2'])
+  assert.equal(watch.latest.ballot, '2')
+  await clock.advance(3_000)
+  assert.equal(done.at(-1), 'retire all but 3')
   watch.stop()
 })

@@ -17,6 +17,7 @@ import {
   type HeldRecord,
   isMajority,
   isSameRecord,
+  isTakenLater,
   memberOf,
   phaseOf,
 } from './topology-record.ts'
@@ -103,6 +104,7 @@ export class TopologyWatch {
     const found = nodes.all.filter((node) => !known.has(node))
     const decided = decidedRecord(this.#latest, held)
     if (decided !== undefined) this.hear(decided)
+    this.#takeLaterBallot(held)
     const isHeard = isMajority(
       held.map(({ node }) => node),
       this.#latest.members,
@@ -117,7 +119,10 @@ export class TopologyWatch {
 
   /** It was decided. */
   hear(record: TopologyRecord): void {
-    if (this.#stopped || record.epoch <= this.#latest.epoch) return
+    if (this.#stopped) return
+    // Was decided twice, each time as the same: all come to hold it by the later ballot.
+    if (isTakenLater(record, this.#latest)) this.#latest = record
+    if (record.epoch <= this.#latest.epoch) return
     const { nodes, clock } = this.#parts
     this.#latest = record
     this.#heardMs = clock.monotonic()
@@ -171,7 +176,7 @@ export class TopologyWatch {
     this.#leaving?.cancel()
     if (this.#stopped || phaseOf(this.#current) !== 'settled' || this.#keepers > 0) return
     this.#leaving = this.#parts.clock.after(LEAVE_AFTER_MS, () => {
-      if (this.#current === this.#latest && this.#keepers === 0) this.#parts.nodes.retireAllBut(this.#current.members)
+      if (this.#current.epoch === this.#latest.epoch && this.#keepers === 0) this.#parts.nodes.retireAllBut(this.#current.members)
     })
   }
 
@@ -182,6 +187,14 @@ export class TopologyWatch {
       const record = decodeRecord(bytes)
       const isLate = record !== undefined && record.epoch > this.#latest.epoch && record.beginsMs <= clock.now()
       if (isLate) nodes.admit(everyMember(record))
+    }
+  }
+
+  /** Even one node is enough: after a decision, later ballots are for the same. */
+  #takeLaterBallot(held: readonly HeldRecord[]): void {
+    for (const { bytes } of held) {
+      const record = decodeRecord(bytes)
+      if (record !== undefined && isTakenLater(record, this.#latest)) this.hear(record)
     }
   }
 
