@@ -139,6 +139,16 @@ export function possiblyDecided(from: TopologyRecord, held: readonly HeldRecord[
     .toSorted((a, b) => ((a.ballot ?? '') < (b.ballot ?? '') ? 1 : -1))[0]
 }
 
+/**
+ * Whether what follows `from` may have been decided, or even what follows that: more than half of the members hold something later, if those do that
+ * were not heard.
+ */
+export function isPossiblyPast(from: TopologyRecord, held: readonly HeldRecord[]): boolean {
+  const certain = held.filter(({ bytes }) => (decodeRecord(bytes)?.epoch ?? 0) <= from.epoch).map(({ node }) => node)
+  const others = from.members.map(({ id }) => id).filter((id) => !certain.includes(id))
+  return isMajority(others, from.members)
+}
+
 /** Whether two records are one step, whenever it begins. */
 export function isSameStep(one: TopologyRecord, other: TopologyRecord): boolean {
   return isSameButForBallot({ ...one, beginsMs: 0 }, { ...other, beginsMs: 0 })

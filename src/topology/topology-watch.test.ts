@@ -32,7 +32,7 @@ async function rig() {
   const watch = new TopologyWatch({ nodes, clock, random: seededRandom(3), emit })
   const first = firstRecord(all.map(memberOf))
   const moving = movingRecord(first, { next: first.members.slice(1), id: 'x', startedMs: 0, by: 'me' }, clock.now() + AHEAD_MS)
-  return { clock, all, watch, done, told, moving }
+  return { clock, all, nodes, watch, done, told, moving }
 }
 
 test('a decision is heard of within a second, prepared for, and takes effect at its moment', async () => {
@@ -132,4 +132,19 @@ test('what two tries had taken comes to lie everywhere by the later ballot, and 
   await clock.advance(3_000)
   assert.equal(done.at(-1), 'retire all but 3')
   watch.stop()
+})
+
+test('a ring is not known to hold while those that were not heard may have decided the next', async () => {
+  for (const holders of [1, 2]) {
+    for (const epochs of [1, 2]) {
+      const { all, nodes, watch, moving, clock } = await rig()
+      const later = epochs === 1 ? moving : switchedRecord(moving, clock.now())
+      await writeRecord(all.slice(0, holders), later)
+      all[0]!.mishaps.down('refusing')
+      await watch.start()
+      assert.equal(watch.latest.epoch, 0)
+      assert.equal(nodes.knowledge.untilMs > clock.now(), holders === 1, `${holders} hold epoch ${epochs}`)
+      watch.stop()
+    }
+  }
 })

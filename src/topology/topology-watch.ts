@@ -16,6 +16,7 @@ import {
   firstRecord,
   type HeldRecord,
   isMajority,
+  isPossiblyPast,
   isSameRecord,
   isTakenLater,
   memberOf,
@@ -109,7 +110,8 @@ export class TopologyWatch {
       held.map(({ node }) => node),
       this.#latest.members,
     )
-    if (isHeard && found.length === 0 && this.#started) nodes.knowledge.heard(sentMs + KNOWN_MS)
+    const isKnown = isHeard && found.length === 0 && !isPossiblyPast(this.#latest, held)
+    if (isKnown && this.#started) nodes.knowledge.heard(sentMs + KNOWN_MS)
     await this.#restore(held)
     await caches
     // Those that decide may be none of those that this process knew; and those that a record names may know of something later still.
