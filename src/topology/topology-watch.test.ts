@@ -4,22 +4,25 @@ import { RingKnowledge } from '../cluster/ring-knowledge.ts'
 import type { Emit } from '../events.ts'
 import { memoryNode } from '../node/memory-node.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
-import { flakyNode } from '../testing/flaky-node.ts'
+import { type FlakyNode, flakyNode } from '../testing/flaky-node.ts'
 import { seededRandom } from '../testing/seeded-random.ts'
 import { readRecords, writeRecord } from './record-board.ts'
 import type { TopologyNodes } from './topology.ts'
 import { decodeRecord, firstRecord, memberOf, movingRecord, settledRecord, switchedRecord } from './topology-record.ts'
 import { AHEAD_MS, TopologyWatch } from './topology-watch.ts'
 
-async function rig() {
+async function rig(admitted: (all: FlakyNode[]) => void = () => {}) {
   const clock = new FakeClock()
-  const all = ['n1', 'n2', 'n3'].map((id) => flakyNode(memoryNode({ id, clock })))
+  const all: FlakyNode[] = ['n1', 'n2', 'n3'].map((id) => flakyNode(memoryNode({ id, clock })))
   await Promise.all(all.map((node) => node.connect({ clock })))
   const done: string[] = []
   const nodes: TopologyNodes = {
     all,
     knowledge: new RingKnowledge(),
-    admit: (members) => void done.push(`admit ${members.length}`),
+    admit: (members) => {
+      done.push(`admit ${members.length}`)
+      admitted(all)
+    },
     turn: ({ epoch }, holdsUntilMs) => void done.push(`turn ${epoch} ${Math.round(holdsUntilMs - clock.monotonic())}`),
     retireAllBut: (members) => void done.push(`retire all but ${members.length}`),
     lookAtCaches: async () => {},
@@ -147,4 +150,50 @@ test('a ring is not known to hold while those that were not heard may have decid
       watch.stop()
     }
   }
+})
+
+test('who is stopped during a look does not look on', async () => {
+  const { all, watch, moving, done } = await rig()
+  watch.hear(settledRecord({ ...moving, members: moving.members.slice(0, 1) }, 0))
+  await writeRecord(all, { ...moving, epoch: 3, beginsMs: 0 })
+  all[0]!.mishaps.down('refusing')
+  let reads = 0
+  all[1]!.mishaps.script(() => {
+    reads++
+    watch.stop()
+    return undefined
+  })
+  const before = done.length
+  await watch.look()
+  assert.equal(reads, 1)
+  assert.equal(done.length, before)
+})
+
+test('who is stopped having found a node does not connect to it', async () => {
+  const found = flakyNode(memoryNode({ id: 'found' }))
+  let connections = 0
+  found.connect = async () => void connections++
+  const { all, watch, moving } = await rig((nodes) => {
+    nodes.push(found)
+    watch.stop()
+  })
+  await writeRecord(all.slice(0, 1), { ...moving, beginsMs: 0 })
+  await watch.look()
+  assert.ok(all.includes(found))
+  assert.equal(connections, 0)
+})
+
+test('however many nodes each look finds, only so many looks follow one another', async () => {
+  const { all, watch, moving } = await rig((nodes) => {
+    if (nodes.length < 50) nodes.push(flakyNode(memoryNode({ id: `found${nodes.length}` })))
+  })
+  await writeRecord(all.slice(0, 1), { ...moving, beginsMs: 0 })
+  let reads = 0
+  all[2]!.mishaps.script(() => {
+    reads++
+    return undefined
+  })
+  await watch.look()
+  assert.equal(reads, 8)
+  assert.equal(all.length, 11)
 })

@@ -25,6 +25,8 @@ import {
 
 /** Between two looks, ms; by chance a fifth more or less. */
 const LOOK_EVERY_MS = 500
+/** Where each look finds other nodes to ask, so many follow one another; then the next has its time. */
+const LOOKS_AT_ONCE = 8
 /** From a decision to when it holds, ms: three looks, of which two may fail. */
 export const AHEAD_MS = 2_000
 /**
@@ -96,11 +98,17 @@ export class TopologyWatch {
 
   /** Never rejects. */
   async look(): Promise<void> {
+    for (let looks = 0; looks < LOOKS_AT_ONCE && (await this.#lookOnce()); looks++);
+  }
+
+  /** @returns whether others than those that were asked have something to say. Never rejects. */
+  async #lookOnce(): Promise<boolean> {
     const { nodes, clock } = this.#parts
     const sentMs = clock.now()
     const caches = nodes.lookAtCaches(this.#keepers > 0)
     const known = new Set(nodes.all)
     const held = await readRecords(nodes.all)
+    if (this.#stopped) return false
     this.#admitUnknown(held)
     const found = nodes.all.filter((node) => !known.has(node))
     const decided = decidedRecord(this.#latest, held)
@@ -114,9 +122,11 @@ export class TopologyWatch {
     if (isKnown && this.#started) nodes.knowledge.heard(sentMs + KNOWN_MS)
     await this.#restore(held)
     await caches
+    // What is closed by now is not to be opened again.
+    if (this.#stopped) return false
     // Those that decide may be none of those that this process knew; and those that a record names may know of something later still.
     await Promise.all(found.map((node) => node.connect().catch(() => {})))
-    if (found.length > 0 || (decided !== undefined && !isHeard)) await this.look()
+    return found.length > 0 || (decided !== undefined && !isHeard)
   }
 
   /** It was decided. */
