@@ -81,16 +81,20 @@ export class Hints {
     this.#tell({ key, missing, keepers, asked: 0, kept: false })
   }
 
-  /** No owner took this change, and it stands all the same: it is made again when they answer. */
-  remember(change: Change, owners: readonly CacheNode[]): void {
+  /**
+   * No owner took this change, and it stands all the same: it is made again when they answer.
+   * @param sinceMs when it was issued, ms, monotonic; default: now
+   */
+  remember(change: Change, owners: readonly CacheNode[], sinceMs = this.#parts.clock.monotonic()): void {
     const bytes = bytesOf(change)
     const held = this.#unheard.get(change.key)
+    if (held !== undefined && held.sinceMs > sinceMs) return
     if (held === undefined && (this.#unheard.size >= MAX_OWED || this.#unheardBytes + bytes > MAX_OWED_BYTES)) {
       this.lost(owners[0]!, 1)
       return
     }
     this.#unheardBytes += bytes - (held === undefined ? 0 : bytesOf(held.change))
-    this.#unheard.set(change.key, { change, owners, sinceMs: this.#parts.clock.monotonic() })
+    this.#unheard.set(change.key, { change, owners, sinceMs })
   }
 
   /** Tries again what is owed. Resolves when all of it was tried; never rejects. */

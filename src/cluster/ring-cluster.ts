@@ -245,8 +245,9 @@ export class RingCluster implements Cluster {
 
   /** @param changes that go by the ring that is known, where the nodes do not say which it is */
   async #onceKnown<T>(changes: readonly Change[], work: () => T | Promise<T>): Promise<T> {
+    const sinceMs = this.#context.clock.monotonic()
     const isKnown = await this.#knowledge.renew()
-    if (!isKnown && this.#hints !== undefined) this.#knowledge.doubt(changes, this.#ring, this.#hints)
+    if (!isKnown && this.#hints !== undefined) this.#knowledge.doubt(changes, this.#ring, this.#hints, sinceMs)
     return work()
   }
 

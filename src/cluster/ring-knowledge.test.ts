@@ -4,7 +4,7 @@ import { encodeEnvelope } from '../codec/envelope.ts'
 import { NO_STAMP } from '../entry.ts'
 import { type Emit, noEmit } from '../events.ts'
 import { memoryNode } from '../node/memory-node.ts'
-import type { CacheNode } from '../node/node.ts'
+import { type CacheNode, LATE_MS } from '../node/node.ts'
 import { hashRing } from '../ring/hash-ring.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { versionAt } from '../version-clock.ts'
@@ -151,4 +151,19 @@ test('plain values are not made once more, but dropped, and what there is no roo
   await hints.retry()
   assert.deepEqual(await holders('plain'), ['n1'])
   assert.deepEqual(await holders('rt:item:1'), ['n1', 'n2'])
+})
+
+test('what is too old to be taken when the nodes are heard again is dropped by the new owners at the first try', async () => {
+  const { clock, cluster, hints, put, holders, heard } = await rig()
+  await clock.advance(1_501)
+  const writing = cluster.replicate([put('rt:item:a')], 'quorum')
+  await clock.advance(50)
+  await writing
+  await clock.advance(LATE_MS)
+  heard()
+  // What a reader may have loaded there meanwhile.
+  await cluster.replicate([put('rt:item:a')], 'quorum')
+  assert.deepEqual(await holders('rt:item:a'), ['n2'])
+  await hints.retry()
+  assert.deepEqual([await holders('rt:item:a'), hints.owed], [[], 0])
 })

@@ -31,6 +31,8 @@ interface Doubted {
   readonly ring: KnownRing
   readonly asked: readonly CacheNode[]
   readonly hints: Hints
+  /** When it was issued, ms, monotonic. */
+  readonly sinceMs: number
 }
 
 interface Watch {
@@ -68,9 +70,9 @@ export class RingKnowledge {
     const doubted = [...this.#doubted.values()]
     this.#doubted.clear()
     this.#doubtedBytes = 0
-    for (const { change, ring, asked, hints } of doubted) {
+    for (const { change, ring, asked, hints, sinceMs } of doubted) {
       const owners = ownersOf(ring, change.key)
-      if (!owners.every((owner) => asked.includes(owner))) hints.remember(change, owners)
+      if (!owners.every((owner) => asked.includes(owner))) hints.remember(change, owners, sinceMs)
     }
   }
 
@@ -87,8 +89,11 @@ export class RingKnowledge {
     return this.#isSure(watch)
   }
 
-  /** These are about to go by the ring that is known, whether it is still the fleet's or not. */
-  doubt(changes: readonly Change[], ring: KnownRing, hints: Hints): void {
+  /**
+   * These are about to go by the ring that is known, whether it is still the fleet's or not.
+   * @param sinceMs when they were issued, ms, monotonic
+   */
+  doubt(changes: readonly Change[], ring: KnownRing, hints: Hints, sinceMs: number): void {
     for (const change of changes) {
       const doubted = doubtedOf(change)
       if (doubted === undefined) continue
@@ -98,7 +103,7 @@ export class RingKnowledge {
       if ((before === undefined && this.#doubted.size >= MAX_DOUBTED) || bytes > MAX_DOUBTED_BYTES) hints.lost(asked[0]!, 1)
       else {
         this.#doubtedBytes = bytes
-        this.#doubted.set(change.key, { change: doubted, ring, asked, hints })
+        this.#doubted.set(change.key, { change: doubted, ring, asked, hints, sinceMs })
       }
     }
   }
