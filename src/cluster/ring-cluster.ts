@@ -209,12 +209,17 @@ export class RingCluster implements Cluster {
 
   async compareAndSet(change: PutChange, level: WriteLevel, call?: ClusterCall): Promise<Replicated> {
     const { clock } = this.#context
-    if (!this.#isKnown) await this.#onceKnown([{ ...change, expected: undefined }], () => {})
+    const sinceMs = clock.monotonic()
+    const isKnown = this.#isKnown || (await this.#knowledge.renew())
     const undecidedMs = this.#ring.undecidedMs(change.key, clock.monotonic())
     if (undecidedMs > 0) await new Promise<void>((resolve) => void clock.after(undecidedMs, resolve, { keepAlive: true }))
     const owners = this.#ring.ownersOf(change.key)
+    const took = isKnown ? owners : [...owners, ...this.#ring.alsoOf(change.key)]
     // An owner that holds something newer was overtaken after the primary had taken this change: it did happen.
     const [replicated] = await this.#decide([{ change, decider: owners[0]!, owners }], level, 'applied', call)
+    // One that was refused did not happen: made once more, it would, for nothing is expected then.
+    if (!isKnown && this.#hints !== undefined && replicated!.state !== 'refused')
+      this.#knowledge.doubt([{ ...change, expected: undefined }], this.#ring, this.#hints, sinceMs, took)
     return replicated!
   }
 

@@ -167,3 +167,23 @@ test('what is too old to be taken when the nodes are heard again is dropped by t
   await hints.retry()
   assert.deepEqual([await holders('rt:item:a'), hints.owed], [[], 0])
 })
+
+test('a compare-and-set in doubt is made once more if it happened, also where the ring is heard meanwhile, and not if it was refused', async () => {
+  const { clock, cluster, hints, knowledge, put, holders, heard } = await rig()
+  await cluster.replicate([put('rt:item:a')], 'quorum')
+  await clock.advance(1_501)
+  const decide = (key: string, expected: bigint) => cluster.compareAndSet({ ...put(key), expected }, 'quorum')
+  const refused = decide('rt:item:a', 1n)
+  await clock.advance(50)
+  assert.equal((await refused).state, 'refused')
+  assert.equal((await decide('rt:item:b', 0n)).state, 'applied')
+  const meanwhile = decide('rt:item:c', 0n)
+  // Sent, and not answered.
+  await null
+  await null
+  heard()
+  assert.equal((await meanwhile).state, 'applied')
+  knowledge.heard(clock.now() + 1_500)
+  await hints.retry()
+  assert.deepEqual(await Promise.all(['a', 'b', 'c'].map((each) => holders(`rt:item:${each}`))), [['n1'], ['n1', 'n2'], ['n1', 'n2']])
+})

@@ -90,16 +90,18 @@ export class RingKnowledge {
   }
 
   /**
-   * These are about to go by the ring that is known, whether it is still the fleet's or not.
+   * These go by the ring that is known, whether it is still the fleet's or not.
    * @param sinceMs when they were issued, ms, monotonic
+   * @param took the owners that they went to; default: those that are known now
    */
-  doubt(changes: readonly Change[], ring: KnownRing, hints: Hints, sinceMs: number): void {
+  doubt(changes: readonly Change[], ring: KnownRing, hints: Hints, sinceMs: number, took?: readonly CacheNode[]): void {
     for (const change of changes) {
       const doubted = doubtedOf(change)
       if (doubted === undefined) continue
       const before = this.#doubted.get(change.key)
+      if (before !== undefined && before.sinceMs > sinceMs) continue
       const bytes = this.#doubtedBytes + sizeOf(doubted) - (before === undefined ? 0 : sizeOf(before.change))
-      const asked = ownersOf(ring, change.key)
+      const asked = took ?? ownersOf(ring, change.key)
       if ((before === undefined && this.#doubted.size >= MAX_DOUBTED) || bytes > MAX_DOUBTED_BYTES) hints.lost(asked[0]!, 1)
       else {
         this.#doubtedBytes = bytes
