@@ -60,6 +60,18 @@ test('caches on the ring of the tier are not spoken of, and who has no other doe
   assert.equal(nodes[0]!.mishaps.counts.calls, before)
 })
 
+test('who was answered by no node looks again', async () => {
+  const { clock, nodes, rings } = await rig()
+  rings().add('cart', CART)
+  await clock.settle()
+  for (const node of nodes) node.mishaps.down('refusing')
+  const operator = rings()
+  await operator.look(false)
+  for (const node of nodes) node.mishaps.up()
+  await operator.look(false)
+  assert.deepEqual([...operator.ofOthers().keys()], ['cart'])
+})
+
 test('what lies there and is no record counts as none, and is written over', async () => {
   const { nodes, rings } = await rig()
   const strange = ['{', '{"cart":1}', '[["cart",null]]', '[["cart",{"replicas":-1,"placed":false,"plain":false,"sinceMs":1}]]', '[1]']

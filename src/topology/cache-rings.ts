@@ -76,7 +76,7 @@ export class CacheRings {
       this.#nodes.map(async (node) => ({ node, bytes: await node.control.get(RECORD_NAME, CALL).catch(() => null) })),
     )
     for (const { bytes } of held) if (bytes !== null) this.#known = merged(this.#known, decode(bytes))
-    this.#hasLooked = true
+    if (held.some(({ bytes }) => bytes !== null)) this.#hasLooked = true
     await Promise.all(held.map(({ node, bytes }) => (bytes === null ? undefined : this.#give(node, bytes))))
   }
 
