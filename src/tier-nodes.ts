@@ -81,7 +81,7 @@ export class TierNodes implements TopologyNodes {
     this.health = new Health(nodes, { clock, random, emit, isReturning })
     this.all = [...this.health.guarded]
     this.#members = this.all.map(memberOf)
-    this.#rings = new CacheRings(clock, this.all)
+    this.#rings = new CacheRings(clock, random, this.all)
     this.#own = this.#made(this.#builder({}))
   }
 

@@ -5,8 +5,10 @@
  * would be carried to nodes that nobody asks, and swept from those that own them. So a process that makes such a cache says so on all
  * nodes, and goes on seeing to it that it stands there; who changes the ring reads what all nodes say. Of two sayings of one cache the later
  * holds. A ring that was handed in as an object cannot be described: then only a process that has the cache can change the ring.
+ *
+ * Those that have the cache confirm it now and then, so that a saying ends with the cache: what nobody has confirmed for a day is dropped.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock, Random } from '../clock.ts'
 import type { CacheNode } from '../node/node.ts'
 
 const RECORD_NAME = 'topology-caches'
@@ -14,6 +16,10 @@ const RECORD_NAME = 'topology-caches'
 const CALL = { timeoutMs: 250 }
 /** A record that changes between reading and writing is read again so often, at most. */
 const TRIES = 3
+/** After a saying was confirmed last it is again, by whichever process that has the cache is first: after so long, ms, to twice that. */
+const CONFIRM_AFTER_MS = 3_600_000
+/** A saying that was not confirmed for so long is dropped, ms. */
+const ENDS_AFTER_MS = 24 * 3_600_000
 
 /** Where a cache's keys lie. All undefined, and not `placed`: by the tier's own ring. */
 export interface CacheRing {
@@ -30,7 +36,11 @@ export interface CacheRing {
 interface Said extends CacheRing {
   /** Since when, ms since the epoch. */
   readonly sinceMs: number
+  /** When a process that has the cache said so last, ms since the epoch. Default, in a record: `sinceMs`. */
+  readonly confirmedMs: number
 }
+
+type Recorded = Omit<Said, 'confirmedMs'> & Partial<Pick<Said, 'confirmedMs'>>
 
 /** By cache. */
 type Sayings = ReadonlyMap<string, Said>
@@ -38,14 +48,16 @@ type Sayings = ReadonlyMap<string, Said>
 export class CacheRings {
   readonly #clock: Clock
   readonly #nodes: readonly CacheNode[]
+  readonly #confirmAfterMs: number
   readonly #own = new Map<string, Said>()
   #known: Sayings = new Map()
   #hasLooked = false
 
   /** @param nodes changed in place as they come and go */
-  constructor(clock: Clock, nodes: readonly CacheNode[]) {
+  constructor(clock: Clock, random: Random, nodes: readonly CacheNode[]) {
     this.#clock = clock
     this.#nodes = nodes
+    this.#confirmAfterMs = CONFIRM_AFTER_MS * (1 + random())
   }
 
   /** Of caches of other processes, as far as they have been read. */
@@ -53,15 +65,15 @@ export class CacheRings {
     return new Map(Array.from(this.#known).filter(([cache]) => !this.#own.has(cache)))
   }
 
-  /** A cache of this process. It is told to the nodes if it lies otherwise than by the tier's own ring, or is said to. */
+  /** A cache of this process. It is told to the nodes if it lies otherwise than by the tier's own ring, or was said to before. */
   add(cache: string, ring: CacheRing): void {
     const known = this.#known.get(cache)
-    const isUsual = isSame(ring, { placed: false, plain: ring.plain })
-    const isSaid = known === undefined ? isUsual : isSame(ring, known)
+    const nowMs = this.#clock.now()
+    const isKnown = known !== undefined && isSame(ring, known)
     // Later than what it contradicts, by whichever clock that was said.
-    const sinceMs = isSaid ? (known?.sinceMs ?? 0) : Math.max(this.#clock.now(), (known?.sinceMs ?? 0) + 1)
-    this.#own.set(cache, { ...ring, sinceMs })
-    if (!isUsual || !isSaid) void this.look(true)
+    const sinceMs = isKnown ? known.sinceMs : Math.max(nowMs, (known?.sinceMs ?? 0) + 1)
+    this.#own.set(cache, { ...ring, sinceMs, confirmedMs: nowMs })
+    if (this.#toSay().size > 0) void this.look(true)
   }
 
   /**
@@ -69,21 +81,40 @@ export class CacheRings {
    * @param isNeeded also where this process has no such cache
    */
   async look(isNeeded: boolean): Promise<void> {
-    const own = new Map(Array.from(this.#own).filter(([, { sinceMs }]) => sinceMs > 0))
-    if (!isNeeded && this.#hasLooked && own.size === 0) return
-    this.#known = merged(this.#known, own)
+    if (!isNeeded && this.#hasLooked && this.#toSay().size === 0) return
     const held = await Promise.all(
       this.#nodes.map(async (node) => ({ node, bytes: await node.control.get(RECORD_NAME, CALL).catch(() => null) })),
     )
-    for (const { bytes } of held) if (bytes !== null) this.#known = merged(this.#known, decode(bytes))
+    // What has ended goes first, or it would hide what is earlier and lasts.
+    this.#known = this.#lasting(this.#known)
+    for (const { bytes } of held) if (bytes !== null) this.#known = merged(this.#known, this.#lasting(decode(bytes)))
     if (held.some(({ bytes }) => bytes !== null)) this.#hasLooked = true
+    this.#known = merged(this.#known, this.#toSay())
     await Promise.all(held.map(({ node, bytes }) => (bytes === null ? undefined : this.#give(node, bytes))))
+  }
+
+  /** Own caches that lie otherwise than by the tier's own ring, or are said to. */
+  #toSay(): Sayings {
+    const nowMs = this.#clock.now()
+    const toSay = new Map<string, Said>()
+    for (const [cache, own] of this.#own) {
+      const known = this.#known.get(cache)
+      if (isUsual(own) && (known === undefined || isSame(own, known))) continue
+      if (known === undefined || !isSame(own, known)) toSay.set(cache, { ...own, confirmedMs: nowMs })
+      else toSay.set(cache, nowMs - known.confirmedMs < this.#confirmAfterMs ? known : { ...known, confirmedMs: nowMs })
+    }
+    return toSay
+  }
+
+  #lasting(sayings: Sayings): Sayings {
+    const endedMs = this.#clock.now() - ENDS_AFTER_MS
+    return new Map(Array.from(sayings).filter(([, { confirmedMs }]) => confirmedMs > endedMs))
   }
 
   async #give({ control }: CacheNode, held: Uint8Array | undefined): Promise<void> {
     try {
       for (let tries = 0, bytes = held; tries < TRIES; tries++) {
-        const next = merged(decode(bytes), this.#known)
+        const next = merged(this.#lasting(decode(bytes)), this.#known)
         if (encode(next).equals(encode(decode(bytes)))) return
         if (await control.compareAndSet(RECORD_NAME, bytes, encode(next), CALL)) return
         bytes = await control.get(RECORD_NAME, CALL)
@@ -96,8 +127,18 @@ export class CacheRings {
 
 function merged(some: Sayings, others: Sayings): Sayings {
   const all = new Map(some)
-  for (const [cache, said] of others) if (said.sinceMs > (all.get(cache)?.sinceMs ?? 0)) all.set(cache, said)
+  for (const [cache, said] of others) if (isLater(said, all.get(cache))) all.set(cache, said)
   return all
+}
+
+function isLater(said: Said, other: Said | undefined): boolean {
+  if (other === undefined) return true
+  return said.sinceMs === other.sinceMs ? said.confirmedMs > other.confirmedMs : said.sinceMs > other.sinceMs
+}
+
+/** By the tier's own ring. */
+function isUsual(ring: CacheRing): boolean {
+  return isSame(ring, { placed: false, plain: ring.plain })
 }
 
 function isSame(a: CacheRing, b: CacheRing): boolean {
@@ -121,14 +162,15 @@ function decode(bytes: Uint8Array | undefined): Sayings {
   }
 }
 
-function isSaid(said: Partial<Said> | null): said is Said {
+function isSaid(said: Partial<Said> | null): said is Recorded {
   if (typeof said !== 'object' || said === null) return false
-  const { replicas, nodes, placed, plain, sinceMs } = said
+  const { replicas, nodes, placed, plain, sinceMs, confirmedMs } = said
   const counts = replicas === undefined || (Number.isSafeInteger(replicas) && replicas > 0)
   const names = nodes === undefined || (Array.isArray(nodes) && nodes.every((node) => typeof node === 'string'))
-  return counts && names && typeof placed === 'boolean' && typeof plain === 'boolean' && Number.isFinite(sinceMs)
+  const dates = Number.isFinite(sinceMs) && (confirmedMs === undefined || Number.isFinite(confirmedMs))
+  return counts && names && dates && typeof placed === 'boolean' && typeof plain === 'boolean'
 }
 
-function fieldsOf({ replicas, nodes, placed, plain, sinceMs }: Said): Said {
-  return { replicas, nodes, placed, plain, sinceMs }
+function fieldsOf({ replicas, nodes, placed, plain, sinceMs, confirmedMs = sinceMs }: Recorded): Said {
+  return { replicas, nodes, placed, plain, sinceMs, confirmedMs }
 }
