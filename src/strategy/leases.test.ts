@@ -1,25 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cacheOn, settled } from '../../tests/support/cache-bench.ts'
-import { HeldReader } from '../../tests/support/held-reader.ts'
 import { MapCluster } from '../../tests/support/map-cluster.ts'
+import { byNow, twoProcesses } from '../../tests/support/two-processes.ts'
 import type { CacheOptions } from '../caches/cache-options.ts'
 import { DeadlineError, StoreError } from '../errors.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { cacheAside } from './cache-aside.ts'
-import { readThrough } from './read-through.ts'
 
 const WIRE = 'rt:things:a'
-
-/** Two processes with one cluster and one database, which answers when the test says so. */
-function twoProcesses(options: Partial<CacheOptions<string>> = {}) {
-  const clock = new FakeClock()
-  const cluster = new MapCluster(clock)
-  const reader = new HeldReader()
-  const all = { strategy: readThrough(reader), ttl: '10s', jitter: 0, earlyRefresh: false, ...options } as const
-  const [one, other] = [1, 2].map((seed) => cacheOn<string>(all, cluster, clock, 'things', seed))
-  return { clock, cluster, reader, one: one!, other: other! }
-}
 
 /** Two processes in each of which lies a value that is stale since 1 s. */
 async function withStale(options: Partial<CacheOptions<string>> = {}) {
@@ -31,16 +20,6 @@ async function withStale(options: Partial<CacheOptions<string>> = {}) {
   await settled()
   await bench.clock.advance(11_000)
   return bench
-}
-
-/** What a promise came to by now; undefined while it is pending. */
-async function byNow<T>(promise: Promise<T>): Promise<{ value: T } | undefined> {
-  let now: { value: T } | undefined
-  void promise.then((value) => {
-    now = { value }
-  })
-  await settled()
-  return now
 }
 
 test('two processes that miss one key make one load, and the second gets what the first fills', async () => {
@@ -55,32 +34,6 @@ test('two processes that miss one key make one load, and the second gets what th
   assert.deepEqual(await Promise.all(reads), ['A', 'A', 'A'])
   assert.equal(reader.calls.length, 1)
   assert.equal(clock.pendingTimers, 0)
-})
-
-test('who waits for a lease asks at times that differ from process to process, at most 50 ms apart', async () => {
-  const asked = await Promise.all(
-    [3, 4].map(async (seed) => {
-      const { one, cluster, clock } = twoProcesses()
-      void one.cache.get('a').catch(() => {})
-      await settled()
-      const waiting = cacheOn<string>({ strategy: readThrough(new HeldReader()), ttl: '10s' }, cluster, clock, 'things', seed)
-      const times: number[] = []
-      const lease = cluster.lease.bind(cluster)
-      cluster.lease = (requests) => {
-        times.push(clock.monotonic())
-        return lease(requests)
-      }
-      void waiting.cache.get('a').catch(() => {})
-      await clock.advance(900)
-      return times
-    }),
-  )
-  assert.notDeepEqual(asked[0], asked[1])
-  for (const times of asked) {
-    const pauses = times.slice(1).map((at, nth) => at - times[nth]!)
-    assert.ok(pauses.every((ms) => ms >= 1 && ms <= 50))
-    assert.ok(times.length < 45, `${times.length} asks within 900 ms`)
-  }
 })
 
 test('while another process loads, a stale value is served at once, and nobody waits or loads too', async () => {
@@ -128,20 +81,6 @@ test('a holder that died frees the key within the lease time: the load deadline 
   assert.equal((await other.cache.getWithOutcome('a')).outcome, 'hit')
 })
 
-test('who has waited for twice as long as a lease lasts, on holder after holder, loads without one and fills nothing', async () => {
-  const { cluster, clock, other, reader } = twoProcesses({ deadlines: { load: 500 } })
-  const ask = { key: WIRE, seen: { version: 0n, begun: 0, freshUntilMs: 0 }, leaseMs: 60_000 }
-  await cluster.lease([ask])
-  const read = other.cache.get('a')
-  await clock.advance(1_199)
-  assert.equal(reader.calls.length, 0)
-  await clock.advance(1)
-  assert.equal(reader.calls.length, 1)
-  await reader.answer(0, { a: 'A' })
-  assert.equal(await read, 'A')
-  assert.equal(cluster.changes.length, 0)
-})
-
 test('a load whose process was given up by its readers fills all the same, or frees the key at its deadline', async () => {
   const { one, other, reader, clock } = twoProcesses({ deadlines: { load: 500 } })
   const leaving = new AbortController()
@@ -155,21 +94,6 @@ test('a load whose process was given up by its readers fills all the same, or fr
   assert.equal(reader.calls.length, 2)
   await reader.answer(1, { a: 'A' })
   assert.equal(await read, 'A')
-})
-
-test('a caller who aborts while its process waits for a lease leaves at once, and no timer stays for longer than the wait', async () => {
-  const { one, other, reader, clock } = twoProcesses()
-  const first = one.cache.get('a')
-  await settled()
-  const leaving = new AbortController()
-  const left = other.cache.get('a', { signal: leaving.signal, deadline: '30s' })
-  await clock.advance(20)
-  leaving.abort(new Error('gone'))
-  await assert.rejects(left, /gone/)
-  await reader.answer(0, { a: 'A' })
-  await first
-  await clock.advance(51)
-  assert.equal(clock.pendingTimers, 0)
 })
 
 test('a fill is refused after a delete, and what was loaded before it is not told to who came after', async () => {
@@ -308,44 +232,6 @@ test('a load that failed gives its lease back, so that the next reader anywhere 
   await settled()
   await reader.answer(1, { a: 'A' })
   assert.equal(await read, 'A')
-})
-
-test('who has waited for long when a holder gives up is told so at once; who came late loads', async () => {
-  const { one, other, reader, cluster, clock } = twoProcesses()
-  const late = cacheOn<string>({ strategy: readThrough(reader), ttl: '10s' }, cluster, clock, 'things', 3)
-  void one.cache.get('a').catch(() => {})
-  await settled()
-  await clock.advance(100)
-  const waiting = other.cache.get('a').then(
-    () => 'a value',
-    ({ code, message }) => `${code}: ${message}`,
-  )
-  await clock.advance(600)
-  void late.cache.get('a').catch(() => {})
-  await clock.advance(290)
-  assert.equal(reader.calls.length, 1)
-  await clock.advance(70)
-  assert.match(
-    (await byNow(waiting))?.value ?? 'nothing yet',
-    /^DEADLINE_EXCEEDED: cache 'things': another process gave up loading 'a', after 9\d\d ms/,
-  )
-  assert.equal(reader.calls.length, 2)
-  await clock.advance(3_000)
-  assert.equal(clock.pendingTimers, 0)
-})
-
-test('who has waited for long for a load that brought nothing to keep loads itself', async () => {
-  const { one, other, reader, clock } = twoProcesses({ negativeTtl: 0 })
-  const first = one.cache.get('a')
-  await settled()
-  const waiting = other.cache.get('a')
-  await clock.advance(700)
-  await reader.answer(0, {})
-  assert.equal(await first, undefined)
-  await clock.advance(51)
-  assert.equal(reader.calls.length, 2)
-  await reader.answer(1, { a: 'A' })
-  assert.equal(await waiting, 'A')
 })
 
 test('a load that was given up at its deadline gives its lease back', async () => {
