@@ -18,10 +18,10 @@ const SLOW_TO_RECOVER =
   'connects that were begun while the database was away are waited for when it is back, which on a busy machine took longer than it may'
 
 const SILENT =
-  'a read that waited in vain for another to load its key loads it itself, and is refused after nearly 2 s; and a call that tries a silent database shortly before it answers again fails after 1 s, with the next try up to 1.5 s later: 2.5 s in all'
+  'calls that began shortly before a silent database answers again run into their deadline after it has, and those that wait behind them are shed'
 
 const ASKS_AGAIN =
-  'a delete that finds no row asks the store once more, after the line that it waits in: with 300 ms an answer it may take 1.0 to 1.2 s'
+  'a delete that finds no row asks the store three times, one after the other: with 300 ms an answer it takes 0.9 s and what lies between'
 
 export const NOT_YET: Partial<Record<RowName, NotYet>> = {
   'database-down': { misses: ['requests', 'recovery'], sometimes: true, because: SLOW_TO_RECOVER },
