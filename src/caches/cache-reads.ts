@@ -8,8 +8,8 @@ import type { Outcome, Outcomes } from '../metrics/outcomes.ts'
 import type { NearEntry } from '../near/near-cache.ts'
 import type { NearLayer } from '../near/near-layer.ts'
 import type { Loader, Read, Settled, Strategy } from '../strategy/strategy.ts'
+import { type Admitting, CacheAdmission } from './cache-admission.ts'
 import { type Call, parts } from './cache-calls.ts'
-import { type Admitting, CacheDoor } from './cache-door.ts'
 
 export interface CacheReadsParts<V> {
   readonly strategy: Strategy<V>
@@ -27,7 +27,7 @@ export class CacheReads<V> {
   readonly #near: NearLayer<V> | undefined
   readonly #what: string
   /** Changes go through it as well. */
-  readonly door: CacheDoor
+  readonly admission: CacheAdmission
 
   /** @param what for messages: `cache 'product'` */
   constructor(parts: CacheReadsParts<V>, what: string) {
@@ -36,7 +36,7 @@ export class CacheReads<V> {
     this.#clock = parts.clock
     this.#near = parts.near
     this.#what = what
-    this.door = new CacheDoor(parts, what)
+    this.admission = new CacheAdmission(parts, what)
   }
 
   /** The hot path: no options, one promise. */
@@ -46,20 +46,20 @@ export class CacheReads<V> {
       this.#outcomes.recordNear(near.negative)
       return Promise.resolve(near.value())
     }
-    const { door } = this
-    if (door.closed) return door.refuseReads(1)
-    door.counts.calls++
+    const { admission } = this
+    if (admission.closed) return admission.refuseReads(1)
+    admission.counts.calls++
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
       const reading = this.#near?.reading(key)
       const settle = (read: Read<V>): void => {
-        door.counts.calls--
+        admission.counts.calls--
         if (reading !== undefined) this.#near!.keep(key, reading, read)
         this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
         resolve(read.value)
       }
       const fail = (error: unknown): void => {
-        door.counts.calls--
+        admission.counts.calls--
         this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
         reject(error)
       }
@@ -80,8 +80,8 @@ export class CacheReads<V> {
       this.#outcomes.recordNear(near.negative)
       return { state: 'fresh', negative: near.negative, value: near.value(), node: undefined, entry: undefined, sizeBytes: 0 }
     }
-    if (this.door.closed) return this.door.refuseReads(1)
-    this.door.counts.calls++
+    if (this.admission.closed) return this.admission.refuseReads(1)
+    this.admission.counts.calls++
     const startMs = this.#clock.monotonic()
     const reading = this.#near?.reading(key)
     const work = () => new Promise<Read<V>>((resolve, reject) => this.#strategy.read(key, resolve, reject, { ...call, loader }))
@@ -94,7 +94,7 @@ export class CacheReads<V> {
       this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
       throw error
     } finally {
-      this.door.counts.calls--
+      this.admission.counts.calls--
     }
   }
 
@@ -103,12 +103,12 @@ export class CacheReads<V> {
     const values = new Map<string, V>()
     const far = this.#near === undefined ? keys : keys.filter((key) => !this.#takeNear(key, loader, call, values))
     if (far.length === 0) return values
-    if (this.door.closed) return this.door.refuseReads(far.length)
-    this.door.counts.calls++
+    if (this.admission.closed) return this.admission.refuseReads(far.length)
+    this.admission.counts.calls++
     try {
       return await this.#farMany(far, values, loader, call)
     } finally {
-      this.door.counts.calls--
+      this.admission.counts.calls--
     }
   }
 

@@ -154,14 +154,14 @@ export class Cache<V> {
   /** Acknowledged when the store has it (strategies with a store) or enough owners do (without). */
   set(key: string, value: V, options?: PutOptions): Promise<void> {
     if (options !== undefined) return this.#setOne(key, value, options)
-    const { door } = this.#reads
-    if (door.closed) return door.refuseChanges('write', 1)
-    door.counts.calls++
+    const { admission } = this.#reads
+    if (admission.closed) return admission.refuseChanges('write', 1)
+    admission.counts.calls++
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
       this.#near?.forget([key])
       const done = (succeeded: boolean): void => {
-        door.counts.calls--
+        admission.counts.calls--
         this.#announce?.([key])
         this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
       }
@@ -202,7 +202,7 @@ export class Cache<V> {
    * @throws ConflictError after 16 tries
    */
   async update(key: string, change: (current: V | undefined) => V | Promise<V>, options?: PutOptions): Promise<V> {
-    if (this.#reads.door.closed) return this.#reads.door.refuseChanges('write', 1)
+    if (this.#reads.admission.closed) return this.#reads.admission.refuseChanges('write', 1)
     const startMs = this.#clock.monotonic()
     let succeeded = false
     try {
@@ -331,9 +331,9 @@ export class Cache<V> {
     work: (part: readonly T[]) => Promise<Settled<void>[]>,
   ): Promise<Map<string, KeyResult>> {
     const results = new Map<string, KeyResult>()
-    const { door } = this.#reads
-    if (door.closed && items.length > 0) {
-      const error = await door.refuseChanges(kind, items.length).catch((refusal: RingtailError) => refusal)
+    const { admission } = this.#reads
+    if (admission.closed && items.length > 0) {
+      const error = await admission.refuseChanges(kind, items.length).catch((refusal: RingtailError) => refusal)
       return new Map(items.map((item) => [keyOf(item), { ok: false, error }]))
     }
     for (const part of parts(items)) {
@@ -352,11 +352,11 @@ export class Cache<V> {
   /** Nothing that was read before the change is over is kept near, whether it succeeds or not. */
   async #changing<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
     this.#near?.forget(keys)
-    this.#reads.door.counts.calls++
+    this.#reads.admission.counts.calls++
     try {
       return await work()
     } finally {
-      this.#reads.door.counts.calls--
+      this.#reads.admission.counts.calls--
       this.#announce?.(keys)
     }
   }

@@ -16,20 +16,20 @@ export interface Admitting {
   refusal(what: string): RingtailError
 }
 
-export interface CacheDoorParts {
+export interface CacheAdmissionParts {
   /** Default: every call is taken. */
   readonly admitting?: Admitting | undefined
   readonly outcomes: Outcomes
   readonly clock: Clock
 }
 
-export class CacheDoor {
+export class CacheAdmission {
   readonly counts: Pick<Admitting, 'calls'>
-  readonly #parts: CacheDoorParts
+  readonly #parts: CacheAdmissionParts
   readonly #what: string
 
   /** @param what for messages: `cache 'product'` */
-  constructor(parts: CacheDoorParts, what: string) {
+  constructor(parts: CacheAdmissionParts, what: string) {
     this.#parts = parts
     this.counts = parts.admitting ?? { calls: 0 }
     this.#what = what
