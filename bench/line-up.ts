@@ -1,9 +1,11 @@
 /**
- * Who takes part in what. A library is a file under `peers/`, a workload one under `workloads/`; each is named here and nowhere else.
+ * Who takes part in what. A library is a file under `peers/`, a workload one under `workloads/`, a study one under `studies/`; each is named here
+ * and nowhere else.
  *
  * Peers are loaded one by one, each by the process that it runs in, so that no library shares a heap or compiled code with another.
  */
 import type { Peer } from './harness/contestant.ts'
+import type { Study } from './harness/study.ts'
 import type { Entry, Workload } from './harness/workload.ts'
 import { cartUpdates } from './workloads/cart-updates.ts'
 import { hits } from './workloads/hits.ts'
@@ -68,3 +70,5 @@ export const WORKLOADS: readonly Workload[] = [
   cartUpdates(64, CARTS),
   cartUpdates(1, CARTS),
 ]
+
+export const STUDIES: readonly Study[] = []

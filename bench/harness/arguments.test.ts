@@ -5,17 +5,17 @@ import { parseOptions, UsageError } from './arguments.ts'
 const KNOWN = ['hits-1', 'hits-256', 'writes-256']
 
 test('without options everything runs', () => {
-  assert.deepEqual(parseOptions([], KNOWN), { workloads: KNOWN, json: false, quick: false })
+  assert.deepEqual(parseOptions([], KNOWN), { chosen: KNOWN, json: false, quick: false })
 })
 
 test('--only takes whole names and first words, and keeps the order of the workloads', () => {
   assert.deepEqual(parseOptions(['--only', 'writes-256', '--only', 'hits-1'], KNOWN), {
-    workloads: ['hits-1', 'writes-256'],
+    chosen: ['hits-1', 'writes-256'],
     json: false,
     quick: false,
   })
   assert.deepEqual(parseOptions(['--only', 'hits', '--json', '--quick'], KNOWN), {
-    workloads: ['hits-1', 'hits-256'],
+    chosen: ['hits-1', 'hits-256'],
     json: true,
     quick: true,
   })

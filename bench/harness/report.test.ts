@@ -47,6 +47,8 @@ test('a gated row below its bar is missed, and so is one without a figure', () =
   )
   assert.equal(missedBars([{ ...rows[0]!, value: Number.NaN }]).length, 1)
   assert.equal(missedBars([{ ...rows[0]!, value: 3 }]).length, 0)
+  assert.equal(missedBars([{ ...rows[0]!, bar: 1, value: 1.01, most: true }]).length, 1)
+  assert.equal(missedBars([{ ...rows[0]!, bar: 1, value: 1, most: true }]).length, 0)
 })
 
 test('in a smoke run nothing is gated', () => {

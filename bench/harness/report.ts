@@ -29,8 +29,10 @@ export interface Row {
   readonly name: string
   /** How many times the peer's figure ours is; or our figure. */
   readonly value: number
-  /** What `value` has to be at least; null: nothing is expected. */
+  /** What `value` has to be at least, or with `most` at most; null: nothing is expected. */
   readonly bar: number | null
+  /** Less is better: `bar` is an upper bound. */
+  readonly most?: true
   /** Whether missing the bar fails the run. */
   readonly gated: boolean
   readonly ours: number
@@ -111,7 +113,7 @@ export function rowsOf(workload: Workload, results: readonly Result[], judged: b
 
 /** The gated rows that did not reach their bar. A ratio that is not a number did not. */
 export function missedBars(rows: readonly Row[]): Row[] {
-  return rows.filter(({ gated, bar, value }) => gated && bar !== null && !(value >= bar))
+  return rows.filter(({ gated, bar, value, most }) => gated && bar !== null && !(most === true ? value <= bar : value >= bar))
 }
 
 /**
@@ -148,7 +150,7 @@ export function verdictsOf(rows: readonly Row[]): string {
     .map((row) => {
       const verdict = row.gated ? (missedBars([row]).length === 0 ? 'met' : 'MISSED') : 'not judged'
       const text = row.peer === null ? whole : ratio
-      return `${row.name}: ${text(row.value)} (rounds ${row.spread.map(text).join(' – ')}), needs ${row.bar}: ${verdict}`
+      return `${row.name}: ${text(row.value)} (rounds ${row.spread.map(text).join(' – ')}), needs ${row.most === true ? 'at most ' : ''}${row.bar}: ${verdict}`
     })
     .join('\n')
 }
