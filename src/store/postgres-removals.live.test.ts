@@ -121,15 +121,27 @@ describe('of a save and a removal of one key, the higher version decides', () =>
       }))
   }
 
-  test('where a plain removal waits for the save of a row that was not there', () =>
+  test('where a plain removal waits for the save of a row that was not there, and is sent again', () =>
     ground(async ({ store, inside, other, rows, marks }) => {
       await save(inside, now)
       const removal = store.remove([{ key: 'a', floor: 1n }])
       await waiting(1)
       await other.query('commit')
       const [status] = await removal
-      assert.ok(status?.state === 'saved' && status.version > now && status.absent === undefined)
-      assert.deepEqual([await rows(), await marks()], [{}, { a: `${status.version}` }])
+      assert.ok(status?.state === 'saved' && status.version > now && status.absent === true)
+      const { version } = status
+      assert.deepEqual(await store.remove([{ key: 'a', floor: version, ifOlder: true, again: true }]), [{ state: 'saved', version }])
+      assert.deepEqual([await rows(), await marks()], [{}, { a: `${version}` }])
+    }))
+
+  test('where a plain removal of what is not there is sent again, and a newer row has come', () =>
+    ground(async ({ store, rows }) => {
+      const [status] = await store.remove([{ key: 'a', floor: 1n }])
+      assert.ok(status?.state === 'saved' && status.absent === true)
+      const newer = status.version + 1n
+      await save(store, newer)
+      const again = await store.remove([{ key: 'a', floor: status.version, ifOlder: true, again: true }])
+      assert.deepEqual([again, await rows()], [[{ state: 'conflict', version: newer }], { a: `${newer}` }])
     }))
 
   test('where the save of a row that it saw waits for a delete and another save meanwhile', () =>

@@ -6,7 +6,8 @@
  *
  * The mark is also what both lock, where there is no row to lock: a save that makes a row leaves its own version as a mark first, which
  * finds whatever mark another transaction has just left, though the save's snapshot is older. Rows are locked before marks, and each in the order of
- * their keys. A removal that waited for a save to leave its mark does not see the row that it made; so one that found none looks once more.
+ * their keys. A removal that waited for a save to leave its mark does not see the row that it made. So one that found none looks once more, after its mark is
+ * there: an ordered one by itself, a plain one when it is sent `again`.
  *
  * Marks are kept for a time. An ordered save from before it that finds no row is refused, for the mark that spoke against it may be gone.
  */

@@ -4,8 +4,8 @@
  * A batch is one statement. Two things make it more: a batch above `maxBatch` rows goes in parts; and a batch that the server refuses for
  * the data of some row (a constraint, a NUL in a jsonb text) is halved until only that row fails. A conditional save that met a row made
  * at the same moment asks once more for that row's version. What was sent and not answered is `unknown`. Every statement is its own
- * transaction, its rows in key order; one that the server sacrificed to end a deadlock is sent again. With `removals` a removal of what is not
- * there looks once more: `postgres-removals.ts` tells why.
+ * transaction, its rows in key order; one that the server sacrificed to end a deadlock is sent again. With `removals` an ordered removal of what
+ * is not there looks once more: `postgres-removals.ts` tells why.
  *
  * The table is not made by the store: `postgresTable(options)` tells how it should look. Timeouts are the pool's (`statement_timeout`).
  */
@@ -250,32 +250,12 @@ class PostgresStore<V> implements Store<V> {
 
   async #removePart(part: readonly Removal[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
     const values = [part.map(({ key }) => key), part.map(({ floor }) => floor)]
-    const absent = new Map<string, Version>()
     for (const [key, version, wasThere] of await this.#statements.rows(this.#sql.remove, values, call)) {
       const saved = { state: 'saved', version: BigInt(version!) } as const
       if (wasThere === 'true') this.#rowsSaved++
-      else if (this.versioned) absent.set(key!, saved.version)
       statuses.set(key!, wasThere === 'true' || !this.versioned ? saved : { ...saved, absent: true })
     }
-    if (this.#marks === undefined) return
-    try {
-      await this.#removeWhatCame(absent, statuses, call)
-    } catch (thrown) {
-      // The others are removed, that much is certain; of these, that no older save comes after.
-      const error = asStoreError(thrown, this.name)
-      for (const key of absent.keys()) statuses.set(key, { state: 'unknown', error })
-    }
-    await this.#marks.made(values[0] as string[], call)
-  }
-
-  /** A removal that waited for a save of its key to leave its mark did not see the row that it made. Now it does. */
-  async #removeWhatCame(absent: ReadonlyMap<string, Version>, statuses: Statuses, call: StoreCall | undefined): Promise<void> {
-    if (absent.size === 0) return
-    for (const [key, removed] of await this.#statements.rows(this.#sql.removeOlder, [[...absent.keys()], [...absent.values()]], call)) {
-      if (removed !== 'true') continue
-      this.#rowsSaved++
-      statuses.set(key!, { state: 'saved', version: absent.get(key!)! })
-    }
+    await this.#marks?.made(values[0] as string[], call)
   }
 
   async #saveOlder(part: readonly EncodedSave[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
@@ -305,7 +285,8 @@ class PostgresStore<V> implements Store<V> {
 
   async #removeOlder(part: readonly Removal[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
     const floors = new Map(part.map(({ key, floor }) => [key, floor]))
-    const doubtful = await this.#removeOnce(floors, this.#marks === undefined, statuses, call)
+    const seesAll = this.#marks === undefined || part.every(({ again }) => again === true)
+    const doubtful = await this.#removeOnce(floors, seesAll, statuses, call)
     const left = await this.#removeOnce(doubtful, true, statuses, call)
     if (left.size > 0) await this.#explainKept(left, statuses, call)
     await this.#marks?.made([...floors.keys()], call)

@@ -48,11 +48,16 @@ export interface Removal {
   readonly floor: Version
   /** Removes only a row whose version is not above `floor`. A newer one is a `conflict`; where there is none it is `saved`, and `absent`. */
   readonly ifOlder?: boolean | undefined
+  /**
+   * Only with `ifOlder`: this very removal found no row, `floor` is the version that it was given, and it is sent once more for what was made below
+   * it meanwhile. Where removals are remembered it is then on record, so that one look is enough.
+   */
+  readonly again?: true | undefined
 }
 
 /**
  * What became of one save or removal. `absent`: of a removal, that it found no row; a row that another transaction was making meanwhile may
- * be there after it all the same, and of a lower version. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none);
+ * be there after it all the same, and of a lower version, until the removal is sent `again`. `conflict`: the row is not of the `expected` version but of `version` (0n: there is none);
  * with `ifOlder`, the row or its removal is of `version`, which is above the floor.
  * `unknown`: the statement was sent and no answer came; it may have been carried out. `failed` `forGood`: the row itself is refused, however
  * often it is sent.
@@ -123,7 +128,7 @@ export interface Store<V> extends StoreReader<V> {
   readonly versioned: boolean
   /**
    * Whether a removal outlives its row: a save with `ifOlder` that finds no row, and whose floor is below the version of a removal of the key, is a
-   * `conflict` of that version, however the two meet; also where the removal found no row. A store forgets removals after a time (a week, as a
+   * `conflict` of that version, however the two meet; also where the removal found no row, once a plain one was sent `again`. A store forgets removals after a time (a week, as a
    * rule). A save from before it that finds no row is then `failed` `forGood`, for what spoke against it may be forgotten. Other saves are not
    * held against removals. Default: false, and a late save brings a removed row back.
    */

@@ -7,9 +7,9 @@
  */
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
-import { ConflictError, UnsupportedError } from '../errors.ts'
+import { ConflictError, type RingtailError, UnsupportedError } from '../errors.ts'
 import type { Prepared } from '../keyspaces/keyspace.ts'
-import type { SaveStatus, Store, StoreCall } from '../store/store.ts'
+import type { Removal, SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { Loads } from './loads.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
 import { boundedStoreCall, storeStatuses } from './store-calls.ts'
@@ -121,7 +121,7 @@ export class Saving<V> {
     this.queries++
     const statuses = await this.#statuses(items.length, work)
     const written: Written[] = []
-    const absent: string[] = []
+    const absent: Removal[] = []
     const unclear: Item[] = []
     const settled = items.map((item, at): Settled<void> => {
       const status = statuses[at]!
@@ -132,7 +132,7 @@ export class Saving<V> {
         const version = this.#store.versioned ? status.version : keyspace.nextVersion()
         if (entry !== undefined) keyspace.stamp(entry, version)
         written.push({ key, entry, version })
-        if (status.absent === true) absent.push(key)
+        if (status.absent === true) absent.push({ key, floor: version, ifOlder: true, again: true })
         call?.session?.wrote(keyspace.wireKey(key), version)
         return { value: undefined }
       }
@@ -146,15 +146,46 @@ export class Saving<V> {
     if (written.length > 0) {
       const newer = await this.#settleCopies(written, call)
       for (const { key } of written) this.#loads.forget(key)
-      if (newer.length + absent.length > 0) await this.outrank([...newer, ...absent], call)
+      const again = this.#store.remembersRemovals === true ? absent : []
+      const outranked = again.length > 0 ? newer : [...newer, ...absent.map(({ key }) => key)]
+      const [failures] = await Promise.all([this.#removeAgain(again), outranked.length > 0 ? this.outrank(outranked, call) : undefined])
+      if (failures.size > 0) return this.#withoutFailed(settled, items, failures)
     }
     return settled
   }
 
   /**
+   * A removal that found no row may have waited for a save that was ordered before it, and whose row it did not see. Sent after the tombstones are
+   * put, it meets as well what another process made below them and put before them: a later row's copy they refuse, and its saver is told.
+   */
+  async #removeAgain(removals: readonly Removal[]): Promise<ReadonlyMap<string, RingtailError>> {
+    const failures = new Map<string, RingtailError>()
+    if (removals.length === 0) return failures
+    this.queries++
+    const statuses = await this.#statuses(removals.length, (storeCall) => this.#store.remove(removals, storeCall))
+    for (const [at, { key }] of removals.entries()) {
+      const status = statuses[at]!
+      if (status.state === 'failed' || status.state === 'unknown') failures.set(key, status.error)
+    }
+    return failures
+  }
+
+  /** The rows that were seen are removed, that much is certain; of these keys, that no older save comes after. */
+  #withoutFailed(settled: readonly Settled<void>[], items: readonly Item[], failures: ReadonlyMap<string, RingtailError>): Settled<void>[] {
+    const { emit, cache } = this.#parts
+    this.#distrust(items.filter(({ key }) => failures.has(key)))
+    return settled.map((each, at) => {
+      const error = failures.get(items[at]!.key)
+      if (error === undefined || 'error' in each) return each
+      emit('store:failed', { cache, operation: 'remove', reason: error.message })
+      return { error }
+    })
+  }
+
+  /**
    * A row can be of a lower version than a removal that came before it: the removal's transaction read a clock later than the row's, or a
    * clock that is ahead. On the nodes the removal would hide the row. So where an absence refused a row's copy, and where a removal found no
-   * row and may have been followed by one, the store is asked; a row that is there is made newer than the absence, if it is still as it was.
+   * row, may have been followed by one and is not sent again, the store is asked; a row that is there is made newer than the absence, if it is still as it was.
    */
   async outrank(keys: readonly string[], call?: StrategyCall): Promise<void> {
     const { keyspace } = this.#parts
