@@ -126,13 +126,19 @@ export class MarkPruning {
     this.#left = 1 + Math.floor(random() * MARKS_BETWEEN)
   }
 
-  /** Marks of these keys were made. Never rejects: what is not removed now is removed later. */
-  async made(keys: readonly string[], call: StoreCall | undefined): Promise<void> {
+  /** Marks of these keys were made. What makes room for more is left running, as nobody needs to wait for it. */
+  made(keys: readonly string[], call: StoreCall | undefined): void {
     this.#left -= keys.length
     if (this.#left > 0) return
     this.#left = MARKS_BETWEEN
+    const pruning = this.#prune(this.#from ?? keys[0]!)
+    call?.leftRunning?.(pruning)
+  }
+
+  /** Never rejects: what is not removed now is removed later. */
+  async #prune(from: string): Promise<void> {
     try {
-      const [found] = await this.#statements.rows(this.#statement, [this.#from ?? keys[0], LOOKED_AT], call)
+      const [found] = await this.#statements.rows(this.#statement, [from, LOOKED_AT], undefined)
       const [last, count] = found!
       this.#from = Number(count) < LOOKED_AT ? this.#lowest : last!
     } catch {

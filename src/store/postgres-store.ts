@@ -255,7 +255,7 @@ class PostgresStore<V> implements Store<V> {
       if (wasThere === 'true') this.#rowsSaved++
       statuses.set(key!, wasThere === 'true' || !this.versioned ? saved : { ...saved, absent: true })
     }
-    await this.#marks?.made(values[0] as string[], call)
+    this.#marks?.made(values[0] as string[], call)
   }
 
   async #saveOlder(part: readonly EncodedSave[], statuses: Statuses, call: StoreCall | undefined): Promise<void> {
@@ -266,7 +266,7 @@ class PostgresStore<V> implements Store<V> {
       left.delete(key!)
     }
     if (left.size > 0) await this.#explainLeft(left, statuses, call)
-    await this.#marks?.made(values[0] as string[], call)
+    this.#marks?.made(values[0] as string[], call)
   }
 
   /** Saves that left things as they were: because of what? Only what is known to be newer overtakes; anything else may be different the next time. */
@@ -289,7 +289,7 @@ class PostgresStore<V> implements Store<V> {
     const doubtful = await this.#removeOnce(floors, seesAll, statuses, call)
     const left = await this.#removeOnce(doubtful, true, statuses, call)
     if (left.size > 0) await this.#explainKept(left, statuses, call)
-    await this.#marks?.made([...floors.keys()], call)
+    this.#marks?.made([...floors.keys()], call)
   }
 
   /** Rows that were not above the removal when it came, and are not removed: each has been raised meanwhile, or a trigger keeps it. */

@@ -16,8 +16,9 @@ export interface StoreCall {
   /** How long the caller waits at most, ms from now: what stands in line for longer need not be begun. */
   readonly withinMs?: number | undefined
   /**
-   * A store that answers an aborted call while the database is still at work hands that work over here, before it answers: whoever counts
-   * what runs at once (`shardedStore`) counts it until it settles. A store that answers only when its work is done has nothing to tell.
+   * A store that answers while the database is still at work, as the call was aborted or the rest concerns no caller, hands that work over here,
+   * before it answers: whoever counts what runs at once (`shardedStore`) counts it until it settles. A store that answers only when its work is
+   * done has nothing to tell.
    */
   readonly leftRunning?: ((work: Promise<unknown>) => void) | undefined
 }

@@ -20,12 +20,8 @@ const SLOW_TO_RECOVER =
 const SILENT =
   'calls that began shortly before a silent database answers again run into their deadline after it has, and those that wait behind them are shed'
 
-const ASKS_AGAIN =
-  'a delete that finds no row asks the store three times, one after the other: with 300 ms an answer it takes 0.9 s and what lies between'
-
 export const NOT_YET: Partial<Record<RowName, NotYet>> = {
   'database-down': { misses: ['requests', 'recovery'], sometimes: true, because: SLOW_TO_RECOVER },
   'database-silent': { misses: ['requests', 'recovery'], sometimes: true, because: SILENT },
-  'shard-slow': { misses: ['requests'], sometimes: true, because: ASKS_AGAIN },
   'shard-silent': { misses: ['requests', 'recovery'], sometimes: true, because: SILENT },
 }
