@@ -147,6 +147,46 @@ test('what is owed to a node stays in the outbox, told once, until the node has 
   assert.deepEqual([...(await cache.getMany(['k1', 'k2', 'k3'])).values()], Array(3).fill({ n: 1 }))
 })
 
+test('where more is owed than is kept of it one entry stays, by which whoever follows next empties the cache', LIVE, async (t) => {
+  const on = await ground()
+  const { cache, capture, hit } = await service(t, on)
+  const many = 9_000
+  await on.pool.query(`insert into items (key, value) select 'm' || i, '{"n": 0}' from generate_series(1, ${many}) i`)
+  let isAway = false
+  let cleared = 0
+  const missing: CapturedCache = {
+    name: cache.name,
+    // The first copies are told, and those that missed it are away.
+    applyChanges: async (changes, options) =>
+      new Map(
+        changes.map(({ key }) => [key, options?.writes === 'all' && isAway ? { ok: false, error: new Error('away') } : { ok: true }]),
+      ),
+    deleteByTag: (tags) => cache.deleteByTag(tags),
+    clear: () => {
+      cleared++
+      return cache.clear()
+    },
+  }
+  const tables = [{ table: TABLE, cache: missing }]
+  const first = await capture({ tables })
+  await first.caughtUp()
+  await hit('m1')
+  isAway = true
+  const before = first.stats().changes
+  await on.pool.query(`update items set value = '{"n": 1}' where key like 'm%'`)
+  await until(() => first.stats().changes === before + many)
+  await on.pool.query(`update items set value = '{"n": 2}' where key = 'm1'`)
+  await until(() => first.stats().changes === before + many + 1)
+  await until(async () => (await waitingIn(on.pool)) === 1)
+  const clearedBefore = cleared
+  await first.close()
+  isAway = false
+  const second = await capture({ tables })
+  await second.caughtUp()
+  await until(async () => (await waitingIn(on.pool)) === 0)
+  assert.deepEqual([cleared, await cache.get('m1')], [clearedBefore + 1, { n: 2 }])
+})
+
 test('more changes than one reading takes are all told', LIVE, async (t) => {
   const on = await ground()
   const { capture } = await service(t, on)

@@ -8,10 +8,11 @@
  * should be, caches are emptied.
  */
 import { ConfigurationError, StoreError } from '../errors.ts'
+import type { TextRow } from '../store/postgres-query.ts'
 import type { CaptureRun } from './capture-run.ts'
 import { CapturedTables } from './captured-tables.ts'
 import { ChangeApplier } from './change-applier.ts'
-import { DROP_ENTRIES, OUTBOX, TAKE_ENTRIES } from './outbox.ts'
+import { DROP_ENTRIES, OUTBOX, TAKE_ENTRIES, WIDEN_ENTRIES } from './outbox.ts'
 import { outboxWriting } from './outbox-writing.ts'
 import { askRows, cutClient, endClient, type PgClient, pgClient, runScript } from './pg-client.ts'
 import { isLocked, MISSED_SOON, StandBy } from './stand-by.ts'
@@ -19,7 +20,7 @@ import { isLocked, MISSED_SOON, StandBy } from './stand-by.ts'
 const ENTRIES = 512
 /** Before entries that the caches could not be told of are told again. */
 const AGAIN_MS = 250
-/** Entries that are told and not let go of: what is owed beyond them is known to this process alone. */
+/** Entries that are told and not let go of; where more is owed, one of each table tells all of it instead. */
 const MAX_KEPT = 8_192
 /** Of a statement, by the database. */
 const STATEMENT_MS = 5_000
@@ -54,6 +55,8 @@ class OutboxFollower {
   readonly #standBy: StandBy
   /** Ids of entries that are told but for what is owed. */
   readonly #kept = new Set<string>()
+  /** Tables of which such an entry tells all. */
+  readonly #widened = new Set<string>()
   #handsOver = false
   /** Ends the wait for what is being told. */
   #interrupt: (() => void) | undefined
@@ -168,6 +171,25 @@ class OutboxFollower {
     if (this.#kept.size === 0 || this.#run.owed.size > 0) return
     await askRows(this.#client, DROP_ENTRIES, [[...this.#kept]])
     this.#kept.clear()
+    this.#widened.clear()
+  }
+
+  /** Told entries stay for as long as some node is owed what they tell. @param entries in the transaction's view no more @returns whether they stay */
+  #keeps(entries: readonly TextRow[]): boolean {
+    if (this.#run.owed.size === 0 || entries.every(([, table]) => this.#widened.has(table!))) return false
+    for (const [id] of entries) this.#kept.add(id!)
+    return true
+  }
+
+  /** So that what is kept is bounded: whoever follows next empties the caches instead. */
+  async #widen(): Promise<void> {
+    if (this.#kept.size <= MAX_KEPT) return
+    const left = await askRows(this.#client, WIDEN_ENTRIES, [[...this.#kept]])
+    this.#kept.clear()
+    for (const [id, table] of left) {
+      this.#kept.add(id!)
+      this.#widened.add(table!)
+    }
   }
 
   /** @returns how many entries were told; undefined when they could not be */
@@ -192,9 +214,8 @@ class OutboxFollower {
         applier.mark(1n, Number(rows[0]![5]))
       }
       const isTold = rows.length === 0 || (!this.#handsOver && (await told.promise))
-      const keeps = isTold && run.owed.size > 0 && this.#kept.size + rows.length <= MAX_KEPT
-      await askRows(client, isTold && !keeps ? 'commit' : 'rollback')
-      if (keeps) for (const [id] of rows) this.#kept.add(id!)
+      await askRows(client, isTold && !this.#keeps(rows) ? 'commit' : 'rollback')
+      await this.#widen()
       return isTold ? rows.length : undefined
     } catch (thrown) {
       await askRows(client, 'rollback').catch(() => {})

@@ -86,6 +86,14 @@ export const TAKE_ENTRIES = `with taken as (
 )
 select id::text, "table", key, version::text, op, (extract(epoch from at) * 1000)::text from taken order by id`
 
+/** Of entries one of each table stays, and tells all of it from now on. $1 ids → those of what stays, and their tables. */
+export const WIDEN_ENTRIES = `with kept as (
+  select "table", min(id) as id from ${OUTBOX} where id = any($1::bigint[]) group by "table"
+), gone as (
+  delete from ${OUTBOX} where id = any($1::bigint[]) and id not in (select id from kept)
+)
+update ${OUTBOX} o set key = null, version = null, op = 'truncate' from kept where o.id = kept.id returning o.id::text, o."table"`
+
 /** Lets go of entries. $1 ids */
 export const DROP_ENTRIES = `delete from ${OUTBOX} where id = any($1::bigint[])`
 
