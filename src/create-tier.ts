@@ -126,7 +126,7 @@ export class Tier {
       ...heard,
       hints: this.#hints,
       replicas,
-      mark: (node, mark) => this.#nodes.markReturning(node, mark === 'returning'),
+      mark: (node, mark) => this.#nodes.markReturning(node, mark),
       fill: (node, emptiedMs) => this.#nodes.markEmptied(node, emptiedMs),
     })
     const { bus } = options

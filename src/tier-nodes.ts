@@ -73,7 +73,7 @@ export class TierNodes implements TopologyNodes {
   /** Being closed. */
   readonly #leaving = new Set<Promise<unknown>>()
   readonly #draining = new Set<string>()
-  readonly #returning = new Set<string>()
+  readonly #returning = new Map<string, 'returning' | 'behind'>()
 
   constructor(nodes: readonly CacheNode[], parts: TierNodesParts) {
     this.#parts = parts
@@ -119,8 +119,8 @@ export class TierNodes implements TopologyNodes {
   }
 
   /** Whether a node may have missed changes, so that others are read first. */
-  markReturning(id: string, isReturning: boolean): void {
-    if (isReturning) this.#returning.add(id)
+  markReturning(id: string, mark: 'returning' | 'behind' | undefined): void {
+    if (mark !== undefined) this.#returning.set(id, mark)
     else this.#returning.delete(id)
     this.#mark(id)
   }
@@ -296,7 +296,7 @@ export class TierNodes implements TopologyNodes {
 
   #mark(id: string): void {
     if (!this.all.some((node) => node.id === id)) return
-    this.health.mark(id, this.#returning.has(id) ? 'returning' : this.#draining.has(id) ? 'draining' : undefined)
+    this.health.mark(id, this.#returning.get(id) ?? (this.#draining.has(id) ? 'draining' : undefined))
   }
 }
 

@@ -92,6 +92,7 @@ async function askRound(walk: BatchWalk, progress: Progress, positions: readonly
   for (const position of positions) {
     const ofKey = walk.owners[position]!
     const at = nextToAsk(ofKey, progress.asked[position]!, progress.first[position]!)
+    if (at === -1) continue
     progress.asked[position]! |= 1 << at
     addToGroup(groups, ofKey[at]!, position)
   }

@@ -86,6 +86,23 @@ test('one that answers reads and refuses writes is not read after a second, by a
   assert.ok(reader.trusts('n0') && writer.trusts('n0'))
 })
 
+test('a node that missed changes is known to be behind while it does not answer, by everybody, and is not read though the others fail', async () => {
+  const [writer, reader] = [await fleet.process(), await fleet.process()]
+  await put(writer, 'rt:t:0', entry(5_000))
+  fleet.server(0).node.mishaps.down()
+  await put(writer, 'rt:t:0', entry())
+  await fleet.pass(1_000)
+  assert.ok(reader.knowsBehind('n0') && writer.knowsBehind('n0'))
+  // It is there again before anybody has looked, and the others are not.
+  fleet.server(0).node.mishaps.up()
+  for (const nth of [1, 2]) fleet.server(nth).node.mishaps.down()
+  assert.equal(await read(reader, 'rt:t:0'), undefined)
+  for (const nth of [1, 2]) fleet.server(nth).node.mishaps.up()
+  await fleet.pass(2_000)
+  assert.ok(!reader.knowsBehind('n0') && !writer.knowsBehind('n0'))
+  assert.ok(reader.trusts('n0'))
+})
+
 test('a change that one process cannot bring to a node is brought there by another within a second', async () => {
   const [cut, other] = [await fleet.process(), await fleet.process()]
   await put(cut, 'rt:t:0', entry(5_000))

@@ -31,8 +31,8 @@ export interface CatchUpParts {
   readonly hints: Hints
   /** On how many nodes each key lives. */
   readonly replicas: number
-  /** Told when a node is not to be read, and when it is again. */
-  readonly mark: (node: string, mark: 'returning' | undefined) => void
+  /** Told when a node is not to be read, as it may have missed changes or is known to have, and when it is to be again. */
+  readonly mark: (node: string, mark: 'returning' | 'behind' | undefined) => void
   /** Told when a node was emptied, ms since the epoch; 0: long ago. */
   readonly fill: (node: string, emptiedMs: number) => void
 }
@@ -70,6 +70,18 @@ class Ward {
 }
 
 type Looks = ReadonlyMap<Ward, KeeperLook>
+
+/** What one keeper has for one node. */
+interface KeptFor {
+  readonly keeper: Ward
+  readonly look: KeeperLook
+  readonly hints: HintsLook
+}
+
+/** Whether a hint lies there for longer than a node may be without what it names. */
+function isOld({ look, hints }: KeptFor): boolean {
+  return hints.oldestUs !== undefined && look.nowUs - hints.oldestUs > BEHIND_US
+}
 
 export class CatchUp {
   readonly #parts: CatchUpParts
@@ -171,7 +183,10 @@ export class CatchUp {
     )
     const isBehind = looks.size * 2 < this.#wards.length
     this.#lookMs = isBehind ? Math.min(2 * this.#lookMs, LONGEST_LOOK_MS) : LOOK_MS
-    for (const ward of looks.keys()) this.#judge(ward, looks)
+    for (const ward of this.#wards) {
+      if (looks.has(ward)) this.#judge(ward, looks)
+      else if (this.#keptFor(ward, looks).some(isOld)) this.#setBehind(ward, true)
+    }
     await retried
   }
 
@@ -203,13 +218,10 @@ export class CatchUp {
     const isKnown = unheard < Math.max(1, this.#parts.replicas - 1)
     const hasMissed = lie.some(({ keeper, hints }) => hints.oldestUs! <= ward.since.get(keeper.node.id)!)
     if (ward.doubted && isKnown && !hasMissed) ward.doubted = false
-    this.#setBehind(
-      ward,
-      lie.some(({ look, hints }) => look.nowUs - hints.oldestUs! > BEHIND_US),
-    )
+    this.#setBehind(ward, lie.some(isOld))
   }
 
-  #keptFor(ward: Ward, looks: Looks): { readonly keeper: Ward; readonly look: KeeperLook; readonly hints: HintsLook }[] {
+  #keptFor(ward: Ward, looks: Looks): KeptFor[] {
     const at = this.#wards.indexOf(ward)
     return [...looks].filter(([keeper]) => keeper !== ward).map(([keeper, look]) => ({ keeper, look, hints: look.kept[at]! }))
   }
@@ -221,7 +233,7 @@ export class CatchUp {
 
   #setBehind(ward: Ward, behind: boolean): void {
     ward.behind = behind
-    this.#parts.mark(ward.node.id, ward.behind || ward.doubted ? 'returning' : undefined)
+    this.#parts.mark(ward.node.id, behind ? 'behind' : ward.doubted ? 'returning' : undefined)
   }
 
   #setFilling(ward: Ward, record: NodeRecord | undefined): void {

@@ -1,23 +1,25 @@
 /**
  * In which order a key's owners are asked: the ring's, but for those of which their guard says that others should be asked first.
  *
- * Those come last, not never: a guard may be wrong, and where all owners of a key look dead they are asked all the same.
+ * Those come last, not never: a guard may be wrong, and where all owners of a key look dead they are asked all the same. One that is known to have
+ * missed changes is not asked at all, as its answer may be older than any read's bound; but where all owners are so: none is then better than another.
  */
 import type { CacheNode } from '../node/node.ts'
 
 /**
  * @param asked the positions asked already, a bit each @param first the position of the owner that the level prefers
- * @returns the position of the owner to ask next; -1 when all were asked
+ * @returns the position of the owner to ask next; -1 when all were asked that may be
  */
 export function nextToAsk(owners: readonly CacheNode[], asked: number, first: number): number {
   let last = -1
   for (let nth = 0; nth <= owners.length; nth++) {
     const at = nth === 0 ? first : nth - 1
     if ((asked & (1 << at)) !== 0) continue
-    if (owners[at]!.standing?.avoided !== true) return at
-    if (last === -1) last = at
+    const { standing } = owners[at]!
+    if (standing?.avoided !== true) return at
+    if (last === -1 && !standing.behind) last = at
   }
-  return last
+  return last === -1 && asked === 0 ? first : last
 }
 
 /** The owners in the order in which they are asked. */

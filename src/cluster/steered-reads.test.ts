@@ -16,9 +16,10 @@ const single = (cluster: RingCluster, key: string, call?: ClusterCall) =>
   new Promise<Fetched>((resolve) => cluster.fetch(key, resolve, call))
 const batch = async (cluster: RingCluster, key: string, call?: ClusterCall) => (await cluster.fetchMany([key], call))[0]!
 const askedOf = (nodes: readonly RiggedNode[]): number[] => nodes.slice(0, 3).map((node) => node.asked.length)
-const avoided: Standing = { steered: true, avoided: true, emptiedMs: 0, share: 1, takesRead: () => true }
+const avoided: Standing = { steered: true, avoided: true, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+const behind: Standing = { ...avoided, behind: true }
 /** So slow that it is asked for none of its reads. */
-const relieved: Standing = { steered: true, avoided: false, emptiedMs: 0, share: 0.05, takesRead: () => false }
+const relieved: Standing = { steered: true, avoided: false, behind: false, emptiedMs: 0, share: 0.05, takesRead: () => false }
 
 for (const [name, reads] of [
   ['a read', single],
@@ -41,6 +42,20 @@ for (const [name, reads] of [
     const before = askedOf(nodes)
     assert.equal((await reads(cluster, 'k0')).node?.id, 'n0')
     assert.deepEqual(askedOf(nodes), [before[0]! + 1, before[1], before[2]])
+  })
+
+  test(`${name} does not ask an owner that is behind, whatever the others do, but where all are`, async () => {
+    const { nodes, cluster } = rigCluster()
+    nodes[0]!.standing = behind
+    nodes[0]!.lay('k0', older)
+    nodes[1]!.standing = avoided
+    nodes[1]!.reads = 'fail'
+    nodes[2]!.reads = 'fail'
+    const failed = await reads(cluster, 'k0')
+    assert.deepEqual([failed.node, askedOf(nodes)], [undefined, [0, 1, 1]])
+    assert.ok(failed.failure !== undefined)
+    for (const node of nodes) node.standing = behind
+    assert.equal((await reads(cluster, 'k0')).bytes, older)
   })
 
   test(`${name} whose first owner fails passes over a second one that looks dead`, async () => {

@@ -57,6 +57,8 @@ export interface Standing {
   readonly steered: boolean
   /** Whether reads ask others first: it is down, or not to be trusted yet. */
   readonly avoided: boolean
+  /** Of one that is avoided: it is known to have missed changes. It is asked by reads only where all owners are so. */
+  readonly behind: boolean
   /** When it lost what it held, ms since the epoch, if that was a while ago at most: it lacks what others have. 0: long ago. */
   readonly emptiedMs: number
   /** The part of the reads that are its own to answer that it is to be asked, above 0 and at most 1: less while it is slower than others. */

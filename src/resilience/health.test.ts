@@ -252,6 +252,25 @@ test('a node is marked as returning or draining, and reads ask others first whil
   assert.throws(() => health.mark('n9', undefined), ConfigurationError)
 })
 
+test('one that is known to be behind is avoided also where most look dead, and a doubt makes no less of it', async () => {
+  const { clock, patients, health, told, states, guarded } = await ward(5, { isReturning: (node) => node === 'n1' })
+  health.mark('n1', 'behind')
+  for (const patient of patients) patient.answers = 'never'
+  await clock.advance(3_000)
+  assert.equal(states(), 'suspect returning suspect suspect suspect')
+  for (const patient of patients) patient.answers = 'at once'
+  await clock.advance(250)
+  assert.equal(states(), 'up returning up up up')
+  const { avoided, behind } = guarded[1]!.standing!
+  assert.deepEqual([avoided, behind], [true, true])
+  health.mark('n1', undefined)
+  assert.deepEqual([guarded[1]!.standing!.avoided, guarded[1]!.standing!.behind], [false, false])
+  assert.deepEqual(
+    told.filter((each) => each.endsWith('n1')),
+    ['returning n1', 'up n1'],
+  )
+})
+
 test('whoever catches nodes up says whether one that was dead is returning, before it is asked again', async () => {
   const { clock, patients, told, health, avoided } = await ward(5, { isReturning: (node) => node === 'n1' })
   for (const patient of patients.slice(1, 3)) patient.answers = 'never'

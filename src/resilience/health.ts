@@ -100,7 +100,7 @@ export class Health {
   }
 
   /**
-   * Says what has been decided of a node. While it is `returning` reads ask others first; `draining` is told, and changes nothing here.
+   * Says what has been decided of a node. While it is `returning` reads ask others first, and while `behind` others only; `draining` is told, and changes nothing here.
    * @throws ConfigurationError for a node that is not one of these
    */
   mark(node: string, mark: NodeMark | undefined): void {
@@ -163,7 +163,7 @@ export class Health {
   }
 
   #restarted(health: NodeHealth): void {
-    if (this.#parts.isReturning?.(health.node.id) === true) health.mark = 'returning'
+    if (this.#parts.isReturning?.(health.node.id) === true) health.doubt()
     this.#judge()
   }
 
@@ -173,7 +173,7 @@ export class Health {
       const { looksDead } = health
       health.isolated = isolated
       // Before it is asked as ever.
-      if (health.wasDead && !looksDead && this.#parts.isReturning?.(health.node.id) === true) health.mark = 'returning'
+      if (health.wasDead && !looksDead && this.#parts.isReturning?.(health.node.id) === true) health.doubt()
       health.wasDead = looksDead
       this.#enter(health, stateOf(health))
     }
@@ -215,8 +215,10 @@ function areMost(nodes: readonly NodeHealth[], is: (node: NodeHealth) => boolean
 }
 
 function stateOf(health: NodeHealth): NodeState {
-  if (health.looksDead) return health.isolated ? 'suspect' : 'down'
-  if (health.mark === 'returning') return 'returning'
+  if (health.looksDead && !health.isolated) return 'down'
+  // Also where this process is cut off: what it has missed it has missed whoever's fault it is that it does not answer.
+  if (health.mark === 'returning' || health.mark === 'behind') return 'returning'
+  if (health.looksDead) return 'suspect'
   if (health.missed > 0 || health.share < (health.state === 'suspect' ? 1 : SUSPECT_SHARE)) return 'suspect'
   return health.mark ?? 'up'
 }

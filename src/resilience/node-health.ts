@@ -18,8 +18,8 @@ import { LATE_QUANTILE, RecentTimes } from './hedge.ts'
  * have missed changes; others are asked first. `draining`: it answers and its keys are on their way elsewhere.
  */
 export type NodeState = 'up' | 'suspect' | 'down' | 'returning' | 'draining'
-/** What is decided elsewhere: by who catches it up, and by who changes the ring. */
-export type NodeMark = 'returning' | 'draining'
+/** What is decided elsewhere: by who catches it up (`behind`: it is returning, and known to have missed changes), and by who changes the ring. */
+export type NodeMark = 'returning' | 'behind' | 'draining'
 
 /** So many pings in a row not answered, and nothing else, is dead. */
 const SILENT_PINGS = 2
@@ -66,6 +66,15 @@ export class NodeHealth implements NodeObserver, Standing {
       this.failing = state !== 'closed'
       turned()
     })
+  }
+
+  /** It may have missed changes, for all that is known. */
+  doubt(): void {
+    if (this.mark !== 'behind') this.mark = 'returning'
+  }
+
+  get behind(): boolean {
+    return this.mark === 'behind'
   }
 
   /** The node answered, whatever it said. */

@@ -116,6 +116,7 @@ export class HintingFleet {
 
 interface Held extends Standing {
   avoided: boolean
+  behind: boolean
   emptiedMs: number
 }
 
@@ -131,6 +132,7 @@ export class HintingProcess {
     const nodes = servers.map(({ id, node }) => {
       const standing: Held = {
         avoided: false,
+        behind: false,
         emptiedMs: 0,
         share: 1,
         takesRead: () => true,
@@ -159,7 +161,9 @@ export class HintingProcess {
       hints: this.hints,
       replicas: REPLICAS,
       mark: (node, mark) => {
-        this.#standings.get(node)!.avoided = mark === 'returning'
+        const standing = this.#standings.get(node)!
+        standing.avoided = mark !== undefined
+        standing.behind = mark === 'behind'
       },
       fill: (node, emptiedMs) => {
         this.#standings.get(node)!.emptiedMs = emptiedMs
@@ -171,6 +175,11 @@ export class HintingProcess {
   found(node: string): void {
     this.#standings.get(node)!.avoided = true
     this.catchUp.doubt(node)
+  }
+
+  /** Whether reads ask the node but where all owners are so. */
+  knowsBehind(node: string): boolean {
+    return this.#standings.get(node)!.behind
   }
 
   /** Whether reads ask the node before others. */
