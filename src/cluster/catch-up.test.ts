@@ -151,6 +151,25 @@ test('while too few of the others answer to know what was missed, a node that ca
   assert.ok(process.trusts('n0'))
 })
 
+test('a node that is behind is not trusted because those that know it do not answer a look', async () => {
+  const [writer, reader] = [await fleet.process(), await fleet.process()]
+  fleet.server(0).node.mishaps.script(({ operation }) => (operation === 'apply' || operation === 'change' ? 'fail' : undefined))
+  await put(writer, 'rt:t:0', entry())
+  await fleet.pass(1_000)
+  assert.ok(reader.knowsBehind('n0'))
+  for (const nth of [1, 2]) fleet.server(nth).node.mishaps.down()
+  for (let nth = 0; nth < 10; nth++) {
+    await fleet.pass(200)
+    assert.ok(!reader.trusts('n0'))
+  }
+  for (const nth of [1, 2]) fleet.server(nth).node.mishaps.up()
+  await fleet.pass(500)
+  assert.ok(!reader.trusts('n0'))
+  fleet.server(0).node.mishaps.script(undefined)
+  await fleet.pass(1_000)
+  assert.ok(reader.trusts('n0') && writer.trusts('n0'))
+})
+
 test('of two processes one sees to a node, and the other takes over when that is gone', async () => {
   const [one, other] = [await fleet.process(), await fleet.process()]
   fleet.server(0).node.mishaps.down()

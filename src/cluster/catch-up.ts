@@ -218,7 +218,13 @@ export class CatchUp {
     const isKnown = unheard < Math.max(1, this.#parts.replicas - 1)
     const hasMissed = lie.some(({ keeper, hints }) => hints.oldestUs! <= ward.since.get(keeper.node.id)!)
     if (ward.doubted && isKnown && !hasMissed) ward.doubted = false
-    this.#setBehind(ward, lie.some(isOld))
+    const isBehind = lie.some(isOld)
+    if (ward.behind && !isBehind && !isKnown) {
+      // What it is behind with may lie where nobody answered now.
+      ward.doubted = true
+      ward.since.clear()
+    }
+    this.#setBehind(ward, isBehind)
   }
 
   #keptFor(ward: Ward, looks: Looks): KeptFor[] {
