@@ -2,7 +2,7 @@
  * In which order a key's owners are asked: the ring's, but for those of which their guard says that others should be asked first.
  *
  * Those come last, not never: a guard may be wrong, and where all owners of a key look dead they are asked all the same. One that is known to have
- * missed changes is not asked at all, as its answer may be older than any read's bound; but where all owners are so: none is then better than another.
+ * missed changes is not asked at all, as its answer may be older than any read's bound. Where all owners are so, all are asked, and the newest counts.
  */
 import type { CacheNode } from '../node/node.ts'
 
@@ -30,6 +30,11 @@ export function inAskingOrder(owners: readonly CacheNode[]): readonly CacheNode[
 
 export function isAvoided(node: CacheNode): boolean {
   return node.standing?.avoided === true
+}
+
+/** Whether each of them is known to have missed changes, of this key or others: then only the newest of what all have counts. */
+export function areAllBehind(owners: readonly CacheNode[]): boolean {
+  return owners.every(({ standing }) => standing?.behind === true)
 }
 
 /** Whether a read that is this node's own to answer is to be answered by others: it is slower than they are. */

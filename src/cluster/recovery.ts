@@ -13,7 +13,8 @@ import { type Hint, listHints, saysAnything, takeHintsAway } from './hint-record
 import { compareAnswers, holdingOf } from './newest.ts'
 import { isNote, takeLock } from './node-record.ts'
 
-const CALL: NodeCall = { timeoutMs: 250 }
+/** Behind everybody, and worth waiting for where all are slow: what is not copied is read of nobody. */
+const CALL: NodeCall = { timeoutMs: 1_000 }
 const KEYS_AT_ONCE = 250
 const DROPS_AT_ONCE = 500
 /** For how long a lock is taken, ms: who holds it takes it again as it goes on. */

@@ -33,7 +33,7 @@ import { type Decision, decideFirst } from './decide-first.ts'
 import type { Hints } from './hints.ts'
 import { askLeases, giveBack } from './leasing.ts'
 import { LiveRing } from './live-ring.ts'
-import { lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
+import { areAllBehind, lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
 import { OwnerWalk } from './owner-walk.ts'
 import { Probe } from './probe.ts'
@@ -172,6 +172,10 @@ export class RingCluster implements Cluster {
       new OwnerWalk(key, owners, first, anyOwner, deadlineMs, this.#context, answered).start()
       return
     }
+    if (areAllBehind(owners)) {
+      new OwnerPoll(key, owners, 'all', deadlineMs, this.#context, this.#repair, answered).start()
+      return
+    }
     const walk = new OwnerWalk(key, owners, nextToAsk(owners, 0, first), anyOwner, deadlineMs, this.#context, answered)
     if (standing.avoided || standing.takesRead()) walk.start()
     else walk.startAside()
@@ -192,7 +196,7 @@ export class RingCluster implements Cluster {
     const beganMs = this.#context.clock.now()
     const anyOwner = level === 'nearest'
     const results = await walkBatch({ ...batch, replicas, anyOwner, firstOf: anyOwner ? this.#nearest : firstInRing })
-    await this.#askBeyondEmptied(batch, results)
+    await this.#askAllOf(batch, results)
     this.#probeSome(keys, batch.owners, results, beganMs)
     return results
   }
@@ -325,12 +329,12 @@ export class RingCluster implements Cluster {
     }
   }
 
-  /** Misses of nodes that were emptied say nothing: all owners are asked. */
-  async #askBeyondEmptied(batch: Omit<Parameters<typeof pollBatch>[0], 'level' | 'repair'>, results: Fetched[]): Promise<void> {
+  /** Misses of nodes that were emptied say nothing, nor does what one has where all are behind: all owners are asked. */
+  async #askAllOf(batch: Omit<Parameters<typeof pollBatch>[0], 'level' | 'repair'>, results: Fetched[]): Promise<void> {
     const { keys, owners } = batch
     const open = Array.from(keys.keys()).filter((at) => {
       const { bytes, node } = results[at]!
-      return bytes === undefined && node !== undefined && lacksWhatOthersHave(node, owners[at]!)
+      return node !== undefined && (areAllBehind(owners[at]!) || (bytes === undefined && lacksWhatOthersHave(node, owners[at]!)))
     })
     if (open.length === 0) return
     const deadlineMs = Math.min(batch.deadlineMs, this.#context.firstCall.timeoutMs)

@@ -44,7 +44,7 @@ for (const [name, reads] of [
     assert.deepEqual(askedOf(nodes), [before[0]! + 1, before[1], before[2]])
   })
 
-  test(`${name} does not ask an owner that is behind, whatever the others do, but where all are`, async () => {
+  test(`${name} does not ask an owner that is behind, whatever the others do`, async () => {
     const { nodes, cluster } = rigCluster()
     nodes[0]!.standing = behind
     nodes[0]!.lay('k0', older)
@@ -54,8 +54,15 @@ for (const [name, reads] of [
     const failed = await reads(cluster, 'k0')
     assert.deepEqual([failed.node, askedOf(nodes)], [undefined, [0, 1, 1]])
     assert.ok(failed.failure !== undefined)
+  })
+
+  test(`${name} asks all owners where all are behind, and takes the newest`, async () => {
+    const { nodes, cluster } = rigCluster()
     for (const node of nodes) node.standing = behind
-    assert.equal((await reads(cluster, 'k0')).bytes, older)
+    nodes[0]!.lay('k0', older)
+    nodes[2]!.lay('k0', newer)
+    nodes[1]!.reads = 'fail'
+    assert.equal((await reads(cluster, 'k0')).bytes, newer)
   })
 
   test(`${name} whose first owner fails passes over a second one that looks dead`, async () => {

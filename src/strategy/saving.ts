@@ -119,6 +119,8 @@ export class Saving<V> {
   ): Promise<Settled<void>[]> {
     const { keyspace, emit, cache } = this.#parts
     this.queries++
+    const { clock, loadDeadlineMs } = this.#parts
+    const deadlineAtMs = clock.monotonic() + loadDeadlineMs
     const statuses = await this.#statuses(items.length, work)
     const written: Written[] = []
     const absent: Removal[] = []
@@ -148,7 +150,10 @@ export class Saving<V> {
       for (const { key } of written) this.#loads.forget(key)
       const again = this.#store.remembersRemovals === true ? absent : []
       const outranked = again.length > 0 ? newer : [...newer, ...absent.map(({ key }) => key)]
-      const [failures] = await Promise.all([this.#removeAgain(again), outranked.length > 0 ? this.outrank(outranked, call) : undefined])
+      const [failures] = await Promise.all([
+        this.#removeAgain(again, deadlineAtMs),
+        outranked.length > 0 ? this.outrank(outranked, call) : undefined,
+      ])
       if (failures.size > 0) return this.#withoutFailed(settled, items, failures)
     }
     return settled
@@ -158,11 +163,13 @@ export class Saving<V> {
    * A removal that found no row may have waited for a save that was ordered before it, and whose row it did not see. Sent after the tombstones are
    * put, it meets as well what another process made below them and put before them: a later row's copy they refuse, and its saver is told.
    */
-  async #removeAgain(removals: readonly Removal[]): Promise<ReadonlyMap<string, RingtailError>> {
+  async #removeAgain(removals: readonly Removal[], deadlineAtMs: number): Promise<ReadonlyMap<string, RingtailError>> {
     const failures = new Map<string, RingtailError>()
     if (removals.length === 0) return failures
     this.queries++
-    const statuses = await this.#statuses(removals.length, (storeCall) => this.#store.remove(removals, storeCall))
+    // A caller waits for both as long as for one.
+    const boundMs = Math.max(1, deadlineAtMs - this.#parts.clock.monotonic())
+    const statuses = await this.#statuses(removals.length, (storeCall) => this.#store.remove(removals, storeCall), boundMs)
     for (const [at, { key }] of removals.entries()) {
       const status = statuses[at]!
       if (status.state === 'failed' || status.state === 'unknown') failures.set(key, status.error)
@@ -220,8 +227,8 @@ export class Saving<V> {
     if (raised.length > 0) await this.#settleCopies(raised, call)
   }
 
-  #statuses(count: number, work: (call: StoreCall) => Promise<SaveStatus[]>): Promise<SaveStatus[]> {
-    return storeStatuses(this.#parts, this.#store, this.#parts.loadDeadlineMs, count, work)
+  #statuses(count: number, work: (call: StoreCall) => Promise<SaveStatus[]>, boundMs = this.#parts.loadDeadlineMs): Promise<SaveStatus[]> {
+    return storeStatuses(this.#parts, this.#store, boundMs, count, work)
   }
 
   #bounded<T>(work: (call: StoreCall) => Promise<T>): Promise<T> {
