@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
-import { HintingFleet, type HintingProcess } from '../../tests/support/hinting-fleet.ts'
+import { HintingFleet, type HintingProcess, Restartable } from '../../tests/support/hinting-fleet.ts'
 import { isEnvelope, versionOf } from '../codec/envelope.ts'
 import { riggedEntry } from '../testing/cluster-rig.ts'
 import type { PutChange, Replicated } from './cluster.ts'
@@ -291,6 +291,23 @@ test('a change that no owner took, and that stands all the same, is made again w
   await fleet.pass(2_000)
   for (const nth of [0, 1, 2]) assert.equal(await versionAt(nth, 'rt:t:0'), versionOf(unheard), `n${nth}`)
   assert.equal(process.hints.owed, 0)
+})
+
+test('a node that is added while others are looked at is left for the next look', async () => {
+  const process = await fleet.process()
+  // One keeps a hint; the look at another takes a while, and in it the node is added.
+  fleet.server(0).node.mishaps.down()
+  await put(process, 'rt:t:0', entry())
+  fleet.server(4).node.mishaps.script(() => ({ delayMs: 40 }))
+  const looking = process.catchUp.look()
+  const added = new Restartable('n5', fleet.clock)
+  process.add(added)
+  await fleet.pass(100)
+  await looking
+  fleet.server(4).node.mishaps.script(undefined)
+  await fleet.pass(1_000)
+  assert.ok(process.trusts('n5'))
+  added.node.mishaps.close()
 })
 
 test('it leaves no timer', async () => {

@@ -175,15 +175,17 @@ export class CatchUp {
     this.#leaving.clear()
     const retried = this.#parts.hints.retry()
     const looks = new Map<Ward, KeeperLook>()
+    const wards = this.#wards
     await Promise.all(
-      this.#wards.map(async (ward) => {
+      wards.map(async (ward) => {
         const look = await this.#lookAt(ward).catch(() => undefined)
         if (look !== undefined) looks.set(ward, look)
       }),
     )
     const isBehind = looks.size * 2 < this.#wards.length
     this.#lookMs = isBehind ? Math.min(2 * this.#lookMs, LONGEST_LOOK_MS) : LOOK_MS
-    for (const ward of this.#wards) {
+    // Nobody was asked what is kept for one that came meanwhile.
+    for (const ward of wards) {
       if (looks.has(ward)) this.#judge(ward, looks)
       else if (this.#keptFor(ward, looks).some(isOld)) this.#setBehind(ward, true)
     }

@@ -129,26 +129,7 @@ export class HintingProcess {
 
   constructor({ clock, servers }: HintingFleet, seed: number) {
     const emit = <K extends EventName>(name: K, payload: TierEvents[K]) => void this.told.push({ name, payload })
-    const nodes = servers.map(({ id, node }) => {
-      const standing: Held = {
-        avoided: false,
-        behind: false,
-        emptiedMs: 0,
-        share: 1,
-        takesRead: () => true,
-        get steered() {
-          return this.avoided
-        },
-      }
-      this.#standings.set(id, standing)
-      return new Proxy(node, {
-        get: (_, name) => {
-          if (name === 'standing') return standing
-          const value: unknown = Reflect.get(node, name, node)
-          return typeof value === 'function' ? value.bind(node) : value
-        },
-      })
-    })
+    const nodes = servers.map((server) => this.#watched(server))
     this.hints = new Hints({ clock, emit })
     const ownersOf = (key: string) =>
       Array.from({ length: REPLICAS }, (_, nth) => nodes[(Number(key.slice('rt:t:'.length)) + nth) % nodes.length]!)
@@ -167,6 +148,32 @@ export class HintingProcess {
       },
       fill: (node, emptiedMs) => {
         this.#standings.get(node)!.emptiedMs = emptiedMs
+      },
+    })
+  }
+
+  /** One more node, which is in no ring yet. */
+  add(server: Restartable): void {
+    this.catchUp.add(this.#watched(server))
+  }
+
+  #watched({ id, node }: Restartable): CacheNode {
+    const standing: Held = {
+      avoided: false,
+      behind: false,
+      emptiedMs: 0,
+      share: 1,
+      takesRead: () => true,
+      get steered() {
+        return this.avoided
+      },
+    }
+    this.#standings.set(id, standing)
+    return new Proxy(node, {
+      get: (_, name) => {
+        if (name === 'standing') return standing
+        const value: unknown = Reflect.get(node, name, node)
+        return typeof value === 'function' ? value.bind(node) : value
       },
     })
   }
