@@ -3,6 +3,7 @@
  */
 
 export { type Ranked, SieveTinyLfu } from '../near/sieve-tiny-lfu.ts'
+export { type BareCache, bareCache } from './bare-cache.ts'
 export { FakeClock } from './fake-clock.ts'
 export { type FlakyNode, flakyNode } from './flaky-node.ts'
 export { type FlakyReader, type FlakyStore, flakyReader, flakyStore } from './flaky-store.ts'
