@@ -8,37 +8,40 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Measure } from './closed-loop.ts'
 import type { Ground } from './contestant.ts'
+import type { Entrant, Opened } from './entrant.ts'
 
 /** What the conductor asks; answered in order by one `Answer` each. */
 export type Order =
   | { readonly do: 'open'; readonly peer: string; readonly ground: Ground }
   | { readonly do: 'run'; readonly workload: string; readonly ms: number }
+  | { readonly do: 'task'; readonly task: string; readonly args: unknown }
 
-export interface Opened {
-  readonly page: string
-  readonly versions: Readonly<Record<string, string>>
-}
-
-export type Answer = { readonly opened: Opened } | { readonly measure: Measure } | { readonly failed: string }
+export type Answer = { readonly opened: Opened } | { readonly measure: Measure } | { readonly done: unknown } | { readonly failed: string }
 
 const MAIN = fileURLToPath(new URL('./contestant-main.ts', import.meta.url))
+/** Compiled code of earlier runs: most of what a process does until it is open. It says nothing of how the code runs once it is warm. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/ringtail-bench', import.meta.url))
 /** Beyond the time that was asked for, ms. */
 const PATIENCE_MS = 30_000
 const CLOSE_WITHIN_MS = 3_000
 
-export class ContestantProcess {
+export class ContestantProcess implements Entrant {
   readonly name: string
   readonly #child: ChildProcess
   readonly #ended: Promise<void>
 
-  constructor(name: string) {
+  /** @param name of the line-up @param flags of Node */
+  constructor(name: string, flags: readonly string[] = []) {
     this.name = name
     // Whatever a library prints goes to standard error: standard output is the report's.
-    this.#child = fork(MAIN, { stdio: ['ignore', 2, 2, 'ipc'] })
+    this.#child = fork(MAIN, {
+      stdio: ['ignore', 2, 2, 'ipc'],
+      execArgv: [...process.execArgv, ...flags],
+      env: { NODE_COMPILE_CACHE: COMPILED, ...process.env },
+    })
     this.#ended = new Promise((resolve) => this.#child.once('exit', () => resolve()))
   }
 
-  /** Sets the library up and fills its cache. */
   async open(ground: Ground): Promise<Opened> {
     const answer = await this.#ask({ do: 'open', peer: this.name, ground }, PATIENCE_MS)
     if (!('opened' in answer)) throw this.#unexpected(answer)
@@ -49,6 +52,13 @@ export class ContestantProcess {
     const answer = await this.#ask({ do: 'run', workload, ms }, ms + PATIENCE_MS)
     if (!('measure' in answer)) throw this.#unexpected(answer)
     return answer.measure
+  }
+
+  /** @param task by its name in the line-up @param ms how long it may take, at least; 30 s more are borne */
+  async do<R>(task: string, args: unknown, ms: number): Promise<R> {
+    const answer = await this.#ask({ do: 'task', task, args }, ms + PATIENCE_MS)
+    if (!('done' in answer)) throw this.#unexpected(answer)
+    return answer.done as R
   }
 
   /** Lets it close its connections, and makes sure that it is gone. */

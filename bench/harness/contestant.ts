@@ -9,6 +9,10 @@ import type { Product } from './products.ts'
 export interface Contestant {
   get(key: string): Promise<Product | undefined>
   set(key: string, product: Product): Promise<unknown>
+  /** Products in the order of the keys, or nothing in their place; undefined for those that have no such call. */
+  getMany?(keys: readonly string[]): Promise<readonly (Product | null | undefined)[]>
+  /** What is in the process's own memory, at once. */
+  peek?(key: string): Product | undefined
   /** What is cached, or what `load` brings, cached for `ttlMs`; of those that have it. */
   getOrSet?(key: string, load: () => Promise<Product>, ttlMs: number): Promise<Product | undefined>
   /** What is there, changed by `change`, unless somebody else was quicker: then what he made of it. */
@@ -23,6 +27,10 @@ export interface Ground {
   readonly database: string
   /** How long what is set lives, ms: longer than any run. */
   readonly ttlMs: number
+  /** How many products of 256 bytes there are; see `catalogue`. */
+  readonly products: number
+  /** Entries that caches in memory have room for. */
+  readonly room: number
 }
 
 export interface Peer {

@@ -3,8 +3,12 @@
  */
 import type { Measure } from './closed-loop.ts'
 import type { Machine } from './environment.ts'
+import type { Row } from './row.ts'
 import { ratioOf, type Summary, summaryOf } from './statistics.ts'
+import type { Figure, Findings, Study } from './study.ts'
 import type { Workload } from './workload.ts'
+
+export type { Row } from './row.ts'
 
 /** From here on callers keep a process busy. */
 const BUSY_IN_FLIGHT = 64
@@ -23,26 +27,6 @@ export interface Result extends Summary {
   readonly cores: number
 }
 
-/** Ringtail beside one peer. */
-export interface Row {
-  /** `hits-256/ioredis`; `journal-256` where the figure itself is judged; with another set-up of Ringtail than the ordinary one `hits-256/ioredis (ringtail-on-three)`. */
-  readonly name: string
-  /** How many times the peer's figure ours is; or our figure. */
-  readonly value: number
-  /** What `value` has to be at least, or with `most` at most; null: nothing is expected. */
-  readonly bar: number | null
-  /** Less is better: `bar` is an upper bound. */
-  readonly most?: true
-  /** Whether missing the bar fails the run. */
-  readonly gated: boolean
-  readonly ours: number
-  /** null: the figure itself is judged. */
-  readonly peer: number | null
-  readonly unit: string
-  /** The lowest and highest ratio of a single round. */
-  readonly spread: readonly [number, number]
-}
-
 export interface Report {
   readonly command: string
   readonly quick: boolean
@@ -50,10 +34,18 @@ export interface Report {
   readonly machine: Machine
   readonly versions: Readonly<Record<string, string>>
   readonly setUps: Readonly<Record<string, string>>
+  readonly workloads: readonly Required<Pick<Workload, 'name' | 'title' | 'unit' | 'reference' | 'ours' | 'limits'>>[]
   readonly results: readonly Result[]
   readonly rows: readonly Row[]
   /** Why figures may be worth less than they look; empty on a quiet machine. */
   readonly doubts: readonly string[]
+  readonly studies: readonly Studied[]
+  /** Who of the line-up could not take part on this machine, and why: rows are missing. */
+  readonly missing: readonly string[]
+}
+
+export interface Studied extends Pick<Study, 'name' | 'title'>, Pick<Findings, 'text'> {
+  readonly figures: readonly Figure[]
 }
 
 /** @param measures by contestant, one a round */
@@ -95,9 +87,10 @@ export function rowsOf(workload: Workload, results: readonly Result[], judged: b
       .filter((result) => result.workload === workload.name && !ours.includes(result.contestant))
       .map((theirs): Row => {
         const ratio = ratioOf(mine.rounds, theirs.rounds)
-        const bar = at === 0 ? (workload.bars[theirs.contestant] ?? null) : null
+        const against = `${theirs.contestant}${at === 0 ? '' : ` (${name})`}`
+        const bar = workload.bars[against] ?? null
         return {
-          name: `${workload.name}/${theirs.contestant}${at === 0 ? '' : ` (${name})`}`,
+          name: `${workload.name}/${against}`,
           value: ratio.median,
           bar,
           gated: judged && bar !== null,
@@ -111,9 +104,10 @@ export function rowsOf(workload: Workload, results: readonly Result[], judged: b
   })
 }
 
-/** The gated rows that did not reach their bar. A ratio that is not a number did not. */
+/** The gated rows that did not reach their bar. What is not a number, in a report from a file null, did not. */
 export function missedBars(rows: readonly Row[]): Row[] {
-  return rows.filter(({ gated, bar, value, most }) => gated && bar !== null && !(most === true ? value <= bar : value >= bar))
+  const reaches = ({ bar, value, most }: Row): boolean => Number.isFinite(value) && (most === true ? value <= bar! : value >= bar!)
+  return rows.filter((row) => row.gated && row.bar !== null && !reaches(row))
 }
 
 /**
@@ -124,6 +118,15 @@ export function doubtsOf(workload: Workload, results: readonly Result[]): string
   if (workload.inFlight < BUSY_IN_FLIGHT) return []
   const starved = results.filter((result) => result.workload === workload.name && result.cores < STARVED_CORES)
   return starved.map(({ contestant, cores }) => `${workload.name}: ${contestant} got ${cores.toFixed(2)} of a core: the machine was busy`)
+}
+
+export function headingOf({ command, machine, versions }: Pick<Report, 'command' | 'machine' | 'versions'>): string {
+  const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return `${command}\n${machineLine(machine)}\n${packages.join(', ')}`
+}
+
+export function machineLine({ cpu, cores, memoryGiB, system }: Machine): string {
+  return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}`
 }
 
 /** A workload's figures, a line a contestant, beside those of its reference. */
@@ -137,8 +140,8 @@ export function tableOf(workload: Workload, results: readonly Result[]): string 
     whole(result.median),
     `${whole(result.min)} – ${whole(result.max)}`,
     base === undefined ? '' : ratio(result.median / base.median),
-    result.cpuUs.toFixed(1),
-    result.cores.toFixed(2),
+    Number.isNaN(result.cpuUs) ? '' : result.cpuUs.toFixed(1),
+    Number.isNaN(result.cores) ? '' : result.cores.toFixed(2),
   ])
   return [workload.title, ...aligned([head, ...lines])].join('\n')
 }
@@ -155,12 +158,12 @@ export function verdictsOf(rows: readonly Row[]): string {
     .join('\n')
 }
 
-function aligned(rows: readonly (readonly string[])[]): string[] {
+export function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('   '))
 }
 
-function whole(figure: number): string {
+export function whole(figure: number): string {
   return Math.round(figure).toLocaleString('en-US')
 }
 

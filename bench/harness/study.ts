@@ -3,7 +3,9 @@
  *
  * One file a study under `studies/`; each gives its rows as the comparisons do, so that one report holds all.
  */
-import type { Row } from './report.ts'
+import type { ContestantProcess } from './contestant-process.ts'
+import type { Opened } from './entrant.ts'
+import type { Row } from './row.ts'
 
 export interface Study {
   /** For `--only`, and what the names of its rows begin with: `ring-1000`. */
@@ -18,6 +20,8 @@ export interface StudyCall {
   readonly quick: boolean
   /** A line for whoever waits. */
   say(line: string): void
+  /** Those of the line-up, set up on the server that all share; they stay open for whoever is next. */
+  contestants(names: readonly string[]): Promise<readonly ContestantProcess[]>
 }
 
 export interface Findings {
@@ -27,4 +31,55 @@ export interface Findings {
   readonly text: string
   /** Why the figures may be worth less than they look. */
   readonly doubts: readonly string[]
+  /** By contestant, of those that it has opened itself. */
+  readonly setUps?: ReadonlyMap<string, Opened>
+  /** What the page of benchmarks shows of it beside the text. */
+  readonly figures?: readonly Figure[]
+}
+
+export type Figure = BarsFigure | CurvesFigure
+
+interface AnyFigure {
+  /** Of its file: `open-loop-latency`. */
+  readonly name: string
+  readonly title: string
+}
+
+export interface BarsFigure extends AnyFigure {
+  readonly kind: 'bars'
+  /** Of the values: `bytes an entry`. */
+  readonly unit: string
+  readonly bars: readonly Bar[]
+}
+
+export interface Bar {
+  readonly label: string
+  readonly value: number
+  /** The lowest and the highest of several; none of one. */
+  readonly spread?: readonly [number, number]
+  readonly whose: Whose
+}
+
+/** Ringtail as it comes; Ringtail set up otherwise; another library; what no library could exceed. */
+export type Whose = 'ours' | 'ours too' | 'peer' | 'limit'
+
+export interface CurvesFigure extends AnyFigure {
+  readonly kind: 'curves'
+  readonly x: Axis
+  readonly y: Axis
+  readonly curves: readonly {
+    readonly label: string
+    readonly whose: Whose
+    readonly points: readonly (readonly [x: number, y: number])[]
+  }[]
+}
+
+export interface Axis {
+  /** With the unit: `gets a second`. */
+  readonly label: string
+  readonly scale: 'linear' | 'log'
+  /** Values beyond are cut off at the edge. */
+  readonly most?: number
+  /** Drawn across: what the values are to stay below. */
+  readonly bound?: number
 }

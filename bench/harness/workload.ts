@@ -12,16 +12,24 @@ export interface Workload {
   /** Of the figures: `gets/s`. More is better. */
   readonly unit: string
   readonly inFlight: number
+  /** Of each product's JSON. Default 256. */
+  readonly bytes?: number
   /** Who takes part, by the names of the line-up. */
   readonly entrants: readonly string[]
-  /** Those of them that are Ringtail's own set-ups; bars are for the first. */
+  /** Those of them that are Ringtail's own set-ups. */
   readonly ours: readonly string[]
+  /** Those that are no peers but show what nobody could exceed. Default: none. */
+  readonly limits?: readonly string[]
   /** What the table shows everybody's figures as a multiple of. */
   readonly reference: string
-  /** By peer: how many times its figure Ringtail's has to be. */
+  /** By peer: how many times its figure Ringtail's has to be; for another of ours than the first by `ioredis (ringtail-on-three)`. */
   readonly bars: Readonly<Record<string, number>>
   /** What Ringtail's own figure has to be at least, in `unit`. */
   readonly least?: number
+  /** So many times as many rounds as others have: where little is to be told apart. Default 1. */
+  readonly roundsTimes?: number
+  /** Whether it reads nothing that was there before, so that caches need not be filled. */
+  readonly needsNothing?: boolean
   /** Whether it runs beside a PostgreSQL. */
   readonly needsDatabase?: boolean
   callerOf(contestant: Contestant, catalogue: Catalogue): Caller
@@ -30,4 +38,4 @@ export interface Workload {
 }
 
 /** Who takes part in a workload, and what is expected of whom. */
-export type Entry = Pick<Workload, 'entrants' | 'ours' | 'reference' | 'bars'>
+export type Entry = Pick<Workload, 'entrants' | 'ours' | 'limits' | 'reference' | 'bars'>

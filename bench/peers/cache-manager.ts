@@ -14,6 +14,7 @@ export const cacheManager: Peer = {
     const cache = createCache({ stores: [createKeyv(urls[0]!)] })
     return {
       get: (key) => cache.get<Product>(key),
+      getMany: (keys) => cache.mget<Product>([...keys]),
       set: (key, product) => cache.set(key, product, ttlMs),
       getOrSet: (key, load, ms) => cache.wrap(key, load, ms),
       close: () => cache.disconnect(),

@@ -25,6 +25,7 @@ async function open({ urls, ttlMs }: Ground, prefix: string, enableAutoPipelinin
       const text = await client.get(`${prefix}:${key}`)
       return text === null ? undefined : JSON.parse(text)
     },
+    getMany: async (keys) => (await client.mget(keys.map((key) => `${prefix}:${key}`))).map((text) => text && JSON.parse(text)),
     set: (key, product) => client.set(`${prefix}:${key}`, JSON.stringify(product), 'PX', ttlMs),
     close: () => client.quit(),
   }

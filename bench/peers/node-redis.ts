@@ -14,6 +14,7 @@ export const nodeRedis: Peer = {
         const text = await client.get(`node-redis:${key}`)
         return text === null ? undefined : JSON.parse(text)
       },
+      getMany: async (keys) => (await client.mGet(keys.map((key) => `node-redis:${key}`))).map((text) => text && JSON.parse(text)),
       set: (key, product) => client.set(`node-redis:${key}`, JSON.stringify(product), { expiration: { type: 'PX', value: ttlMs } }),
       close: () => client.close(),
     }

@@ -15,14 +15,14 @@ export const ringtailOnThree: Peer = { ...shared, name: 'ringtail-on-three', ope
 export const ringtailNear: Peer = {
   ...shared,
   name: 'ringtail-near',
-  open: (ground) => open(ground, 1, { near: { maxBytes: NEAR_BYTES, ttl: ground.ttlMs } }),
+  open: (ground) => open(ground, 1, { near: { maxBytes: ground.room * NEAR_ENTRY_BYTES, ttl: ground.ttlMs } }),
 }
 
 /** Keys and values as other clients have them: no versions, no leases. */
 export const ringtailPlain: Peer = { ...shared, name: 'ringtail-plain', open: (ground) => open(ground, 1, { keys: 'plain' }) }
 
-/** Room for all products. */
-const NEAR_BYTES = 64 * 1024 * 1024
+/** What a product of 256 bytes is counted as in a near cache: with its header, its key and the near cache's own. */
+const NEAR_ENTRY_BYTES = 663
 
 /** Every key on every one of the nodes. */
 async function open({ urls, ttlMs }: Ground, nodes: 1 | 3, options: Partial<CacheOptions<Product>> = {}): Promise<Contestant> {
@@ -33,6 +33,11 @@ async function open({ urls, ttlMs }: Ground, nodes: 1 | 3, options: Partial<Cach
   const products = tier.cache<Product>(name, { strategy: cacheAside(), ttl: ttlMs, ...options })
   return {
     get: (key) => products.get(prefix + key),
+    getMany: async (keys) => {
+      const found = await products.getMany(prefix === '' ? keys : keys.map((key) => prefix + key))
+      return keys.map((key) => found.get(prefix + key))
+    },
+    peek: (key) => products.peek(key),
     set: (key, product) => products.set(prefix + key, product),
     getOrSet: (key, load, ms) => products.getOrSet(prefix + key, load, { ttl: ms }),
     close: () => tier.close(),

@@ -1,16 +1,19 @@
 /**
  * Reads of what is there: each answer is parsed, and is the product asked for, or the benchmark fails.
  */
-import { productOfTurn } from '../harness/products.ts'
+import { JSON_BYTES, productOfTurn } from '../harness/products.ts'
 import type { Entry, Workload } from '../harness/workload.ts'
 
-export function hits(inFlight: number, entry: Entry): Workload {
+/** @param bytes of each object's JSON; of 256 unless the name says so */
+export function hits(inFlight: number, entry: Entry, bytes: number = JSON_BYTES): Workload {
+  const isUsual = bytes === JSON_BYTES
   return {
     ...entry,
-    name: `hits-${inFlight}`,
-    title: `hits, ${inFlight} in flight`,
+    name: `hits-${inFlight}${isUsual ? '' : `-${bytes / 1024}kb`}`,
+    title: `hits${isUsual ? '' : ` of ${bytes / 1024} KB`}, ${inFlight.toLocaleString('en-US')} in flight`,
     unit: 'gets/s',
     inFlight,
+    bytes,
     callerOf: (contestant, { keys }) => {
       return async (turns) => {
         while (!turns.over) {

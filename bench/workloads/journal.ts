@@ -11,6 +11,7 @@ export function journal(inFlight: number, entry: Entry, least: number): Workload
     title: `journal entries, ${inFlight} in flight`,
     unit: 'entries/s',
     inFlight,
+    needsNothing: true,
     least,
     callerOf: (contestant, { keys, products }) => {
       return async (turns) => {

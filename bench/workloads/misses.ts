@@ -18,6 +18,7 @@ export function misses(inFlight: number, entry: Entry): Workload {
     title: `misses, ${inFlight} in flight`,
     unit: 'loads/s',
     inFlight,
+    needsNothing: true,
     callerOf: (contestant, { keys, products }) => {
       const run = `${process.pid}-${++runs}`
       return async (turns) => {

@@ -1,0 +1,82 @@
+/**
+ * Runs what was chosen, one after the other, and says what came out while it goes on.
+ */
+import { STUDIES, WORKLOADS } from '../line-up.ts'
+import type { BenchOptions } from './arguments.ts'
+import type { Measure } from './closed-loop.ts'
+import type { Entrant } from './entrant.ts'
+import { machine } from './environment.ts'
+import { Fleet } from './fleet.ts'
+import { doubtsOf, headingOf, type Report, type Result, type Row, resultsOf, rowsOf, tableOf, verdictsOf } from './report.ts'
+import { interleavedRounds, type RoundsPlan, type Run } from './rounds.ts'
+import type { Workload } from './workload.ts'
+
+const PLAN: RoundsPlan = { rounds: 7, warmUpMs: 1_000, runMs: 500 }
+const QUICK_PLAN: RoundsPlan = { rounds: 1, warmUpMs: 0, runMs: 12 }
+
+/** @param say a line of the result, for people @param tell a line for whoever waits */
+export async function conducted(
+  { quick, chosen }: BenchOptions,
+  command: string,
+  say: (line: string) => void,
+  tell: (line: string) => void,
+): Promise<Report> {
+  const plan = quick ? QUICK_PLAN : PLAN
+  const workloads = WORKLOADS.filter(({ name }) => chosen.includes(name))
+  const studies = STUDIES.filter(({ name }) => chosen.includes(name))
+  const results: Result[] = []
+  const rows: Row[] = []
+  const doubts: string[] = []
+  const studied: Report['studies'][number][] = []
+  const host = machine()
+  const began = performance.now()
+  const total = workloads.length + studies.length
+  const progress = (nth: number, name: string): void =>
+    tell(`[${nth + 1} of ${total}, ${Math.round((performance.now() - began) / 1_000)} s] ${name}`)
+  const fleet = new Fleet(quick)
+  try {
+    if (workloads.some(({ needsDatabase }) => needsDatabase === true)) fleet.needDatabase()
+    await fleet.entrants([...new Set(workloads.flatMap(({ entrants }) => entrants))])
+    say(headingOf({ command, machine: host, versions: fleet.versions }))
+    for (const [nth, workload] of workloads.entries()) {
+      progress(nth, workload.name)
+      const entrants = await fleet.entrants(workload.entrants)
+      const rounds = quick ? 1 : plan.rounds * (workload.roundsTimes ?? 1)
+      results.push(...resultsOf(workload, await interleavedRounds(runsOf(workload, entrants), { ...plan, rounds })))
+      rows.push(...rowsOf(workload, results, !quick))
+      doubts.push(...doubtsOf(workload, results))
+      say(`\n${tableOf(workload, results)}`)
+    }
+    for (const [nth, { name, title, measure }] of studies.entries()) {
+      progress(workloads.length + nth, name)
+      const found = await measure({ quick, say: tell, contestants: (names) => fleet.contestants(names) })
+      rows.push(...(quick ? found.rows.map((row) => ({ ...row, gated: false })) : found.rows))
+      doubts.push(...found.doubts)
+      fleet.note(found.setUps ?? new Map())
+      studied.push({ name, title, text: found.text, figures: found.figures ?? [] })
+      say(`\n${title}\n${found.text}`)
+    }
+    const { missing, setUps, versions } = fleet
+    say(['', verdictsOf(rows), ...doubts, ...missing].join('\n'))
+    return {
+      command,
+      quick,
+      rounds: plan.rounds,
+      machine: host,
+      versions,
+      setUps,
+      workloads: workloads.map(({ name, title, unit, reference, ours, limits = [] }) => ({ name, title, unit, reference, ours, limits })),
+      results,
+      rows,
+      studies: studied,
+      doubts,
+      missing,
+    }
+  } finally {
+    await fleet.stop()
+  }
+}
+
+function runsOf({ name }: Workload, entrants: readonly Entrant[]): Map<string, Run<Measure>> {
+  return new Map(entrants.map((each) => [each.name, (ms) => each.run(name, ms)]))
+}

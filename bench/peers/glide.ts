@@ -1,0 +1,32 @@
+/**
+ * GLIDE, the client of Valkey's makers: a core in Rust with threads of its own, so its processor time is that of the process, not of one thread.
+ *
+ * By default it refuses more than 1,000 requests in flight; the line-up has more.
+ */
+import { Decoder, GlideClient, TimeUnit } from '@valkey/valkey-glide'
+import type { Peer } from '../harness/contestant.ts'
+
+const MOST_IN_FLIGHT = 4_096
+
+export const glide: Peer = {
+  name: 'glide',
+  packages: ['@valkey/valkey-glide'],
+  page: 'https://github.com/valkey-io/valkey-glide/tree/main/node#standalone-mode',
+  async open({ urls, ttlMs }) {
+    const { hostname, port } = new URL(urls[0]!)
+    const client = await GlideClient.createClient({
+      addresses: [{ host: hostname, port: Number(port) }],
+      requestTimeout: 500,
+      clientName: 'bench',
+      inflightRequestsLimit: MOST_IN_FLIGHT,
+      defaultDecoder: Decoder.String,
+    })
+    const parsed = (text: unknown) => (text === null ? undefined : JSON.parse(text as string))
+    return {
+      get: async (key) => parsed(await client.get(`glide:${key}`)),
+      getMany: async (keys) => (await client.mget(keys.map((key) => `glide:${key}`))).map(parsed),
+      set: (key, product) => client.set(`glide:${key}`, JSON.stringify(product), { expiry: { type: TimeUnit.Milliseconds, count: ttlMs } }),
+      close: async () => client.close(),
+    }
+  },
+}

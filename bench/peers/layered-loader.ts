@@ -1,0 +1,44 @@
+/**
+ * layered-loader over Redis alone, and with its memory before it, as its basic example sets them up (through ioredis 6, which it names as its peer).
+ *
+ * It is given one way to load a key when it is made, so a load of a workload is left where that finds it.
+ */
+import { Redis } from 'ioredis-6'
+import { Loader, RedisCache } from 'layered-loader'
+import type { Contestant, Ground, Peer } from '../harness/contestant.ts'
+import type { Product } from '../harness/products.ts'
+
+const shared = {
+  packages: ['layered-loader', 'ioredis-6'],
+  page: 'https://github.com/kibertoad/layered-loader/tree/main#basic-example',
+}
+
+export const layeredLoader: Peer = { ...shared, name: 'layered-loader', open: async (ground) => open(ground, false) }
+
+export const layeredLoaderOnTwo: Peer = { ...shared, name: 'layered-loader-on-two', open: async (ground) => open(ground, true) }
+
+function open({ urls, ttlMs, room }: Ground, hasMemory: boolean): Contestant {
+  const client = new Redis(urls[0]!)
+  const loads = new Map<string, () => Promise<Product>>()
+  const loader = new Loader<Product>({
+    ...(hasMemory && { inMemoryCache: { cacheType: 'lru-map', ttlInMsecs: ttlMs, maxItems: room } }),
+    asyncCache: new RedisCache<Product>(client, { json: true, ttlInMsecs: ttlMs, prefix: 'layered-loader' }),
+    dataSourceGetOneFn: async (key) => loads.get(key)?.(),
+    dataSourceGetManyFn: async () => [],
+    cacheKeyFromValueResolver: ({ sku }) => sku,
+  })
+  return {
+    get: async (key) => (await loader.get(key)) ?? undefined,
+    getMany: (keys) => loader.getMany([...keys]),
+    set: (key, product) => loader.forceSetValue(key, product),
+    async getOrSet(key, load) {
+      loads.set(key, load)
+      try {
+        return (await loader.get(key)) ?? undefined
+      } finally {
+        loads.delete(key)
+      }
+    },
+    close: () => client.quit(),
+  }
+}

@@ -1,0 +1,19 @@
+/** lru-cache, bare: a look-up in the process's own memory and nothing around it, which is the limit for near caches. */
+import { LRUCache } from 'lru-cache'
+import type { Peer } from '../harness/contestant.ts'
+import type { Product } from '../harness/products.ts'
+
+export const lruCache: Peer = {
+  name: 'lru-cache',
+  packages: ['lru-cache'],
+  page: 'https://github.com/isaacs/node-lru-cache/tree/main#usage',
+  async open({ room, ttlMs }) {
+    const cache = new LRUCache<string, Product>({ max: room, ttl: ttlMs })
+    return {
+      get: async (key) => cache.get(key),
+      peek: (key) => cache.get(key),
+      set: async (key, product) => cache.set(key, product),
+      close: async () => cache.clear(),
+    }
+  },
+}

@@ -1,0 +1,200 @@
+/**
+ * How many reads a second can arrive while 99 of 100 are answered within a millisecond: Ringtail beside its peers, in an open loop on one node.
+ *
+ * Arrivals and library share a process, Redis has the other core. First Ringtail at 100,000 a second, some times over: a run in which arrivals
+ * were themselves let in late says nothing and is made again. Then everybody's highest rate, by search: up by half as long as the bound is kept,
+ * then between the last that kept it and the first that did not; what was missed is tried once more, for on a shared machine one pause of it is enough.
+ */
+import type { ContestantProcess } from '../harness/contestant-process.ts'
+import { type ArrivalPlan, type Arrivals, openLoop } from '../harness/open-loop.ts'
+import { catalogue } from '../harness/products.ts'
+import { aligned, type Row, whole } from '../harness/report.ts'
+import { ratioOf, summaryOf } from '../harness/statistics.ts'
+import type { CurvesFigure, Figure, Findings, Study, StudyCall } from '../harness/study.ts'
+import type { TaskCall } from '../harness/task.ts'
+
+const OURS = 'ringtail'
+const PEERS = ['ioredis', 'ioredis-auto-pipelining', 'node-redis', 'glide', 'bentocache', 'cacheable', 'cache-manager', 'layered-loader']
+
+const FIXED_RATE = 100_000
+const FIXED_RUNS = 3
+const FIXED_TRIES = 6
+const FIXED_MS = 3_000
+/** Of 99 % of the reads, ms. */
+const BOUND_MS = 1
+/** Of 99 % of the arrivals, ms: more, and the run is void. */
+const LAG_BOUND_MS = 0.2
+const BEST_PEER_TIMES = 2.5
+
+const LOWEST_RATE = 8_000
+const STEP_UP = 1.5
+const BISECTIONS = 3
+const PASSES = 2
+const WARM_UP_MS = 400
+const STEP_MS = 1_500
+
+/** In the contestant's process. */
+export async function arrivals({ contestant, ground, args }: TaskCall<ArrivalPlan>): Promise<Arrivals> {
+  return openLoop(contestant, catalogue(ground.products), args)
+}
+
+export const openLoopStudy: Study = {
+  name: 'open-loop',
+  title: `open loop: hits a second with ${BOUND_MS} ms for 99 of 100, from when each was due`,
+  measure: (call) => (call.quick ? gone(call) : measured(call)),
+}
+
+/** Everybody's highest rate, a pass each, and all that was tried. */
+interface Climb {
+  readonly name: string
+  readonly rates: number[]
+  readonly tried: Arrivals[]
+}
+
+async function measured({ contestants, say }: StudyCall): Promise<Findings> {
+  const [ours, ...peers] = await contestants([OURS, ...PEERS])
+  const all = [ours!, ...peers]
+  for (const each of all) await each.run('hits-64', WARM_UP_MS * 2)
+  const fixed = await atFixedRate(ours!, say)
+  const climbs = all.map(({ name }): Climb => ({ name, rates: [], tried: [] }))
+  for (let pass = 0; pass < PASSES; pass++) {
+    for (const [at, each] of all.entries()) await climb(each, climbs[at]!)
+    say(`open loop: pass ${pass + 1}: ${climbs.map(({ name, rates }) => `${name} ${whole(rates.at(-1)!)}`).join(', ')}`)
+  }
+  return found(fixed, climbs)
+}
+
+/** Goes through it: at rates that everybody bears. */
+async function gone({ contestants }: StudyCall): Promise<Findings> {
+  const all = await contestants([OURS, ...PEERS])
+  const climbs: Climb[] = []
+  for (const each of all) {
+    const tried = await attempt(each, { rate: 1_000, warmUpMs: 0, ms: 20 })
+    climbs.push({ name: each.name, rates: [tried.rate], tried: [tried] })
+  }
+  return found(climbs[0]!.tried, climbs)
+}
+
+/** @returns runs that are not void, in which arrivals were let in when they were due, as far as there were such */
+async function atFixedRate(ours: ContestantProcess, say: StudyCall['say']): Promise<Arrivals[]> {
+  const kept: Arrivals[] = []
+  for (let tries = 0; kept.length < FIXED_RUNS && tries < FIXED_TRIES; tries++) {
+    const run = await attempt(ours, { rate: FIXED_RATE, warmUpMs: WARM_UP_MS, ms: FIXED_MS })
+    const isVoid = run.lagP99Ms > LAG_BOUND_MS
+    say(`open loop: ${lineOf(run)}${isVoid ? ': void, arrivals came late' : ''}`)
+    if (!isVoid) kept.push(run)
+  }
+  return kept
+}
+
+async function climb(contestant: ContestantProcess, { rates, tried }: Climb): Promise<void> {
+  const keeps = async (rate: number): Promise<boolean> => {
+    for (const _ of [1, 2]) {
+      const run = await attempt(contestant, { rate: Math.round(rate), warmUpMs: WARM_UP_MS, ms: STEP_MS })
+      tried.push(run)
+      if (isKept(run)) return true
+    }
+    return false
+  }
+  let low = 0
+  // Later passes begin a step below what the one before came to.
+  let rate = Math.max(LOWEST_RATE, (rates.at(-1) ?? 0) / STEP_UP)
+  while (await keeps(rate)) {
+    low = rate
+    rate *= STEP_UP
+  }
+  let high = rate
+  for (let step = 0; low === 0 && step < BISECTIONS; step++) {
+    rate = high / STEP_UP
+    if (await keeps(rate)) low = rate
+    else high = rate
+  }
+  for (let step = 0; low > 0 && step < BISECTIONS; step++) {
+    rate = Math.sqrt(low * high)
+    if (await keeps(rate)) low = rate
+    else high = rate
+  }
+  rates.push(Math.round(low))
+}
+
+function isKept({ p99Ms, failed, overrun }: Arrivals): boolean {
+  return p99Ms < BOUND_MS && failed === 0 && !overrun
+}
+
+function attempt(contestant: ContestantProcess, plan: ArrivalPlan): Promise<Arrivals> {
+  return contestant.do<Arrivals>('arrivals', plan, plan.warmUpMs + plan.ms)
+}
+
+function found(fixed: readonly Arrivals[], climbs: readonly Climb[]): Findings {
+  const [ours, ...peers] = climbs
+  const fixedRow = fixedRowOf(fixed)
+  const rows = peers.map(({ name, rates }): Row => {
+    const ratio = ratioOf(ours!.rates, rates)
+    const [mine, theirs] = [ours!.rates, rates].map((each) => summaryOf(each).median)
+    return {
+      name: `open-loop/${name}`,
+      value: ratio.median,
+      bar: BEST_PEER_TIMES,
+      gated: true,
+      ours: mine!,
+      peer: theirs!,
+      unit: 'gets/s',
+      spread: [ratio.min, ratio.max],
+    }
+  })
+  const doubts = fixed.length === 0 ? [`open loop: every run at ${whole(FIXED_RATE)} a second was void: arrivals were let in late`] : []
+  return { rows: [fixedRow, ...rows], text: textOf(fixed, climbs), doubts, figures: figuresOf(climbs) }
+}
+
+function fixedRowOf(fixed: readonly Arrivals[]): Row {
+  // What failed, or was never answered, was not answered in time.
+  const times = fixed.map((run) => (run.failed > 0 || run.overrun ? Number.POSITIVE_INFINITY : run.p99Ms))
+  const { median, min, max } = times.length === 0 ? { median: Number.NaN, min: Number.NaN, max: Number.NaN } : summaryOf(times)
+  const name = 'open-loop/p99 at 100,000 a second'
+  return { name, value: median, bar: BOUND_MS, most: true, gated: true, ours: median, peer: null, unit: 'ms', spread: [min, max] }
+}
+
+function textOf(fixed: readonly Arrivals[], climbs: readonly Climb[]): string {
+  const lines = climbs.map(({ name, rates, tried }) => {
+    const best = tried.filter(isKept).sort((a, b) => b.rate - a.rate)[0]
+    const times = best === undefined ? ['', '', ''] : [best.p50Ms, best.p99Ms, best.lagP99Ms].map((ms) => ms.toFixed(3))
+    return [`  ${name}`, whole(summaryOf(rates).median), rates.map(whole).join(', '), ...times]
+  })
+  const head = ['', 'highest rate', 'passes', 'p50 ms', 'p99 ms', 'let in late, p99 ms']
+  return [...fixed.map((run) => `  ringtail: ${lineOf(run)}`), ...aligned([head, ...lines])].join('\n')
+}
+
+function lineOf({ rate, p50Ms, p99Ms, p999Ms, lagP99Ms, failed, overrun }: Arrivals): string {
+  const times = `p50 ${p50Ms.toFixed(3)}, p99 ${p99Ms.toFixed(3)}, p99.9 ${p999Ms.toFixed(3)} ms, let in late by p99 ${lagP99Ms.toFixed(3)} ms`
+  return `${whole(rate)} a second: ${times}${failed > 0 ? `, ${failed} failed` : ''}${overrun ? ', overrun' : ''}`
+}
+
+function figuresOf(climbs: readonly Climb[]): Figure[] {
+  const curves = climbs.map(({ name, tried }): CurvesFigure['curves'][number] => {
+    // Of what was tried twice, the better.
+    const byRate = new Map<number, number>()
+    for (const { rate, p99Ms } of tried) byRate.set(rate, Math.min(p99Ms, byRate.get(rate) ?? Number.POSITIVE_INFINITY))
+    const points = [...byRate].filter(([, ms]) => Number.isFinite(ms)).sort(([a], [b]) => a - b)
+    return { label: name, whose: name === OURS ? 'ours' : 'peer', points }
+  })
+  return [
+    {
+      kind: 'bars',
+      name: 'open-loop-rates',
+      title: `Highest rate of arrivals with 99 of 100 answered within ${BOUND_MS} ms`,
+      unit: 'gets/s',
+      bars: climbs.map(({ name, rates }) => {
+        const { median, min, max } = summaryOf(rates)
+        return { label: name, value: median, spread: [min, max], whose: name === OURS ? 'ours' : 'peer' }
+      }),
+    },
+    {
+      kind: 'curves',
+      name: 'open-loop-latency',
+      title: 'Latency by rate of arrivals, 99th percentile',
+      x: { label: 'arrivals a second', scale: 'log' },
+      y: { label: 'p99, ms from when each was due', scale: 'log', most: 10, bound: BOUND_MS },
+      curves,
+    },
+  ]
+}
