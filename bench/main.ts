@@ -31,7 +31,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const say = options.json ? console.error : console.log
   const report = earlier ?? (await conducted(options, commandOf(args), say, console.error))
-  if (options.write !== undefined) for (const path of writePage(report, options.write)) console.error(`bench: wrote ${path}`)
+  if (options.write !== undefined) {
+    const [page, ...beside] = writePage(report, options.write)
+    console.error(`bench: wrote ${page} and ${beside.length} files beside it`)
+  }
   if (options.json) console.log(JSON.stringify(report))
   const missed = missedBars(report.rows)
   for (const { name, value, bar, most } of missed)

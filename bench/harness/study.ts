@@ -78,6 +78,8 @@ export interface Axis {
   /** With the unit: `gets a second`. */
   readonly label: string
   readonly scale: 'linear' | 'log'
+  /** Where it is marked, from end to end. Default: at round numbers. */
+  readonly ticks?: readonly number[]
   /** Values beyond are cut off at the edge. */
   readonly most?: number
   /** Drawn across: what the values are to stay below. */

@@ -97,6 +97,14 @@ test('every plot that the page shows is made, and is well-formed with its title,
   assert.match(plots.get('hits')!, /in flight<\/text>/)
 })
 
+test('a limit that would flatten all others is cut off at the edge', () => {
+  const plot = pageOf(report).plots.get('hits-256')!
+  assert.match(plot, />400 k<\/text>/)
+  assert.doesNotMatch(plot, / M<\/text>/)
+  assert.match(plot, /<path class="ground"/)
+  assert.match(plot, />2,500,000<\/text>/)
+})
+
 test('a page is written with its plots and its report, out of which the same is made again; old plots go', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ringtail-bench-page-'))
   try {

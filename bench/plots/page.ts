@@ -2,7 +2,7 @@
  * The page of benchmarks: made of a report and of nothing else, so that it can be made again and compared.
  */
 import { machineLine, missedBars, type Report, type Result, type Row, whole } from '../harness/report.ts'
-import type { BarsFigure, CurvesFigure, Figure, Whose } from '../harness/study.ts'
+import type { Axis, BarsFigure, CurvesFigure, Figure, Whose } from '../harness/study.ts'
 import { barsPlot } from './bars.ts'
 import { curvesPlot } from './curves.ts'
 
@@ -92,9 +92,8 @@ function overviews(report: Report): Figure[] {
         .sort(([a], [b]) => a - b),
     }))
     const throughout = curves.filter(({ points }) => points.length === some.length)
-    return [
-      { kind: 'curves', name, title, x: { label, scale: 'log' }, y: { label: some[0]!.workload.unit, scale: 'log' }, curves: throughout },
-    ]
+    const x: Axis = { label, scale: 'log', ticks: some.map(({ size }) => size).sort((a, b) => a - b) }
+    return [{ kind: 'curves', name, title, x, y: { label: some[0]!.workload.unit, scale: 'log' }, curves: throughout }]
   }
   return [
     ...made(/^hits-(\d+)$/, 'hits', 'Hits over Redis by how many are in flight', 'in flight'),

@@ -15,5 +15,5 @@ test('marks by powers of ten enclose all', () => {
 })
 
 test('figures are short', () => {
-  assert.deepEqual([2_500_000, 312_400, 9_999, 0.25, 12].map(short), ['2.5 M', '312 k', '10,000', '0.25', '12'])
+  assert.deepEqual([2_500_000, 312_400, 1_024, 0.25, 12].map(short), ['2.5 M', '312 k', '1,024', '0.25', '12'])
 })

@@ -23,5 +23,5 @@ export function logTicks(lowest: number, highest: number): number[] {
 /** `1.5 M`, `250 k`, `0.2`. */
 export function short(value: number): string {
   const [scaled, unit] = value >= 1e6 ? [value / 1e6, ' M'] : value >= 1e4 ? [value / 1e3, ' k'] : [value, '']
-  return `${Number(scaled.toPrecision(3)).toLocaleString('en-US', { maximumFractionDigits: 4 })}${unit}`
+  return `${Number(scaled.toPrecision(unit === '' ? 4 : 3)).toLocaleString('en-US', { maximumFractionDigits: 4 })}${unit}`
 }
