@@ -20,7 +20,6 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   'hits-64': CLIENTS,
   'hits-16': CLIENTS,
   'hits-1': CLIENTS,
-  'overhead-256': ['ringtail-bare'],
   'hits-256-2kb': CLIENTS,
   'hits-64-64kb': CLIENTS,
   'mixed-256': CLIENTS,
@@ -37,7 +36,7 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Rows that are not one for each peer. */
-const OTHERS = ['journal-256', 'open-loop/p99 at 100,000 a second', 'memory/ioredis', 'memory/bentocache-memory']
+const OTHERS = ['journal-256', 'overhead/ringtail-bare', 'open-loop/p99 at 100,000 a second', 'memory/ioredis', 'memory/bentocache-memory']
 
 /** Studies' rows, of those whose rows are always the same. */
 const STUDIED = [
@@ -52,7 +51,7 @@ const BARS: Readonly<Record<string, number>> = {
   'hits-256/ioredis-auto-pipelining': 2.5,
   'hits-256/redis-benchmark': 0.15,
   'hits-1/ioredis': 1 / 1.1,
-  'overhead-256/ringtail-bare': 0.95,
+  'overhead/ringtail-bare': 0.95,
   'mixed-256/ioredis': 3,
   'batch-100/bentocache': 3,
   'batch-100/cacheable': 3,
@@ -120,5 +119,5 @@ test('what cannot be run is told on stderr with exit code 2, and nothing is star
 test('--help names the workloads and the studies', async () => {
   const { code, stdout } = await bench('--help')
   assert.equal(code, 0)
-  assert.match(stdout, /--only NAME .*hits-256, .*writes-256, near-hits.*open-loop, replay, memory/)
+  assert.match(stdout, /--only NAME .*hits-256, .*writes-256, near-hits.*overhead, open-loop, replay, memory/)
 })

@@ -16,7 +16,6 @@ import { misses } from './workloads/misses.ts'
 import { mixed } from './workloads/mixed.ts'
 import { nearHits } from './workloads/near-hits.ts'
 import { nearPeeks } from './workloads/near-peeks.ts'
-import { overhead } from './workloads/overhead.ts'
 import { writes } from './workloads/writes.ts'
 
 export const PEERS: Readonly<Record<string, () => Promise<Peer>>> = {
@@ -104,15 +103,6 @@ const LOADING: Entry = {
   bars: {},
 }
 
-/** What breaker, health and metrics cost together: at most a twentieth. */
-const WATCHED: Entry = {
-  entrants: ['ringtail', 'ringtail-bare'],
-  ours: ['ringtail'],
-  limits: ['ringtail-bare'],
-  reference: 'ringtail-bare',
-  bars: { 'ringtail-bare': 0.95 },
-}
-
 const JOURNAL: Entry = { entrants: ['ringtail-journal'], ours: ['ringtail-journal'], reference: 'ringtail-journal', bars: {} }
 const JOURNAL_ENTRIES_A_SECOND = 20_000
 
@@ -127,7 +117,6 @@ export const WORKLOADS: readonly Workload[] = [
   hits(64, onOne()),
   hits(16, onOne()),
   hits(1, onOne({ ioredis: WITHIN_A_TENTH })),
-  overhead(256, WATCHED),
   hits(256, onOne(), 2_048),
   hits(64, onOne(), 65_536),
   mixed(256, onOne({ ioredis: 3 })),

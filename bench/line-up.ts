@@ -4,8 +4,9 @@
 import type { Study } from './harness/study.ts'
 import { memory } from './studies/memory.ts'
 import { openLoopStudy } from './studies/open-loop.ts'
+import { overhead } from './studies/overhead.ts'
 import { replay } from './studies/replay.ts'
 
 export { LIMITS, PEERS, SERVERS_OF, TASKS, WORKLOADS } from './entrants.ts'
 
-export const STUDIES: readonly Study[] = [openLoopStudy, replay, memory]
+export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory]

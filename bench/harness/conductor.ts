@@ -11,7 +11,7 @@ import { doubtsOf, headingOf, type Report, type Result, type Row, resultsOf, row
 import { interleavedRounds, type RoundsPlan, type Run } from './rounds.ts'
 import type { Workload } from './workload.ts'
 
-const PLAN: RoundsPlan = { rounds: 7, warmUpMs: 1_000, runMs: 500 }
+const PLAN: RoundsPlan = { rounds: 9, warmUpMs: 1_000, runMs: 400 }
 const QUICK_PLAN: RoundsPlan = { rounds: 1, warmUpMs: 0, runMs: 12 }
 
 /** @param say a line of the result, for people @param tell a line for whoever waits */
@@ -41,8 +41,7 @@ export async function conducted(
     for (const [nth, workload] of workloads.entries()) {
       progress(nth, workload.name)
       const entrants = await fleet.entrants(workload.entrants)
-      const rounds = quick ? 1 : plan.rounds * (workload.roundsTimes ?? 1)
-      results.push(...resultsOf(workload, await interleavedRounds(runsOf(workload, entrants), { ...plan, rounds })))
+      results.push(...resultsOf(workload, await interleavedRounds(runsOf(workload, entrants), plan)))
       rows.push(...rowsOf(workload, results, !quick))
       doubts.push(...doubtsOf(workload, results))
       say(`\n${tableOf(workload, results)}`)

@@ -46,7 +46,7 @@ async function answerTo(order: Order): Promise<Answer> {
   const load = TASKS[order.task]
   if (load === undefined) throw new Error(`needs one of ${Object.keys(TASKS).join(', ')}, but got: ${order.task}`)
   const task = await load()
-  return { done: (await task({ ...opened, args: order.args as never })) ?? null }
+  return { done: await task({ ...opened, args: order.args as never }) }
 }
 
 async function open({ peer, ground }: Extract<Order, { do: 'open' }>): Promise<Opened> {

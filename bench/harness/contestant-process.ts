@@ -36,6 +36,7 @@ export class ContestantProcess implements Entrant {
     // Whatever a library prints goes to standard error: standard output is the report's.
     this.#child = fork(MAIN, {
       stdio: ['ignore', 2, 2, 'ipc'],
+      serialization: 'advanced',
       execArgv: [...process.execArgv, ...flags],
       env: { NODE_COMPILE_CACHE: COMPILED, ...process.env },
     })

@@ -168,5 +168,5 @@ export function whole(figure: number): string {
 }
 
 function ratio(value: number): string {
-  return value.toFixed(2)
+  return value.toFixed(value < 1 ? 3 : 2)
 }

@@ -10,5 +10,5 @@ export interface TaskCall<A> {
   readonly args: A
 }
 
-/** @returns what is sent to the study: it goes from process to process, as JSON */
+/** @returns what is sent to the study: it goes from process to process, by a structured clone */
 export type Task = (call: TaskCall<never>) => Promise<unknown>

@@ -26,8 +26,6 @@ export interface Workload {
   readonly bars: Readonly<Record<string, number>>
   /** What Ringtail's own figure has to be at least, in `unit`. */
   readonly least?: number
-  /** So many times as many rounds as others have: where little is to be told apart. Default 1. */
-  readonly roundsTimes?: number
   /** Whether it reads nothing that was there before, so that caches need not be filled. */
   readonly needsNothing?: boolean
   /** Whether it runs beside a PostgreSQL. */

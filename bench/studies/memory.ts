@@ -10,6 +10,7 @@ import type { Contestant, Ground } from '../harness/contestant.ts'
 import { ContestantProcess } from '../harness/contestant-process.ts'
 import type { Opened } from '../harness/entrant.ts'
 import { fill } from '../harness/fill.ts'
+import { inTurn } from '../harness/in-turn.ts'
 import { catalogue, JSON_BYTES, PRODUCTS, type Product } from '../harness/products.ts'
 import { aligned, type Row, whole } from '../harness/report.ts'
 import type { BarsFigure, Findings, Study, StudyCall } from '../harness/study.ts'
@@ -65,15 +66,12 @@ async function settledBytes(): Promise<number> {
   return heapUsed + external
 }
 
-async function weights(names: readonly string[], { quick, say }: StudyCall): Promise<Weight[]> {
-  const entries = quick ? QUICK_ENTRIES : PRODUCTS
-  const all: Weight[] = []
-  for (const name of quick ? names.slice(0, 2) : names) {
-    const weight = await weightOf(name, entries)
+function weights(names: readonly string[], { quick, say }: StudyCall): Promise<Weight[]> {
+  return inTurn(quick ? names.slice(0, 2) : names, quick, async (name) => {
+    const weight = await weightOf(name, quick ? QUICK_ENTRIES : PRODUCTS)
     say(`memory: ${name}: ${whole(weight.heap)} B of heap, ${whole(weight.server)} B of the server's an entry`)
-    all.push(weight)
-  }
-  return all
+    return weight
+  })
 }
 
 async function weightOf(name: string, products: number): Promise<Weight> {
