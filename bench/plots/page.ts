@@ -131,9 +131,13 @@ function tableFor(report: Report, workload: Measured): string {
 }
 
 function setUps({ setUps: pages, versions }: Report): string {
-  const lines = Object.entries(pages).map(([name, page]) => [name, page.includes('://') ? `<${page}>` : `[${page}](../${page})`])
-  const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
-  return `## Versions and set-ups\n\n${packages.join(', ')}\n\n${table(['contestant', 'set up as its documentation says'], lines)}`
+  const lines = byName(pages).map(([name, page]) => [name, page.includes('://') ? `<${page}>` : `[${page}](../${page})`])
+  const packages = byName(versions).map(([name, version]) => `${name} ${version}`)
+  return `## Versions and set-ups\n\n${packages.join(', ')}\n\n${table(['contestant', 'set up as its documentation says'], lines, 2)}`
+}
+
+function byName(entries: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
 function resultsIn({ results }: Report, { name }: Measured): Result[] {
@@ -156,8 +160,9 @@ function isFigure(value: number | null): value is number {
   return value !== null && Number.isFinite(value)
 }
 
-function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
-  const rule = head.map((_, column) => (column === 0 ? ':--' : '--:'))
+/** @param words how many columns, from the left, are words; the others are figures */
+function table(head: readonly string[], lines: readonly (readonly string[])[], words = 1): string {
+  const rule = head.map((_, column) => (column < words ? ':--' : '--:'))
   return [head, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
