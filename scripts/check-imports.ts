@@ -24,6 +24,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'metrics/': [],
   'version-clock.ts': [],
   'fleet-clock.ts': ['node/node.ts'],
+  'turn-clock.ts': [],
   'rare-telling.ts': [],
   'listener-queue.ts': [],
   'emitter.ts': ['listener-queue.ts'],

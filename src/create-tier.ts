@@ -49,6 +49,7 @@ import { checkedTierOptions, type TierOptions } from './tier-options.ts'
 import { RingChanges } from './topology/ring-changes.ts'
 import type { RingChange, RingChangeOptions, RingChangeReport, RingPlan, TopologyReport } from './topology/topology.ts'
 import { TopologyWatch } from './topology/topology-watch.ts'
+import { TurnClock } from './turn-clock.ts'
 import { versionClock } from './version-clock.ts'
 
 export interface TierMetrics {
@@ -83,6 +84,8 @@ export class Tier {
   readonly #ownClock: Clock
   /** The fleet's. */
   readonly #clock: FleetClock
+  /** The same, for reads. A clock that was given is moved by who gave it, within a turn too. */
+  readonly #readClock: Clock
   readonly #random: Random
   readonly #invalidations: Invalidations
   /** Whether changes are heard of from whoever makes them, not from the nodes. */
@@ -120,6 +123,7 @@ export class Tier {
     this.#zone = options.zone
     this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
     this.#clock = new FleetClock(this.#ownClock, this.#nodes.all, { emit: this.#events.emit })
+    this.#readClock = options.clock === undefined ? new TurnClock(this.#clock) : this.#clock
     const heard = { ...parts, clock: this.#clock }
     this.#hints = new Hints(heard)
     this.#catchUp = new CatchUp(this.#nodes.all, {
@@ -308,6 +312,7 @@ export class Tier {
     const codec = options.plain ? plainCodec(options.codec, what) : createCodec(options.codec, what)
     const keyspace = new Keyspace<V>({
       ...parts,
+      readClock: this.#readClock,
       cache: name,
       cluster,
       codec,
@@ -346,7 +351,7 @@ export class Tier {
     const near =
       options.near === undefined || groups === undefined
         ? undefined
-        : new NearLayer<V>({ ...heard, keys, currency: groups, aheadMs, near: new NearCache({ ...options.near, clock: this.#clock }) })
+        : new NearLayer<V>({ ...heard, keys, currency: groups, aheadMs, near: new NearCache({ ...options.near, clock: this.#readClock }) })
     const announce = options.plain ? undefined : (changed: readonly string[]) => announceKeys(changed, { ...heard, keys })
     const { plain } = options
     const feed = plain ? undefined : this.#feedOf(name, { ...heard, keys, separator: options.namespaces })
@@ -354,7 +359,7 @@ export class Tier {
       name,
       strategy,
       outcomes,
-      clock: this.#clock,
+      clock: this.#readClock,
       plain,
       groups,
       near,

@@ -55,14 +55,20 @@ export class OwnerWalk implements Receiver, Fetched {
   }
 
   /**
-   * The usual case, several owners and time for two tries at least, costs no look at the clock: should the first try fail, it is taken to
-   * have used all its time.
+   * The usual cases cost no look at the clock: an only owner, after which there is nobody to ask, and several with time for two tries at least:
+   * should the first try fail, it is taken to have used all its time.
    */
   start(): void {
-    const { firstCall, clock } = this.#context
-    const usual = this.#owners.length > 1 && this.#deadlineMs >= 2 * firstCall.timeoutMs
-    if (!usual) this.#deadlineAtMs = clock.monotonic() + this.#deadlineMs
-    this.#owners[this.#at]!.get(this.#key, this, usual ? firstCall : this.#nextCall(this.#deadlineMs))
+    const { firstCall, wholeCall, clock } = this.#context
+    const owner = this.#owners[this.#at]!
+    if (this.#owners.length === 1) {
+      owner.get(this.#key, this, this.#deadlineMs === wholeCall.timeoutMs ? wholeCall : { timeoutMs: this.#deadlineMs })
+    } else if (this.#deadlineMs >= 2 * firstCall.timeoutMs) {
+      owner.get(this.#key, this, firstCall)
+    } else {
+      this.#deadlineAtMs = clock.monotonic() + this.#deadlineMs
+      owner.get(this.#key, this, this.#nextCall(this.#deadlineMs))
+    }
   }
 
   /** Asks others first, in place of the first owner, which is slow; and that one only if they have no answer that counts. */

@@ -80,7 +80,7 @@ export class RingCluster implements Cluster {
   readonly #random: Random
   readonly #deadlineMs: number
   /** A node call bounded by the default deadline: what most writes need. */
-  readonly #wholeCall: NodeCall
+  readonly #wholeCall: { readonly timeoutMs: number }
   readonly #read: ReadLevel
   readonly #zone: string | undefined
   readonly #repair: ReadRepair
@@ -106,6 +106,7 @@ export class RingCluster implements Cluster {
     this.#context = {
       clock: parts.clock,
       firstCall,
+      wholeCall: this.#wholeCall,
       nodeFailed: parts.nodeFailed ?? (() => {}),
       repair: this.#repair,
       retries: new RetryBudget(RETRIES),

@@ -9,6 +9,8 @@ export interface WalkContext {
   readonly clock: Clock
   /** A call bounded by what one try may take. */
   readonly firstCall: { readonly timeoutMs: number }
+  /** A call bounded by what all tries together may take unless the caller says otherwise. */
+  readonly wholeCall: { readonly timeoutMs: number }
   /** Told of each try that a node failed. */
   readonly nodeFailed: (node: string) => void
   readonly repair: ReadRepair

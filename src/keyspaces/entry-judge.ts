@@ -19,6 +19,8 @@ export interface EntryJudgeParts<V> {
   readonly cache: string
   readonly codec: Codec<V>
   readonly clock: Clock
+  /** By which it is judged what is fresh. Default: `clock`. */
+  readonly readClock?: Clock | undefined
   readonly emit: Emit
   /** Undefined where there are no groups: plain values. */
   readonly currency?: Currency | undefined
@@ -26,9 +28,11 @@ export interface EntryJudgeParts<V> {
 
 export class EntryJudge<V> {
   readonly #parts: EntryJudgeParts<V>
+  readonly #clock: Clock
 
   constructor(parts: EntryJudgeParts<V>) {
     this.#parts = parts
+    this.#clock = parts.readClock ?? parts.clock
   }
 
   /** In order. */
@@ -48,12 +52,12 @@ export class EntryJudge<V> {
 
   /** For entries of which it is not known here whether they are current. What cannot be learnt is a miss. */
   async learn(keys: readonly string[], fetched: readonly Fetched[]): Promise<Found<V>[]> {
-    const { codec, currency, clock } = this.#parts
+    const { codec, currency } = this.#parts
     const entries = fetched.map(({ bytes }, at) => ({ key: keys[at]!, entry: codec.decode(bytes!) as Decoded<V> }))
     const current = await currency!.learn(entries)
     return fetched.map(({ node, bytes }, at) => {
       const { entry } = entries[at]!
-      const freshForMs = entry.freshUntilMs - clock.now()
+      const freshForMs = entry.freshUntilMs - this.#clock.now()
       return current[at] ? new Live(entry, freshForMs, node!.id, bytes!.length) : new Absent('missing', node?.id, undefined, entry)
     })
   }
@@ -75,7 +79,7 @@ export class EntryJudge<V> {
     if (kind === 'tombstone' || kind === 'vacant') return new Absent('missing', node?.id, undefined, decoded)
     // The store does not have it yet: it is the truth however old it is, and whatever groups were deleted since.
     if (kind === 'pending') return new Live(decoded, PENDING_FRESH_MS, node!.id, bytes.length)
-    const freshForMs = decoded.freshUntilMs - this.#parts.clock.now()
+    const freshForMs = decoded.freshUntilMs - this.#clock.now()
     if (freshForMs <= 0 && freshForMs + decoded.graceMs <= 0) return new Absent('missing', node?.id, undefined, decoded)
     const current = this.#parts.currency === undefined ? true : this.#parts.currency.isCurrent(decoded, key)
     if (current === undefined) return undefined
