@@ -4,7 +4,9 @@
  * A round trip costs the same for one key as for a hundred, and a busy connection is where calls pile up. So: *send at once when the
  * connection is idle, gather while it is busy.* What is asked within one turn of the event loop leaves together at its end; at most
  * `maxFlights` batches are under way on a connection, and what comes meanwhile gathers into the next one. An idle connection adds no wait,
- * a busy one batches itself (the idea is that of Nagle's algorithm, RFC 896, with keys for bytes and two flights for one).
+ * a busy one batches itself (the idea is that of Nagle's algorithm, RFC 896, with keys for bytes and two flights for one). Beside another
+ * batch, fewer than `ENOUGH` wait for the end of the loop's round, for until then answers of other nodes wake callers that ask this one too;
+ * on an idle connection that would make one call at a time wait for nobody.
  *
  * One batcher serves one connection. Its *lanes* (small reads, large reads, writes) take turns, so that none waits for all of another. The
  * promise: each item is answered or failed exactly once, in the order of its lane where it is answered, within its timeout; batch, queue
@@ -19,6 +21,8 @@ import type { NodeObserver } from './node.ts'
 
 /** A timer that fires later than this was held up by this process, not by the node. */
 const HELD_UP_MS = 10
+/** So many that wait are worth a command of their own while another is under way. */
+const ENOUGH = 64
 
 export class Batcher<Origin> {
   readonly #options: BatcherOptions<Origin>
@@ -192,11 +196,17 @@ export class Batcher<Origin> {
   }
 
   readonly #atEndOfTurn = (): void => {
-    process.nextTick(this.#flush)
+    process.nextTick(this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#scheduled = false
+    if (this.#flying.length === 0 || this.#waiting >= ENOUGH) this.#flush()
+    else if (this.#flying.length < this.#options.maxFlights) this.#clock.soon(this.#flush)
+    this.#readAtMs = undefined
   }
 
   readonly #flush = (): void => {
-    this.#scheduled = false
     while (this.#flying.length < this.#options.maxFlights) {
       const batch = this.#next()
       if (batch === undefined) break
