@@ -84,7 +84,7 @@ export class Cache<V> {
     return this.#reads.get(key)
   }
 
-  /** What the near cache has, at once and without a promise; undefined where it has nothing, or there is none. */
+  /** What `get` would answer from the near cache, at once; undefined where that has no value, or there is none. Asks nobody, and counts what it finds: `cache.peek(id) ?? (await cache.get(id))`. */
   peek(key: string): V | undefined {
     return this.#reads.peek(key)
   }
