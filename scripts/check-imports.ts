@@ -36,6 +36,9 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'resilience/': ['node/node.ts', 'store/store.ts'],
   'cluster/': ['ring/', 'node/node.ts', 'codec/envelope.ts', 'resilience/hedge.ts', 'resilience/hot-keys.ts', 'resilience/retry-budget.ts'],
   'session.ts': [],
+  // Their records on nodes; how values are packed it is told.
+  'dictionaries/': ['codec/dictionary.ts', 'node/node.ts'],
+  'cache-codec.ts': ['codec/', 'dictionaries/', 'metrics/', 'node/node.ts'],
   'keyspaces/': ['each-prepared.ts', 'session.ts', 'codec/', 'cluster/cluster.ts'],
   'journal/': [],
   // versions of times: what a deleted row's was at most.

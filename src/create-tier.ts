@@ -4,6 +4,7 @@
  * This is the only file that knows all rooms. A tier holds the nodes and one ring for each distinct placement; every cache gets a cluster,
  * a keyspace and a strategy of its own on top, which are small.
  */
+import { type CacheCodecParts, cacheCodec } from './cache-codec.ts'
 import { Cache, type CacheReport } from './caches/cache.ts'
 import { CacheEvents } from './caches/cache-events.ts'
 import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
@@ -12,13 +13,15 @@ import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
 import { CatchUp } from './cluster/catch-up.ts'
 import { Hints } from './cluster/hints.ts'
 import { RingCluster } from './cluster/ring-cluster.ts'
-import { createCodec } from './codec/envelope-codec.ts'
+import type { Codec } from './codec/codec.ts'
+import type { CodecOptions } from './codec/codec-options.ts'
 import { cacheName, namespacedKey, plainKey } from './codec/key.ts'
 import { plainCodec } from './codec/plain-codec.ts'
 import { checkedCheckOptions } from './consistency/check-options.ts'
 import type { CheckOptions, ConsistencyCheck, ConsistencyCounts } from './consistency/consistency.ts'
 import type { LookerParts } from './consistency/looker.ts'
 import { RunningCheck } from './consistency/running-check.ts'
+import type { CacheDictionaries } from './dictionaries/cache-dictionaries.ts'
 import { checkEvent, Emitter } from './emitter.ts'
 import type { VersionClock } from './entry.ts'
 import { ClosedError, ConfigurationError, UnsupportedError } from './errors.ts'
@@ -96,6 +99,7 @@ export class Tier {
   readonly #feeds = new ChangeFeeds()
   readonly #caches = new Map<string, Cache<unknown>>()
   readonly #captures = new Set<Capture>()
+  readonly #dictionaries = new Set<CacheDictionaries>()
   /** What a consistency check of each cache needs; of plain values there is none. */
   readonly #lookers = new Map<string, LookerParts<unknown>>()
   readonly #checks = new Map<string, RunningCheck<unknown>>()
@@ -284,6 +288,7 @@ export class Tier {
     this.#feeds.close()
     await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
+    await Promise.all(Array.from(this.#dictionaries, (each) => each.close()))
     await this.#invalidations.close()
     this.#catchUp.stop()
     await this.#nodes.close()
@@ -309,7 +314,7 @@ export class Tier {
     const keys = options.plain ? plainKey(name) : namespacedKey(name)
     const heard = { cluster, invalidations: this.#invalidations, writes: options.writes }
     const groups = options.plain ? undefined : new Groups({ ...heard, cache: name, clock: this.#clock, separator: options.namespaces })
-    const codec = options.plain ? plainCodec(options.codec, what) : createCodec(options.codec, what)
+    const codec = options.plain ? plainCodec(options.codec, what) : this.#codecOf(name, options.codec, what, { ...parts, outcomes })
     const keyspace = new Keyspace<V>({
       ...parts,
       readClock: this.#readClock,
@@ -367,6 +372,12 @@ export class Tier {
       announce: this.#hasBus ? announce : undefined,
       events: new CacheEvents({ cache: name, emitter: this.#events, feed }),
     })
+  }
+
+  #codecOf<V>(cache: string, options: CodecOptions<V>, what: string, parts: Omit<CacheCodecParts, 'cache' | 'nodes'>): Codec<V> {
+    const { codec, dictionaries } = cacheCodec(options, what, { ...parts, cache, nodes: this.#nodes.all })
+    this.#dictionaries.add(dictionaries)
+    return codec
   }
 
   #guard<S extends StoreReader<unknown>>(store: S): S {

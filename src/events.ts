@@ -39,6 +39,10 @@ export interface TierEvents {
   'entry:rejected': { readonly cache: string; readonly node: string | undefined; readonly reason: string }
   /** A loaded value could not be kept: it does not serialize, or is too large. Each read of it loads. */
   'entry:refused': { readonly cache: string; readonly reason: string }
+  /** Values of a cache are packed by this dictionary from now on: this process trained it, or took up what another did. */
+  'dictionary:adopted': { readonly cache: string; readonly dictionary: number; readonly bytes: number }
+  /** Entries name a dictionary that no node has, or none could be asked for: they are misses. */
+  'dictionary:missing': { readonly cache: string; readonly dictionary: number }
   /** No owner could answer, so the store was asked or written without the cache. */
   'cache:bypassed': { readonly cache: string; readonly operation: 'read' | 'write' | 'delete'; readonly reason: string }
   /** An owner did not take a change that others took. */
@@ -125,6 +129,8 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'node:misconfigured': true,
   'entry:rejected': true,
   'entry:refused': true,
+  'dictionary:adopted': true,
+  'dictionary:missing': true,
   'cache:bypassed': true,
   'write:missed': true,
   'hints:lost': true,

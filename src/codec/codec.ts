@@ -22,8 +22,9 @@ export interface EntryFields {
 /**
  * Why bytes are no entry of this cache. `foreign`: not Ringtail's. `corrupt`: cut short or bent. `format`: of a release or a codec that is
  * not read here. `schema`: of another schema number, as a rolling deploy leaves them. `invalid`: the validation refused the value.
+ * `dictionary`: packed by one that is not known here.
  */
-export type Reason = 'foreign' | 'corrupt' | 'format' | 'schema' | 'invalid'
+export type Reason = 'foreign' | 'corrupt' | 'format' | 'schema' | 'invalid' | 'dictionary'
 
 export interface Rejection {
   readonly rejected: Reason
@@ -45,4 +46,9 @@ export interface Codec<V> {
   stamp(bytes: Uint8Array, version: Version): void
   /** Never throws for what the bytes are; @throws ConfigurationError when `validate` is asynchronous */
   decode(bytes: Uint8Array): Decoded<V> | Rejection
+  /**
+   * Of bytes that `decode` rejects for their dictionary: is being fetched, so that they may be decoded once this is fulfilled. Never rejects.
+   * @returns undefined where nothing is lacking, or cannot be had
+   */
+  lacking?(bytes: Uint8Array): Promise<unknown> | undefined
 }

@@ -4,10 +4,13 @@
  * A hit costs a look at the header, one checksum and the parse; what a hit does not need (version, load cost …) stays in the bytes until it
  * is asked for.
  */
+import type { Clock } from '../clock.ts'
 import type { EntryKind, Version } from '../entry.ts'
+import { AdaptivePacker, type PackingCounts } from './adaptive-packer.ts'
 import type { Codec, Decoded, EntryFields, Reason, Rejection } from './codec.ts'
 import { type CheckedCodecOptions, type CodecOptions, checkedCodecOptions } from './codec-options.ts'
 import { type Compression, noCompression, zstd } from './compression.ts'
+import { type Dictionaries, hasDictionaries } from './dictionary.ts'
 import {
   begunOf,
   codecOf,
@@ -31,26 +34,48 @@ import { decodeMeta, encodeMeta, type Meta, NO_META, NO_META_BYTES } from './met
 import { serialize } from './serialize.ts'
 import { validated } from './standard-schema.ts'
 
-/** @param what for messages: `cache 'product'` @throws ConfigurationError for an option that is not what it should be */
-export function createCodec<V>(options: CodecOptions<V>, what: string): Codec<V> {
-  return new EnvelopeCodec<V>(checkedCodecOptions(options, what), what)
+/** What a codec needs to pack by dictionaries, and to read what was packed so. */
+export interface PackingParts {
+  readonly dictionaries: Dictionaries
+  readonly clock: Pick<Clock, 'monotonic'>
 }
 
-class EnvelopeCodec<V> implements Codec<V> {
+/**
+ * @param what for messages: `cache 'product'` @param packing default: no dictionary is known, and entries that were packed by one are rejected
+ * @throws ConfigurationError for an option that is not what it should be
+ */
+export function createCodec<V>(options: CodecOptions<V>, what: string, packing?: PackingParts): EnvelopeCodec<V> {
+  return new EnvelopeCodec<V>(checkedCodecOptions(options, what), what, packing)
+}
+
+export class EnvelopeCodec<V> implements Codec<V> {
   readonly enveloped = true
   readonly #options: CheckedCodecOptions<V>
   readonly #what: string
   /** By id: our own, and those that are always read. */
   readonly #compressions: readonly (Compression | undefined)[]
   readonly #schemaMeta: Uint8Array
+  readonly #dictionaries: Dictionaries | undefined
+  readonly #packer: AdaptivePacker | undefined
 
-  constructor(options: CheckedCodecOptions<V>, what: string) {
+  /** Use `createCodec`. */
+  constructor(options: CheckedCodecOptions<V>, what: string, packing: PackingParts | undefined) {
     this.#options = options
     this.#what = what
     const compressions: (Compression | undefined)[] = []
     for (const each of [noCompression(), zstd({ maxBytes: options.maxValueBytes }), options.compression]) compressions[each.id] = each
     this.#compressions = compressions
     this.#schemaMeta = encodeMeta({ ...NO_META, schema: options.schema })
+    this.#dictionaries = packing !== undefined && hasDictionaries() ? packing.dictionaries : undefined
+    const { withDictionary } = options.compression
+    if (withDictionary !== undefined && this.#dictionaries !== undefined) {
+      this.#packer = new AdaptivePacker(withDictionary, this.#dictionaries, packing!.clock)
+    }
+  }
+
+  /** undefined where values are not packed by dictionaries. */
+  packing(): PackingCounts | undefined {
+    return this.#packer?.counts()
   }
 
   encode(kind: EntryKind, value: V | undefined, fields: EntryFields): Uint8Array {
@@ -58,7 +83,10 @@ class EnvelopeCodec<V> implements Codec<V> {
     // A pending removal is a pending entry without a payload, and so without a serializer.
     const carriesValue = kind === 'value' || (kind === 'pending' && value !== undefined)
     const serialized = carriesValue ? serialize(value as V, serializer, maxValueBytes, this.#what) : NO_PAYLOAD
-    const compressed = carriesValue && compression.id !== 0 ? compression.compress(serialized) : undefined
+    // What the store does not have yet must be readable whatever becomes of dictionaries.
+    const packed = kind === 'value' ? this.#packer?.pack(serialized) : undefined
+    const isPlain = carriesValue && compression.id !== 0 && (this.#packer === undefined || kind !== 'value')
+    const compressed = isPlain ? compression.compress(serialized) : packed?.bytes
     const header = {
       kind,
       codec: carriesValue ? serializer.id | ((compressed === undefined ? 0 : compression.id) << 4) : 0,
@@ -68,7 +96,7 @@ class EnvelopeCodec<V> implements Codec<V> {
       loadCostMs: fields.loadCostMs ?? 0,
       begun: fields.begun,
     }
-    return encodeEnvelope(header, this.#metaOf(carriesValue, fields.tags), compressed ?? serialized)
+    return encodeEnvelope(header, this.#metaOf(carriesValue, fields.tags, packed?.dictionary ?? 0), compressed ?? serialized)
   }
 
   stamp(bytes: Uint8Array, version: Version): void {
@@ -84,17 +112,25 @@ class EnvelopeCodec<V> implements Codec<V> {
     if (!isSealed(bytes)) return BROKEN_SEAL
     const payloadStart = payloadStartOf(bytes)
     const carriesValue = kind !== 'negative' && !isRemoval(bytes)
-    let tags = NO_META.tags
+    let meta = NO_META
     if (!this.#isUntaggedMeta(bytes, payloadStart)) {
       const judged = this.#judgeMeta(bytes, payloadStart, carriesValue)
       if ('rejected' in judged) return judged
-      tags = judged.tags
+      meta = judged
     }
-    if (carriesValue) return this.#decodeValue(kind, tags, bytes, payloadStart)
+    const { tags } = meta
+    if (carriesValue) return this.#decodeValue(kind, meta, bytes, payloadStart)
     return payloadStart === payloadEndOf(bytes) ? new DecodedEntry<V>(kind, undefined, tags, bytes) : UNEXPECTED_PAYLOAD
   }
 
-  #decodeValue(kind: EntryKind, tags: readonly string[], bytes: Uint8Array, start: number): Decoded<V> | Rejection {
+  lacking(bytes: Uint8Array): Promise<unknown> | undefined {
+    if (this.#dictionaries === undefined || bytes.length < HEADER_BYTES) return undefined
+    const meta = decodeMeta(bytes, HEADER_BYTES, Math.min(payloadStartOf(bytes), bytes.length))
+    if (typeof meta === 'string' || meta.dictionary === 0 || this.#dictionaries.find(meta.dictionary) !== undefined) return undefined
+    return this.#dictionaries.fetch(meta.dictionary)
+  }
+
+  #decodeValue(kind: EntryKind, { tags, dictionary }: Meta, bytes: Uint8Array, start: number): Decoded<V> | Rejection {
     const codec = codecOf(bytes)
     const { serializer, validate } = this.#options
     if ((codec & 0xf) !== serializer.id) return rejection('format', `serializer ${codec & 0xf}, not ${serializer.id} (${serializer.name})`)
@@ -105,7 +141,8 @@ class EnvelopeCodec<V> implements Codec<V> {
       if (compression.id === 0) {
         value = serializer.decode(bytes, start, payloadEndOf(bytes))
       } else {
-        const serialized = compression.decompress(bytes, start, payloadEndOf(bytes))
+        const packedBy = dictionary === 0 ? undefined : this.#dictionaries!.find(dictionary)!.bytes
+        const serialized = compression.decompress(bytes, start, payloadEndOf(bytes), packedBy)
         value = serializer.decode(serialized, 0, serialized.length)
       }
     } catch {
@@ -131,12 +168,18 @@ class EnvelopeCodec<V> implements Codec<V> {
     if (carriesValue && meta.schema !== this.#options.schema) {
       return rejection('schema', `schema ${meta.schema}, not ${this.#options.schema}`)
     }
-    return meta.dictionary === 0 ? meta : rejection('format', `dictionary ${meta.dictionary}`)
+    if (meta.dictionary === 0) return meta
+    if (this.#dictionaries === undefined) return rejection('format', `dictionary ${meta.dictionary}`)
+    if (this.#dictionaries.find(meta.dictionary) !== undefined) return meta
+    // For whoever asks again: who can wait asks `lacking` for it.
+    void this.#dictionaries.fetch(meta.dictionary)
+    return rejection('dictionary', `dictionary ${meta.dictionary}`)
   }
 
-  #metaOf(carriesValue: boolean, tags: readonly string[] | undefined): Uint8Array {
-    if (tags === undefined || tags.length === 0) return carriesValue ? this.#schemaMeta : NO_META_BYTES
-    return encodeMeta({ schema: carriesValue ? this.#options.schema : 0, tags, dictionary: 0 })
+  #metaOf(carriesValue: boolean, tags: readonly string[] | undefined, dictionary: number): Uint8Array {
+    const hasTags = tags !== undefined && tags.length > 0
+    if (!hasTags && dictionary === 0) return carriesValue ? this.#schemaMeta : NO_META_BYTES
+    return encodeMeta({ schema: carriesValue ? this.#options.schema : 0, tags: hasTags ? tags : NO_META.tags, dictionary })
   }
 }
 

@@ -236,7 +236,8 @@ export class Looker<V> {
   #encoded(value: V): { readonly bytes: Uint8Array; readonly of: V | undefined } | undefined {
     try {
       const { codec } = this.#parts
-      const bytes = codec.encode('value', value, { version: 0n, freshUntilMs: 0, graceMs: 0, begun: 0 })
+      // As pending: an ordinary value may be packed otherwise each time, and would look like another.
+      const bytes = codec.encode('pending', value, { version: 0n, freshUntilMs: 0, graceMs: 0, begun: 0 })
       const decoded = codec.decode(bytes)
       return decoded.rejected === undefined ? { bytes, of: decoded.value } : undefined
     } catch {

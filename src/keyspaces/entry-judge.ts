@@ -2,7 +2,8 @@
  * What bytes of a node are to one cache: a live value, or why there is none.
  *
  * Nothing that was read is trusted: bytes that are not an entry of this cache are a miss and an event, and so, without one, is what is dead
- * or belongs to a group that was deleted since it began. Where it is not known here whether it was, the nodes are asked once.
+ * or belongs to a group that was deleted since it began. Where it is not known here whether it was, or by which dictionary the entry was
+ * packed, the nodes are asked once.
  */
 import type { Clock } from '../clock.ts'
 import type { Fetched } from '../cluster/cluster.ts'
@@ -35,23 +36,28 @@ export class EntryJudge<V> {
     this.#clock = parts.readClock ?? parts.clock
   }
 
-  /** In order. */
-  async judgeMany(keys: readonly string[], fetched: readonly Fetched[]): Promise<Found<V>[]> {
-    const found = fetched.map((each, at) => this.judge(keys[at]!, each))
+  /** In order. @param isLast whether dictionaries were asked for already */
+  async judgeMany(keys: readonly string[], fetched: readonly Fetched[], isLast = false): Promise<Found<V>[]> {
+    const found = fetched.map((each, at) => this.judge(keys[at]!, each, isLast))
     const unsure = found.flatMap((each, at) => (each === undefined ? [at] : []))
     if (unsure.length > 0) {
       const unknown = unsure.map((at) => keys[at]!)
-      const learnt = await this.learn(
-        unknown,
-        Array.from(unsure, (at) => fetched[at]!),
-      )
+      const asked = Array.from(unsure, (at) => fetched[at]!)
+      const learnt = await (isLast ? this.#learnCurrent(unknown, asked) : this.learn(unknown, asked))
       for (const [nth, at] of unsure.entries()) found[at] = learnt[nth]!
     }
     return found as Found<V>[]
   }
 
-  /** For entries of which it is not known here whether they are current. What cannot be learnt is a miss. */
+  /** For entries of which it is not known here what they say, or whether they are current. What cannot be learnt is a miss. */
   async learn(keys: readonly string[], fetched: readonly Fetched[]): Promise<Found<V>[]> {
+    const lacking = fetched.flatMap(({ bytes }) => this.#parts.codec.lacking?.(bytes!) ?? [])
+    if (lacking.length === 0) return this.#learnCurrent(keys, fetched)
+    await Promise.all(lacking)
+    return this.judgeMany(keys, fetched, true)
+  }
+
+  async #learnCurrent(keys: readonly string[], fetched: readonly Fetched[]): Promise<Found<V>[]> {
     const { codec, currency } = this.#parts
     const entries = fetched.map(({ bytes }, at) => ({ key: keys[at]!, entry: codec.decode(bytes!) as Decoded<V> }))
     const current = await currency!.learn(entries)
@@ -62,14 +68,15 @@ export class EntryJudge<V> {
     })
   }
 
-  /** @returns undefined when it is not known whether the entry is current */
-  judge(key: string, fetched: Fetched): Found<V> | undefined {
+  /** @returns undefined when it is not known what the entry says, or whether it is current */
+  judge(key: string, fetched: Fetched, isLast = false): Found<V> | undefined {
     const { bytes, node } = fetched
     if (bytes === undefined) return new Absent(node === undefined ? 'unreachable' : 'missing', node?.id, fetched.failure)
     const decoded = this.#parts.codec.decode(bytes)
     if (decoded.rejected !== undefined) {
-      // Another schema, serializer or release is what a rolling deploy looks like; the rest should not be there.
-      if (decoded.rejected !== 'schema' && decoded.rejected !== 'format') {
+      if (decoded.rejected === 'dictionary' && !isLast && this.#parts.codec.lacking?.(bytes) !== undefined) return undefined
+      // Another schema, serializer or release is what a rolling deploy looks like, and a dictionary can be evicted; the rest should not be there.
+      if (decoded.rejected !== 'schema' && decoded.rejected !== 'format' && decoded.rejected !== 'dictionary') {
         this.#parts.emit('entry:rejected', { cache: this.#parts.cache, node: node?.id, reason: `${decoded.rejected}: ${decoded.detail}` })
       }
       // Its place in the order is what it says all the same: that is what nodes go by.

@@ -29,10 +29,29 @@ export interface CacheMetrics extends Readonly<OutcomeCounts> {
   readonly failedWrites: number
   /** Operations for which no owner could answer, so that the store was used without the cache. */
   readonly bypassed: number
+  /** Undefined where values are not packed by dictionaries. */
+  readonly packing?: PackingReport | undefined
   /** By node id: what this node answered. Misses asked of no node (all down) are in the cache's counts alone. */
   readonly byNode: Readonly<Record<string, Readonly<OutcomeCounts>>>
   /** Durations of whole calls, ms. `hit` holds hits, stale and negative hits; `miss` what waited for a load. */
   readonly latencyMs: { readonly hit: HistogramSnapshot; readonly miss: HistogramSnapshot; readonly write: HistogramSnapshot }
+}
+
+/** How a cache's values are packed by dictionaries, in this process. */
+export interface PackingReport {
+  /** By which at present; undefined: by none. */
+  readonly dictionary: number | undefined
+  readonly level: number
+  /** Bytes of all values that were encoded, and what they became. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** What packing took, ms in all. */
+  readonly tookMs: number
+  /** Dictionaries known here; of them, trained here. */
+  readonly known: number
+  readonly trained: number
+  /** Times that a dictionary could not be had which entries name: each a miss, or several at once. */
+  readonly notFound: number
 }
 
 export class Outcomes {
@@ -49,6 +68,7 @@ export class Outcomes {
   deletes = 0
   failedWrites = 0
   bypassed = 0
+  packing: (() => PackingReport | undefined) | undefined
 
   /** One read. @param node the id of the node that answered, if one did @param ms how long the whole call took */
   record(outcome: Outcome, node: string | undefined, ms: number): void {
@@ -99,6 +119,7 @@ export class Outcomes {
       deletes: this.deletes,
       failedWrites: this.failedWrites,
       bypassed: this.bypassed,
+      packing: this.packing?.(),
       byNode,
       latencyMs: { hit: this.hit.snapshot(), miss: this.miss.snapshot(), write: this.write.snapshot() },
     }

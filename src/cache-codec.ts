@@ -1,0 +1,49 @@
+/**
+ * The codec of one cache with the dictionaries that its values are packed by: where `codec/`, which knows no nodes, and `dictionaries/` meet.
+ */
+import type { Clock, Random } from './clock.ts'
+import type { CodecOptions } from './codec/codec-options.ts'
+import { hasDictionaries } from './codec/dictionary.ts'
+import { createCodec, type EnvelopeCodec } from './codec/envelope-codec.ts'
+import { CacheDictionaries } from './dictionaries/cache-dictionaries.ts'
+import type { Emit } from './events.ts'
+import type { Outcomes } from './metrics/outcomes.ts'
+import type { CacheNode } from './node/node.ts'
+
+export interface CacheCodecParts {
+  readonly cache: string
+  /** Changed in place as they come and go. */
+  readonly nodes: readonly CacheNode[]
+  readonly clock: Clock
+  readonly random: Random
+  readonly emit: Emit
+  /** Is told how much is packed. */
+  readonly outcomes: Outcomes
+}
+
+export interface CacheCodec<V> {
+  readonly codec: EnvelopeCodec<V>
+  readonly dictionaries: CacheDictionaries
+}
+
+/** The level by which dictionaries are compared with one another. */
+const USUAL_LEVEL = 3
+
+/** @param what for messages: `cache 'product'` @throws ConfigurationError for an option that is not what it should be */
+export function cacheCodec<V>(options: CodecOptions<V>, what: string, { outcomes, ...parts }: CacheCodecParts): CacheCodec<V> {
+  const packing = options.compression?.withDictionary
+  const level = packing?.level ?? USUAL_LEVEL
+  const packedLength = (bytes: Uint8Array, dictionary: Uint8Array | undefined): number =>
+    packing!.compress(bytes, dictionary, level)?.length ?? bytes.length
+  const trains = packing !== undefined && hasDictionaries()
+  const dictionaries = new CacheDictionaries({ ...parts, packedLength: trains ? packedLength : undefined })
+  const codec = createCodec(options, what, { dictionaries, clock: parts.clock })
+  outcomes.packing = () => {
+    const packed = codec.packing()
+    const { known, trained, notFound } = dictionaries.counts()
+    return packed === undefined && notFound === 0 ? undefined : { ...NOTHING_PACKED, ...packed, known: known.length, trained, notFound }
+  }
+  return { codec, dictionaries }
+}
+
+const NOTHING_PACKED = { dictionary: undefined, level: 0, bytesIn: 0, bytesOut: 0, tookMs: 0 }
