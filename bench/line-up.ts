@@ -2,6 +2,7 @@
  * What there is to run: the workloads, of `entrants.ts`, and the studies, each a file under `studies/`.
  */
 import type { Study } from './harness/study.ts'
+import { catalogueMemory } from './studies/catalogue-memory.ts'
 import { memory } from './studies/memory.ts'
 import { openLoopStudy } from './studies/open-loop.ts'
 import { overhead } from './studies/overhead.ts'
@@ -9,4 +10,4 @@ import { replay } from './studies/replay.ts'
 
 export { LIMITS, PEERS, SERVERS_OF, TASKS, WORKLOADS } from './entrants.ts'
 
-export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory]
+export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory, catalogueMemory]
