@@ -37,7 +37,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'cluster/': ['ring/', 'node/node.ts', 'codec/envelope.ts', 'resilience/hedge.ts', 'resilience/hot-keys.ts', 'resilience/retry-budget.ts'],
   'session.ts': [],
   // Their records on nodes; how values are packed it is told.
-  'dictionaries/': ['codec/dictionary.ts', 'node/node.ts'],
+  'dictionaries/': ['codec/', 'node/node.ts'],
   'cache-codec.ts': ['codec/', 'dictionaries/', 'metrics/', 'node/node.ts'],
   'keyspaces/': ['each-prepared.ts', 'session.ts', 'codec/', 'cluster/cluster.ts'],
   'journal/': [],

@@ -3,7 +3,6 @@
  */
 import type { Clock, Random } from './clock.ts'
 import type { CodecOptions } from './codec/codec-options.ts'
-import { hasDictionaries } from './codec/dictionary.ts'
 import { createCodec, type EnvelopeCodec } from './codec/envelope-codec.ts'
 import { CacheDictionaries } from './dictionaries/cache-dictionaries.ts'
 import type { Emit } from './events.ts'
@@ -26,17 +25,9 @@ export interface CacheCodec<V> {
   readonly dictionaries: CacheDictionaries
 }
 
-/** The level by which dictionaries are compared with one another. */
-const USUAL_LEVEL = 3
-
 /** @param what for messages: `cache 'product'` @throws ConfigurationError for an option that is not what it should be */
 export function cacheCodec<V>(options: CodecOptions<V>, what: string, { outcomes, ...parts }: CacheCodecParts): CacheCodec<V> {
-  const packing = options.compression?.withDictionary
-  const level = packing?.level ?? USUAL_LEVEL
-  const packedLength = (bytes: Uint8Array, dictionary: Uint8Array | undefined): number =>
-    packing!.compress(bytes, dictionary, level)?.length ?? bytes.length
-  const trains = packing !== undefined && hasDictionaries()
-  const dictionaries = new CacheDictionaries({ ...parts, packedLength: trains ? packedLength : undefined })
+  const dictionaries = new CacheDictionaries({ ...parts, packing: options.compression?.withDictionary })
   const codec = createCodec(options, what, { dictionaries, clock: parts.clock })
   outcomes.packing = () => {
     const packed = codec.packing()

@@ -129,7 +129,7 @@ async function ringtail(url: string, packs = true): Promise<Taker> {
       const { packing } = cache.metrics()
       return packing === undefined
         ? ''
-        : `; packed to ${((packing.bytesOut / packing.bytesIn) * 100).toFixed(0)} % at level ${packing.level}`
+        : `; packed to ${((packing.bytesOut / packing.bytesIn) * 100).toFixed(0)} % at level ${packing.level}, ${packing.trained} dictionaries trained`
     },
   }
 }

@@ -11,7 +11,9 @@ import type { Dictionaries } from './dictionary.ts'
 
 /** Smaller values are left alone: a frame alone takes 9 bytes, and the dictionary's name 7. */
 const LEAST_BYTES = 32
-/** Steps of thoroughness: what lies between them hardly differs in what it saves (`npm run bench -- --only catalogue-memory` prints some). */
+/** Smaller ones hardly shrink without a dictionary. */
+const LEAST_ALONE_BYTES = 1_024
+/** Steps of thoroughness. */
 const LEVELS = [1, 3, 6, 9] as const
 const FIRST_STEP = 1
 const MOST_TIME = 0.1
@@ -99,12 +101,13 @@ export class AdaptivePacker {
     const { current } = this.#dictionaries
     if ((current?.id ?? 0) !== this.#dictionary) this.#startAnew(current?.id ?? 0)
     const startMs = this.#clock.monotonic()
-    const packed = this.#compression.compress(bytes, current?.bytes, this.#level)
+    const byIt = current && this.#compression.compress(bytes, current.bytes, this.#level)
+    const packed = byIt ?? (bytes.length >= LEAST_ALONE_BYTES ? this.#compression.compressAlone(bytes, this.#level) : undefined)
     const nowMs = this.#clock.monotonic()
     this.#spent(nowMs - startMs, nowMs)
     const size = sizeOf(bytes.length)
     this.#shrinking[size]! += ((packed === undefined ? 0 : 1) - this.#shrinking[size]!) * WEIGHT
-    return packed && { bytes: packed, dictionary: current?.id ?? 0 }
+    return packed && { bytes: packed, dictionary: byIt === undefined ? 0 : current!.id }
   }
 
   /** By another dictionary other values shrink. */

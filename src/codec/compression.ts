@@ -6,11 +6,13 @@
  * synchronous: a MiB takes about 2 ms to pack and 0.7 ms to unpack where JSON takes 3 and 5, so a thread would buy little and cost every
  * value a promise. A bomb is stopped at `maxBytes` by zlib itself.
  *
- * With a dictionary of what a cache's values have in common (`dictionary.ts`), small ones shrink too, to a third: for caches whose memory is
- * dearer than the 10 µs that a hit then costs, and the 100 µs of a write. How small and how thoroughly is found out as it goes (`adaptive-packer.ts`).
+ * With a dictionary of what a cache's values have in common (`dictionary.ts`), small ones shrink too, to a quarter: for caches whose memory is
+ * dearer than the 4 µs that a hit then costs, and the 40 µs of a write. Node's zlib would load the dictionary into every call, which takes three
+ * times as long, so that values of up to 8 KB are packed here (`zstd/`). How small and how thoroughly is found out as it goes (`adaptive-packer.ts`).
  */
 import { ConfigurationError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
+import { packBy, unpackBy } from './zstd/packing.ts'
 
 export interface Compression {
   /** 0 to 15, the high nibble of an entry's codec byte. Ringtail's own: 0 none (never asked to compress), 1 zstd; 2 to 7 are kept for it. */
@@ -32,8 +34,10 @@ export interface DictionaryCompression {
   readonly threshold: number | undefined
   /** undefined: as it turns out. */
   readonly level: number | undefined
-  /** @returns undefined when the bytes had better stay as they are */
-  compress(bytes: Uint8Array, dictionary: Uint8Array | undefined, level: number): Uint8Array | undefined
+  /** @returns undefined when the bytes do not shrink by it, or are too many */
+  compress(bytes: Uint8Array, dictionary: Uint8Array, level: number): Uint8Array | undefined
+  /** Without one. @returns undefined when the bytes had better stay as they are */
+  compressAlone(bytes: Uint8Array, level: number): Uint8Array | undefined
 }
 
 export interface ZstdOptions {
@@ -70,9 +74,11 @@ export function zstd(options: ZstdOptions = {}): Compression {
   return {
     id: 1,
     name: 'zstd',
-    compress: (bytes) => (bytes.length < threshold || bytes.length > maxBytes ? undefined : shrunk(bytes, undefined, level)),
+    compress: (bytes) => (bytes.length < threshold || bytes.length > maxBytes ? undefined : shrunk(bytes, level)),
     decompress(bytes, start, end, dictionary) {
       const frame = bytes.subarray(start, end)
+      const unpacked = dictionary && unpackBy(dictionary, frame)
+      if (unpacked !== undefined) return unpacked
       const declared = contentSize(frame)
       const limit = { maxOutputLength: maxBytes }
       const content = zlib().zstdDecompressSync(frame, dictionary === undefined ? limit : { ...limit, dictionary })
@@ -84,19 +90,21 @@ export function zstd(options: ZstdOptions = {}): Compression {
       ? {
           threshold: options.threshold,
           level: options.level,
-          compress: (bytes, dictionary, level) => (bytes.length > maxBytes ? undefined : shrunk(bytes, dictionary, level)),
+          compress: (bytes, dictionary, level) => worthwhile(bytes, packBy(dictionary, bytes, level)),
+          compressAlone: (bytes, level) => (bytes.length > maxBytes ? undefined : shrunk(bytes, level)),
         }
       : undefined,
   }
 }
 
-/** @returns undefined where that saves too little */
-function shrunk(bytes: Uint8Array, dictionary: Uint8Array | undefined, level: number): Uint8Array | undefined {
+function shrunk(bytes: Uint8Array, level: number): Uint8Array | undefined {
   const { constants, zstdCompressSync } = zlib()
-  // Which dictionary it was stands in the entry's meta, not in every frame once more.
-  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_dictIDFlag]: 0 }
-  const compressed = zstdCompressSync(bytes, dictionary === undefined ? { params } : { params, dictionary })
-  return compressed.length <= bytes.length * (1 - LEAST_SAVING) ? compressed : undefined
+  return worthwhile(bytes, zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } }))
+}
+
+/** @returns undefined where that saves too little */
+function worthwhile(bytes: Uint8Array, compressed: Uint8Array | undefined): Uint8Array | undefined {
+  return compressed !== undefined && compressed.length <= bytes.length * (1 - LEAST_SAVING) ? compressed : undefined
 }
 
 /**

@@ -30,23 +30,3 @@ export interface Dictionaries {
   /** A value that was packed, or had better not be. Keeps a copy if it keeps any. @param packedBytes how long it became */
   packed(serialized: Uint8Array, packedBytes: number): void
 }
-
-/** Whether the running Node can use a dictionary with zstd: from 22.19 and 24.6 on. */
-export function hasDictionaries(): boolean {
-  supported ??= isSupported()
-  return supported
-}
-
-let supported: boolean | undefined
-
-/** An option that is not known is ignored, so that only trying tells: hardly any of these bytes repeat but those of the dictionary. */
-function isSupported(): boolean {
-  const { zstdCompressSync, zstdDecompressSync } = process.getBuiltinModule('node:zlib')
-  const bytes = createHash('sha512').update('ringtail').digest()
-  try {
-    const packed = zstdCompressSync(bytes, { dictionary: bytes })
-    return packed.length < bytes.length / 2 && zstdDecompressSync(packed, { dictionary: bytes }).equals(bytes)
-  } catch {
-    return false
-  }
-}

@@ -10,7 +10,7 @@ import { AdaptivePacker, type PackingCounts } from './adaptive-packer.ts'
 import type { Codec, Decoded, EntryFields, Reason, Rejection } from './codec.ts'
 import { type CheckedCodecOptions, type CodecOptions, checkedCodecOptions } from './codec-options.ts'
 import { type Compression, noCompression, zstd } from './compression.ts'
-import { type Dictionaries, hasDictionaries } from './dictionary.ts'
+import type { Dictionaries } from './dictionary.ts'
 import {
   begunOf,
   codecOf,
@@ -66,7 +66,7 @@ export class EnvelopeCodec<V> implements Codec<V> {
     for (const each of [noCompression(), zstd({ maxBytes: options.maxValueBytes }), options.compression]) compressions[each.id] = each
     this.#compressions = compressions
     this.#schemaMeta = encodeMeta({ ...NO_META, schema: options.schema })
-    this.#dictionaries = packing !== undefined && hasDictionaries() ? packing.dictionaries : undefined
+    this.#dictionaries = packing?.dictionaries
     const { withDictionary } = options.compression
     if (withDictionary !== undefined && this.#dictionaries !== undefined) {
       this.#packer = new AdaptivePacker(withDictionary, this.#dictionaries, packing!.clock)

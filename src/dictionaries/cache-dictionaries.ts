@@ -4,16 +4,17 @@
  * Values are sampled as they are written. Once there are enough, whoever has them looks whether somebody has made a dictionary already, makes one
  * if not, and packs by it only when most nodes, and every one that answers, have it: a dictionary that only this process knows would make
  * misses of what it writes. What an entry names and is not known here is fetched once, for all who wait. It is looked at again, by those that
- * write, whether another counts now; whether nodes have lost theirs; and, each time that ten times as many values were seen, or they shrink much
+ * write, whether another counts now; whether nodes have lost theirs; and, each time that four times as many values were seen, or they shrink much
  * less than they did, whether one made now would be better.
  */
 import type { Clock, Random } from '../clock.ts'
+import type { DictionaryCompression } from '../codec/compression.ts'
 import type { Dictionaries, Dictionary } from '../codec/dictionary.ts'
 import type { Emit } from '../events.ts'
 import type { CacheNode } from '../node/node.ts'
 import { currentOf, type DictionaryIndex, EMPTY_INDEX, joined, needed, RENEW_MS } from './dictionary-index.ts'
 import { DictionaryShelf } from './dictionary-shelf.ts'
-import { type PackedLength, trainDictionary } from './train-dictionary.ts'
+import { trainDictionary } from './train-dictionary.ts'
 import { ValueSample } from './value-sample.ts'
 
 export interface CacheDictionariesParts {
@@ -24,7 +25,7 @@ export interface CacheDictionariesParts {
   readonly random: Random
   readonly emit: Emit
   /** How values are packed; undefined where no dictionary is trained, though those of other processes are read. */
-  readonly packedLength: PackedLength | undefined
+  readonly packing: DictionaryCompression | undefined
 }
 
 export interface DictionaryCounts {
@@ -35,12 +36,12 @@ export interface DictionaryCounts {
   readonly notFound: number
 }
 
-const SAMPLE_BYTES = 512 * 1024
+const SAMPLE_BYTES = 1024 * 1024
 /** Trained with so much, or so many: a quarter of a MB of small values, and what a cache of few large ones comes to. */
 const ENOUGH_BYTES = 256 * 1024
 const ENOUGH_VALUES = 5_000
 /** After a training the next waits for so many times as many values. */
-const NEXT_AFTER = 10
+const NEXT_AFTER = 4
 /** Values shrink much less than they did: to so many times as much. */
 const DRIFT = 1.25
 /** What that is judged by: bytes of values. */
@@ -87,7 +88,7 @@ export class CacheDictionaries implements Dictionaries {
     this.#sample = new ValueSample(SAMPLE_BYTES, parts.random)
     this.#nextLookMs = parts.clock.monotonic()
     // So that the first values are packed already, where others have trained.
-    if (parts.packedLength !== undefined) this.#look()
+    if (parts.packing !== undefined) this.#look()
   }
 
   find(id: number): Dictionary | undefined {
@@ -104,7 +105,7 @@ export class CacheDictionaries implements Dictionaries {
   }
 
   packed(serialized: Uint8Array, packedBytes: number): void {
-    if (this.#parts.packedLength === undefined || this.#isClosed) return
+    if (this.#parts.packing === undefined || this.#isClosed) return
     this.#sample.offer(serialized)
     this.#judge(serialized.length, packedBytes)
     if (this.#parts.clock.monotonic() >= this.#nextLookMs) this.#look()
@@ -228,8 +229,8 @@ export class CacheDictionaries implements Dictionaries {
     await this.#lookNow()
     // Somebody else has: it was trained on values like these.
     if (this.current !== before || this.#index.size >= MOST_LIVE) return
-    const { packedLength, clock } = this.#parts
-    const made = await this.#sliced(trainDictionary({ sample: this.#sample.values(), current: before, packedLength: packedLength! }))
+    const { packing, clock } = this.#parts
+    const made = await this.#sliced(trainDictionary({ sample: this.#sample.values(), current: before, packing: packing! }))
     if (made === undefined || this.#isClosed) return
     this.#trained++
     const generation = (before === undefined ? 0 : this.#index.get(before.id)!.generation) + 1

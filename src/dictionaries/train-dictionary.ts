@@ -3,60 +3,84 @@
  *
  * What many values have in common is found as COVER finds it: every run of eight bytes counts by how many values hold it, and the sample is gone through in
  * as many parts as segments fit, each giving the segment that covers the most not covered yet. The best segments come last, where zstd names them
- * shortest. A part of the sample is held out: by what that shrinks to, sizes are compared, and the dictionary with what there is.
+ * shortest. Tables for what values are then written with stand before them (`codec/zstd/`). A part of the sample is held out: by what that shrinks to, sizes are compared, and the dictionary with what there is.
  * Liao, Petri, Moffat and Wirth, Effective Construction of Relative Lempel-Ziv Dictionaries, 2016.
  *
  * It is a generator, so that whoever runs it decides how long the event loop is held at a time: it yields at least every millisecond or so.
  */
-import type { Dictionary } from '../codec/dictionary.ts'
-import { dictionaryOf } from '../codec/dictionary.ts'
-
-/** Length of `bytes` packed by a dictionary; of those that do not shrink, their own. */
-export type PackedLength = (bytes: Uint8Array, dictionary: Uint8Array | undefined) => number
+import type { DictionaryCompression } from '../codec/compression.ts'
+import { type Dictionary, dictionaryOf } from '../codec/dictionary.ts'
+import { DictionaryEncoder } from '../codec/zstd/dictionary-encoder.ts'
+import { depthOf } from '../codec/zstd/packing.ts'
+import { type CodeCounts, composeDictionary, LEAST_CONTENT_BYTES, noCounts, readDictionary } from '../codec/zstd/zstd-dictionary.ts'
 
 export interface Training {
   readonly sample: readonly Uint8Array[]
   /** What values are packed by at present. */
   readonly current: Dictionary | undefined
-  readonly packedLength: PackedLength
+  readonly packing: DictionaryCompression
 }
 
-/** Sizes that are tried, bytes. Packing takes longer the larger it is: a larger one has to be `WORTH_DOUBLING` better. */
-const SIZES = [16_384, 32_768, 65_536] as const
-const WORTH_DOUBLING = 0.95
-/** A new dictionary has to pack to at most so much of what there is. */
+/** Sizes that are tried, bytes. A larger one takes more of every node and process: it has to be `WORTH_DOUBLING` better. */
+const SIZES = [16_384, 32_768, 65_536, 114_688] as const
+const WORTH_DOUBLING = 0.97
+/** The first has to pack to at most so much of what there is, and another to so much of what the one before does. */
 const WORTH_IT = 0.9
+const WORTH_ANOTHER = 0.95
 /** Every so many-th value is held out. */
 const HELD_OUT = 5
 const MOST_HELD_OUT = 200
+/** By so many values, how often each code comes. */
+const MOST_COUNTED = 400
+const USUAL_LEVEL = 3
 const RUN_BYTES = 8
 const SEGMENT_BYTES = 64
 const TABLE_BITS = 18
 /** Positions looked at between two yields. */
-const STRIDE = 20_000
+const STRIDE = 4_000
 
 /** @returns undefined when no dictionary made of this sample pays */
-export function* trainDictionary({ sample, current, packedLength }: Training): Generator<void, Dictionary | undefined> {
+export function* trainDictionary({ sample, current, packing }: Training): Generator<void, Dictionary | undefined> {
   const heldOut = sample.filter((_, at) => at % HELD_OUT === 0).slice(0, MOST_HELD_OUT)
   const training = sample.filter((_, at) => at % HELD_OUT !== 0)
   const text = Buffer.concat(training)
   if (text.length < RUN_BYTES) return undefined
-  const starts = startsOf(training)
-  const runs = yield* countRuns(text, starts)
-  let best: Buffer | undefined
-  let bestLength = yield* totalLength(heldOut, current?.bytes, packedLength)
-  let worth = WORTH_IT
+  const runs = yield* countRuns(text, startsOf(training))
+  let best: Dictionary | undefined
+  let bestLength = yield* totalLength(heldOut, current, packing)
+  let worth = current === undefined ? WORTH_IT : WORTH_ANOTHER
   for (const size of SIZES) {
     // A dictionary as large as what it was made of would have learnt it by heart.
     if (best !== undefined && size > text.length / 2) break
-    const bytes = yield* selectSegments(text, runs, Math.min(size, text.length))
-    const length = yield* totalLength(heldOut, bytes, packedLength)
+    const content = yield* selectSegments(text, runs, Math.min(size, text.length))
+    if (content.length < LEAST_CONTENT_BYTES) break
+    const dictionary = dictionaryOf(yield* withTables(content, training.slice(0, MOST_COUNTED)))
+    const length = yield* totalLength(heldOut, dictionary, packing)
     if (length > bestLength * worth) continue
-    best = bytes
+    best = dictionary
     bestLength = length
     worth = WORTH_DOUBLING
   }
-  return best && dictionaryOf(best)
+  return best
+}
+
+/** Gives the bytes tables by what values packed by them are written with: first by a guess, then by what came of it. */
+function* withTables(content: Uint8Array, values: readonly Uint8Array[]): Generator<void, Buffer> {
+  const counts = noCounts()
+  for (const each of Object.values(counts)) each.fill(1)
+  for (const value of values) for (const byte of value) counts.literals[byte]!++
+  const once = yield* countCodes(composeDictionary(content, counts), values)
+  return composeDictionary(content, yield* countCodes(composeDictionary(content, once), values))
+}
+
+function* countCodes(dictionary: Uint8Array, values: readonly Uint8Array[]): Generator<void, CodeCounts> {
+  const encoder = new DictionaryEncoder(readDictionary(dictionary)!)
+  const counts = noCounts()
+  for (const value of values) {
+    encoder.count(value, depthOf(USUAL_LEVEL), counts)
+    yield
+  }
+  return counts
 }
 
 function startsOf(values: readonly Uint8Array[]): Uint32Array {
@@ -110,7 +134,8 @@ interface Segment {
 
 /** @param size at most the length of the text */
 function* selectSegments(text: Uint8Array, runs: Runs, size: number): Generator<void, Buffer> {
-  const weights = Uint32Array.from(runs.values, (values) => (values > 1 ? values : 0))
+  const weights = runs.values.slice()
+  for (let run = 0; run < weights.length; run++) if (weights[run] === 1) weights[run] = 0
   const parts = Math.max(1, Math.floor(size / SEGMENT_BYTES))
   const partLength = Math.max(SEGMENT_BYTES, Math.floor(runs.at.length / parts))
   const chosen: Segment[] = []
@@ -152,12 +177,13 @@ function bestSegment(runs: Runs, weights: Uint32Array, from: number, to: number)
 
 function* totalLength(
   values: readonly Uint8Array[],
-  dictionary: Uint8Array | undefined,
-  packedLength: PackedLength,
+  dictionary: Dictionary | undefined,
+  { level = USUAL_LEVEL, compress, compressAlone }: DictionaryCompression,
 ): Generator<void, number> {
   let total = 0
   for (const value of values) {
-    total += packedLength(value, dictionary)
+    const byIt = dictionary && compress(value, dictionary.bytes, level)
+    total += (byIt ?? compressAlone(value, level) ?? value).length
     yield
   }
   return total
