@@ -67,6 +67,8 @@ export class AdaptivePacker {
 
   /** @returns undefined when the bytes had better stay as they are */
   pack(bytes: Uint8Array): Packed | undefined {
+    const dictionary = this.#dictionaries.current?.id ?? 0
+    if (dictionary !== this.#dictionary) this.#startAnew(dictionary)
     const packed = this.#isWorthTrying(bytes.length) ? this.#tried(bytes) : undefined
     const length = packed?.bytes.length ?? bytes.length
     this.#bytesIn += bytes.length
@@ -99,7 +101,6 @@ export class AdaptivePacker {
 
   #tried(bytes: Uint8Array): Packed | undefined {
     const { current } = this.#dictionaries
-    if ((current?.id ?? 0) !== this.#dictionary) this.#startAnew(current?.id ?? 0)
     const startMs = this.#clock.monotonic()
     const byIt = current && this.#compression.compress(bytes, current.bytes, this.#level)
     const packed = byIt ?? (bytes.length >= LEAST_ALONE_BYTES ? this.#compression.compressAlone(bytes, this.#level) : undefined)

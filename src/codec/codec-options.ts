@@ -11,7 +11,10 @@ import { isStandardSchema, type StandardSchema } from './standard-schema.ts'
 export interface CodecOptions<V> {
   /** Default: `json()`. */
   readonly serializer?: Serializer<V> | undefined
-  /** Default: `zstd()`, which leaves values below 4 KiB alone. Entries compressed by it are read whatever is set here. */
+  /**
+   * Default: `zstd()`, which leaves values below 4 KiB alone. `zstd({ dictionary: true })` packs small ones too, by a dictionary trained on the
+   * cache's own. Entries compressed by either are read whatever is set here.
+   */
   readonly compression?: Compression | undefined
   /** The shape of the values, 0 to 2^32 − 1: raise it when they change, and entries of another number are misses. Default 0. */
   readonly schema?: number | undefined

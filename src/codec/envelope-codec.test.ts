@@ -8,11 +8,13 @@ import { ConfigurationError, EncodeError } from '../errors.ts'
 import type { EntryFields, Reason } from './codec.ts'
 import type { CodecOptions } from './codec-options.ts'
 import { noCompression, zstd } from './compression.ts'
+import { type Dictionaries, type Dictionary, dictionaryOf } from './dictionary.ts'
 import { codecOf, encodeEnvelope, HEADER_BYTES, OFFSET } from './envelope.ts'
 import { createCodec } from './envelope-codec.ts'
 import { json } from './json.ts'
 import { msgpack } from './msgpack.ts'
 import { rawBytes } from './raw-bytes.ts'
+import { composeDictionary, noCounts } from './zstd/zstd-dictionary.ts'
 
 const FIELDS: EntryFields = { version: 12n, freshUntilMs: 1_700_000_000_000, graceMs: 3_600_000, loadCostMs: 8, begun: 77 }
 const PRODUCT = { id: 'B0001', price: 1999, title: 'Plush ringtail, 40 cm €' }
@@ -232,4 +234,54 @@ test('stamping a version makes the very bytes that encoding with it would', () =
     codec.stamp(bytes, 2n ** 62n + 3n)
     assert.deepEqual(bytes, codec.encode(kind, value, { ...fields, version: 2n ** 62n + 3n }))
   }
+})
+
+const textOf = (text: string): Dictionary => dictionaryOf(composeDictionary(Buffer.from(text.repeat(20)), noCounts()))
+const SHIRTS = textOf(
+  '{"id":"B0001","price":1999,"title":"Plush ringtail, 40 cm","category":["Toys","Plush"],"url":"http://shop.example/p/B00"}',
+)
+const LAMPS = textOf('[{"lumen":806,"socket":"E27"},{"lumen":1055,"socket":"E14"}]')
+
+function knowing(known: readonly Dictionary[], current: Dictionary | undefined): Dictionaries {
+  return { current, find: (id) => known.find((each) => each.id === id), fetch: () => Promise.resolve(), packed: () => {} }
+}
+const packingCodec = (known: readonly Dictionary[], current?: Dictionary, schema = 0) =>
+  createCodec<unknown>({ compression: zstd({ dictionary: true }), schema }, 'cache', {
+    dictionaries: knowing(known, current),
+    clock: { monotonic: () => 0 },
+  })
+
+test('any JSON comes back by any dictionary, with its tags, and from what was packed by another', () => {
+  const values = fc.oneof(
+    fc.jsonValue(),
+    fc.constant(PRODUCT),
+    fc.jsonValue().map((value) => ({ ...PRODUCT, value })),
+  )
+  const tags = fc.array(fc.string({ maxLength: 9 }), { maxLength: 3 })
+  fc.assert(
+    fc.property(values, tags, fc.constantFrom(undefined, SHIRTS, LAMPS), fc.nat(2), (value, tags, current, schema) => {
+      const bytes = packingCodec([SHIRTS, LAMPS], current, schema).encode('value', value, { ...FIELDS, tags })
+      const decoded = packingCodec([SHIRTS, LAMPS], SHIRTS, schema).decode(bytes)
+      assert.ok(decoded.rejected === undefined)
+      assert.deepEqual(decoded.value, JSON.parse(JSON.stringify(value)))
+      assert.deepEqual(decoded.tags, tags)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('an entry whose dictionary is not known is a miss that says so, and of a format where none are known', () => {
+  const bytes = packingCodec([SHIRTS], SHIRTS).encode('value', PRODUCT, FIELDS)
+  assert.ok(bytes.length < entry().length)
+  assert.equal(packingCodec([LAMPS], LAMPS).decode(bytes).rejected, 'dictionary')
+  assert.ok(packingCodec([LAMPS], LAMPS).lacking(bytes) !== undefined)
+  assert.equal(packingCodec([SHIRTS]).lacking(bytes), undefined)
+  assert.equal(reasonOf(bytes), 'format')
+})
+
+test('a pending entry names no dictionary, however small its value', () => {
+  const bytes = packingCodec([SHIRTS], SHIRTS).encode('pending', PRODUCT, FIELDS)
+  const decoded = codecOfProduct().decode(bytes)
+  assert.ok(decoded.rejected === undefined)
+  assert.deepEqual(decoded.value, PRODUCT)
 })

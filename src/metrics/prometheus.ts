@@ -5,7 +5,7 @@
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 import type { HistogramSnapshot } from './histogram.ts'
-import type { CacheMetrics, OutcomeCounts } from './outcomes.ts'
+import type { CacheMetrics, OutcomeCounts, PackingReport } from './outcomes.ts'
 
 /** What of a tier's metrics is told, typed by structure: `tier.metrics().caches` and `await tier.nodes()` fit. */
 export interface PrometheusSource {
@@ -137,6 +137,7 @@ export function prometheusText(source: PrometheusSource): string {
       each((cache, name) => (cache.store?.shards ?? []).map((shard) => [{ cache: name, shard: shard.id }, shard.queries] as const)),
     ),
     ...shardFamilies(caches),
+    ...packingFamilies(caches),
     ...latencyFamily(
       caches.flatMap(([name, cache]) =>
         Object.entries(cache.latencyMs).map(([kind, snapshot]) => [{ cache: name, kind }, snapshot] as const),
@@ -227,6 +228,22 @@ function shardFamilies(caches: readonly (readonly [name: string, cache: Promethe
       'Calls that were shed.',
       each(({ shed }) => shed),
     ),
+  ]
+}
+
+/** Of caches whose values are packed by dictionaries. */
+function packingFamilies(caches: readonly (readonly [name: string, cache: PrometheusSource['caches'][string]])[]): string[] {
+  const packed = caches.flatMap(([cache, { packing }]) => (packing === undefined ? [] : [{ labels: { cache }, packing }]))
+  const each = (of: (packing: PackingReport) => number): Sample[] => packed.map(({ labels, packing }) => [labels, of(packing)] as const)
+  const bytesIn = each((packing) => packing.bytesIn)
+  const bytesOut = each((packing) => packing.bytesOut)
+  const took = each((packing) => packing.tookMs / 1000)
+  const notFound = each((packing) => packing.notFound)
+  return [
+    family('ringtail_packed_bytes_in_total', 'counter', 'Bytes of values that were packed or left alone.', bytesIn),
+    family('ringtail_packed_bytes_out_total', 'counter', 'Bytes that they became.', bytesOut),
+    family('ringtail_packing_seconds_total', 'counter', 'Time that packing took.', took),
+    family('ringtail_dictionaries_not_found_total', 'counter', 'Dictionaries that entries name and no node had.', notFound),
   ]
 }
 
