@@ -58,7 +58,7 @@ const ABSENT_MS = 30_000
 const UNANSWERED_MS = 1_000
 const MOST_ABSENT = 64
 /** The event loop is held for about so long at a time, ms. */
-const SLICE_MS = 2
+const SLICE_MS = 4
 
 export class CacheDictionaries implements Dictionaries {
   readonly #parts: CacheDictionariesParts
@@ -191,7 +191,8 @@ export class CacheDictionaries implements Dictionaries {
     this.#firstRatio = undefined
     this.#judgedIn = 0
     this.#judgedOut = 0
-    this.#trainAfter = Math.max(this.#trainAfter, this.#sample.offered * NEXT_AFTER)
+    // One of another process has seen as many values as this one, as far as is known.
+    if (this.#training === undefined) this.#trainAfter = Math.max(this.#trainAfter, this.#sample.offered * NEXT_AFTER)
     this.#parts.emit('dictionary:adopted', { cache: this.#parts.cache, dictionary: dictionary.id, bytes: dictionary.bytes.length })
     return true
   }

@@ -31,7 +31,7 @@ const WORTH_ANOTHER = 0.95
 const HELD_OUT = 5
 const MOST_HELD_OUT = 200
 /** By so many values, how often each code comes. */
-const MOST_COUNTED = 400
+const MOST_COUNTED = 250
 const USUAL_LEVEL = 3
 const RUN_BYTES = 8
 const SEGMENT_BYTES = 64

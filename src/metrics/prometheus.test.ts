@@ -38,6 +38,17 @@ test('counts, shards and nodes are told; what a node could not say is left out',
   assert.doesNotMatch(scrape, /ringtail_node_evicted_total/)
 })
 
+test('how much a cache packs is told of those that do', () => {
+  assert.doesNotMatch(text(), /ringtail_packed/)
+  const outcomes = new Outcomes()
+  outcomes.packing = () => ({ dictionary: 5, level: 3, bytesIn: 900, bytesOut: 300, tookMs: 1_500, known: 1, trained: 1, notFound: 2 })
+  const scrape = prometheusText({ caches: { product: outcomes.snapshot() } })
+  assert.match(scrape, /^ringtail_packed_bytes_in_total\{cache="product"\} 900$/m)
+  assert.match(scrape, /^ringtail_packed_bytes_out_total\{cache="product"\} 300$/m)
+  assert.match(scrape, /^ringtail_packing_seconds_total\{cache="product"\} 1.5$/m)
+  assert.match(scrape, /^ringtail_dictionaries_not_found_total\{cache="product"\} 2$/m)
+})
+
 test('quotes and backslashes in a label are escaped', () => {
   assert.match(text(), /node="n\\"2\\\\"/)
 })
