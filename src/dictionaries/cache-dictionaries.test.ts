@@ -206,6 +206,17 @@ test('values of another kind get another dictionary, and what was packed by the 
   }
 })
 
+test('values that shrink much less than they did get another dictionary long before as many as usual have come', async () => {
+  const { open } = fleet()
+  const writer = open()
+  await writer.fill(madeProducts(3_000, 40))
+  const first = writer.dictionaries.current!.id
+  await writer.fill(madeProducts(2_000, 41))
+  assert.equal(writer.dictionaries.current!.id, first)
+  for (const seed of [42, 43]) await writer.fill(madeProducts(2_000, seed, 'lamp'))
+  assert.notEqual(writer.dictionaries.current!.id, first)
+})
+
 test('what the store does not have yet names no dictionary', async () => {
   const { open } = fleet()
   const writer = open()

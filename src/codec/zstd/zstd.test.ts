@@ -33,14 +33,14 @@ const values = fc
   .array(fc.oneof(fc.constantFrom(...WORDS), fc.string({ maxLength: 12 }), fc.string({ unit: 'binary', maxLength: 4 })), { maxLength: 120 })
   .map((parts) => Buffer.from(parts.join('')))
 
-function trained() {
+function trained(content = CONTENT) {
   const counts = noCounts()
   for (const each of Object.values(counts)) each.fill(1)
   for (const byte of CONTENT) counts.literals[byte]!++
   const encoder = new DictionaryEncoder(readDictionary(composeDictionary(CONTENT, counts))!)
   const counted = noCounts()
   for (let at = 0; at < 40; at++) encoder.count(Buffer.from(WORDS.slice(at % 7).join(String(at))), 8, counted)
-  return composeDictionary(CONTENT, counted)
+  return composeDictionary(content, counted)
 }
 
 const BYTES = trained()
@@ -108,6 +108,12 @@ test('a damaged frame is refused or comes out as something else of its length, a
     }),
     { numRuns: 2_000 },
   )
+})
+
+test('a match that begins before the dictionary is refused', () => {
+  const before = Buffer.from('what only the longer of two dictionaries has, at its very beginning')
+  const longer = new DictionaryEncoder(readDictionary(trained(Buffer.concat([before, CONTENT])))!)
+  assert.throws(() => decodeFrame(longer.encode(before, 8)!, DICTIONARY), /^Error: zstd: /)
 })
 
 test('tables come back from their description, and every symbol has a place in them', () => {
