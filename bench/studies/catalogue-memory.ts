@@ -30,7 +30,8 @@ const QUICK_PRODUCTS = 2_000
 const STRLEN_AT_ONCE = 1_000
 
 const PRODUCTS_BAR = 2
-const USED_BAR = 0.95
+/** % */
+const USED_BAR = 95
 
 export const catalogueMemory: Study = {
   name: 'catalogue-memory',
@@ -49,7 +50,7 @@ interface Taker {
 interface Held {
   readonly products: number
   readonly maxMemory: number
-  /** The least and most that was used of `maxmemory` while one product came for each that went. */
+  /** The least and most that was used of `maxmemory`, %, while one product came for each that went. */
   readonly usedShare: readonly [number, number]
   readonly refused: number
   /** Bytes of the values as they lie there. */
@@ -87,7 +88,7 @@ async function measure(call: StudyCall): Promise<Findings> {
     spread: [value, value],
     ...over,
   })
-  const payload = (ours.valueBytes - ours.products * ENVELOPE_BYTES) / ours.usedBytes
+  const payload = ((ours.valueBytes - ours.products * ENVELOPE_BYTES) / ours.usedBytes) * 100
   const rows = [
     row('products per MB/bentocache', ratio, {
       bar: PRODUCTS_BAR,
@@ -96,9 +97,9 @@ async function measure(call: StudyCall): Promise<Findings> {
       peer: overMegabytes(theirs),
       unit: 'products/MB',
     }),
-    row('used_memory', ours.usedShare[0], { bar: USED_BAR, gated: true, unit: 'of maxmemory', spread: ours.usedShare }),
+    row('used_memory', ours.usedShare[0], { bar: USED_BAR, gated: true, unit: '% of maxmemory', spread: ours.usedShare }),
     row('refused writes', ours.refused, { bar: 0, most: true, gated: true, unit: 'writes' }),
-    row('payload †', payload, { unit: 'of used_memory' }),
+    row('payload †', payload, { unit: '% of used_memory' }),
     ...balance.rows,
   ]
   const table = [
@@ -108,7 +109,7 @@ async function measure(call: StudyCall): Promise<Findings> {
   ] as const
   const lines = table.map(([name, held]) => {
     const { products, usedBytes, valueBytes, usedShare, refused, told } = held
-    const [least, most] = usedShare.map((share) => (share * 100).toFixed(1))
+    const [least, most] = usedShare.map((share) => share.toFixed(1))
     return [
       `  ${name}: ${Math.round(overMegabytes(held))} products/MB, ${(usedBytes / products).toFixed(0)} bytes an entry, of them ${(valueBytes / products).toFixed(0)} its value;`,
       `used_memory ${least}–${most} % of maxmemory, values ${((valueBytes / usedBytes) * 100).toFixed(0)} % of it; ${refused} writes refused${told}`,
@@ -176,7 +177,7 @@ async function heldBy(taker: Taker, admin: Redis, products: readonly FlipkartPro
   const shares: number[] = []
   for (let look = 0; look < WATCHED_LOOKS; look++) {
     await put(PUTS_A_LOOK)
-    shares.push((await figure(admin, 'memory', 'used_memory')) / maxMemory)
+    shares.push(((await figure(admin, 'memory', 'used_memory')) / maxMemory) * 100)
   }
   const usedBytes = await figure(admin, 'memory', 'used_memory')
   const outOfMemory = await figure(admin, 'errorstats', 'errorstat_OOM')

@@ -13,8 +13,8 @@ const COPIES = 3
 const ENTRIES = 30_000
 const QUICK_ENTRIES = 3_000
 const TTL_MS = 3_600_000
-/** How far a node may be from its share. */
-const BAR = 0.1
+/** How far a node may be from its share, %. */
+const BAR = 10
 
 /** Rows of the fleets of more nodes than copies: on three nodes each has everything. */
 export async function evenness({ quick }: StudyCall): Promise<{ readonly rows: Row[]; readonly text: string }> {
@@ -23,7 +23,7 @@ export async function evenness({ quick }: StudyCall): Promise<{ readonly rows: R
   for (const nodes of FLEETS) {
     const held = await entriesOn(nodes, quick ? QUICK_ENTRIES : ENTRIES)
     const share = held.reduce((sum, each) => sum + each, 0) / nodes
-    const apart = held.map((each) => each / share - 1)
+    const apart = held.map((each) => (each / share - 1) * 100)
     const worst = Math.max(...apart.map(Math.abs))
     rows.push({
       name: `catalogue-memory/entries on ${nodes} nodes`,
@@ -33,10 +33,10 @@ export async function evenness({ quick }: StudyCall): Promise<{ readonly rows: R
       gated: true,
       ours: worst,
       peer: null,
-      unit: 'of their share apart',
+      unit: '% from their share',
       spread: [Math.min(...apart), Math.max(...apart)],
     })
-    lines.push(`  ${COPIES} copies on ${nodes} nodes: ${held.join(', ')} entries, ${(worst * 100).toFixed(1)} % from their share at most`)
+    lines.push(`  ${COPIES} copies on ${nodes} nodes: ${held.join(', ')} entries, ${worst.toFixed(1)} % from their share at most`)
   }
   return { rows, text: lines.join('\n') }
 }

@@ -7,7 +7,7 @@
  * value a promise. A bomb is stopped at `maxBytes` by zlib itself.
  *
  * With a dictionary of what a cache's values have in common (`dictionary.ts`), small ones shrink too, to a quarter: for caches whose memory is
- * dearer than the 4 µs that a hit then costs, and the 40 µs of a write. Node's zlib would load the dictionary into every call, which takes three
+ * dearer than the 10 µs that a hit then costs, and the 50 µs of a write. Node's zlib would load the dictionary into every call, which takes three
  * times as long, so that values of up to 8 KB are packed here (`zstd/`). How small and how thoroughly is found out as it goes (`adaptive-packer.ts`).
  */
 import { ConfigurationError } from '../errors.ts'
