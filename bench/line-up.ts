@@ -7,7 +7,8 @@ import { memory } from './studies/memory.ts'
 import { openLoopStudy } from './studies/open-loop.ts'
 import { overhead } from './studies/overhead.ts'
 import { replay } from './studies/replay.ts'
+import { ring } from './studies/ring.ts'
 
 export { LIMITS, PEERS, SERVERS_OF, TASKS, WORKLOADS } from './entrants.ts'
 
-export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory, catalogueMemory]
+export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory, catalogueMemory, ring]

@@ -5,12 +5,12 @@
  * Times are medians of several rounds; each look-up is of another key, over more keys than fit a processor's nearest cache.
  */
 import { parseArgs } from 'node:util'
-import { hashRing, ketamaRing, movedShares, type Placement, type Ring, type RingMember, sharesOf } from 'ringtail'
+import { hashRing, ketamaRing, movedShares, type Placement, type Ring, sharesOf } from 'ringtail'
+import { median, membersOf, ringSpeed } from './studies/ring-speed.ts'
 
 const RINGS = 100
 const NODES = 10
 const ROUNDS = 7
-const KEYS = Array.from({ length: 100_000 }, (_, i) => `rt:product:B${String(i).padStart(6, '0')}`)
 
 const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
 const hash = hashRing()
@@ -67,41 +67,16 @@ function movement() {
   }
 }
 
-/** Three owners in three zones. `firstNs`: look-ups on a new ring, which still walks; `nsPerLookup`: from then on. */
 function speed(placement: Placement, nodes: number) {
-  const members = membersOf(nodes, 0)
-  let ring = placement.build(members, 3)
-  const builds: number[] = []
-  const first: number[] = []
-  const later: number[] = []
-  for (let each = 0; each < ROUNDS; each++) {
-    const start = performance.now()
-    ring = placement.build(members, 3)
-    builds.push(performance.now() - start)
-    first.push(nsPerLookup(ring))
-    later.push(nsPerLookup(ring))
-  }
-  const compareStart = performance.now()
-  movedShares(ring, placement.build(membersOf(nodes + 1, 0), 3))
-  const movedSharesMs = performance.now() - compareStart
+  const { buildMs, firstUs, lookUpUs, compareMs } = ringSpeed(placement, nodes, ROUNDS)
   return {
     placement: placement.name,
     nodes,
-    nsPerLookup: Math.round(median(later)),
-    firstNs: Math.round(median(first)),
-    buildMs: round(median(builds)),
-    movedSharesMs: round(movedSharesMs),
+    nsPerLookup: Math.round(median(lookUpUs) * 1_000),
+    firstNs: Math.round(median(firstUs) * 1_000),
+    buildMs: round(median(buildMs)),
+    movedSharesMs: round(compareMs),
   }
-}
-
-function nsPerLookup(ring: Ring): number {
-  let owners = 0
-  const start = performance.now()
-  for (const key of KEYS) owners += ring.ownersOf(key).length
-  const ns = ((performance.now() - start) * 1e6) / KEYS.length
-  // Looking at the sum keeps the compiler from dropping what nobody looks at.
-  if (owners !== KEYS.length * 3) throw new Error(`needed three owners a key, but got: ${owners} for ${KEYS.length} keys`)
-  return ns
 }
 
 function print(): void {
@@ -122,10 +97,6 @@ function print(): void {
   }
 }
 
-function membersOf(count: number, ring: number): RingMember[] {
-  return Array.from({ length: count }, (_, i) => ({ id: `ring${ring}-node${i}`, weight: 1, zone: 'abc'[i % 3] }))
-}
-
 function primariesOf(ring: Ring): number[] {
   return [...sharesOf(ring).values()].map(({ primaries }) => primaries)
 }
@@ -136,10 +107,6 @@ function perRing<T>(measure: (ring: number) => T): T[] {
 
 function mean(numbers: readonly number[]): number {
   return numbers.reduce((sum, each) => sum + each, 0) / numbers.length
-}
-
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!
 }
 
 function round(number: number): number {
