@@ -22,6 +22,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'ring/': [],
   'codec/': [],
   'metrics/': [],
+  'eviction/': [],
   'version-clock.ts': [],
   'fleet-clock.ts': ['node/node.ts'],
   'turn-clock.ts': [],
@@ -30,7 +31,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'emitter.ts': ['listener-queue.ts'],
   'bounded-call.ts': [],
   'each-prepared.ts': [],
-  'node/': ['codec/envelope.ts'],
+  'node/': ['codec/envelope.ts', 'eviction/'],
   // versions of times: which removals are too old to be remembered.
   'store/': ['version-clock.ts'],
   'resilience/': ['node/node.ts', 'store/store.ts'],
@@ -58,6 +59,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'session.ts',
     'invalidation/invalidation.ts',
     'invalidation/hears-key.ts',
+    'eviction/',
   ],
   // Groups' records lie on the nodes as tombstones, under names of their own: hence the envelope, the escaping of keys and versions.
   'invalidation/': ['cluster/cluster.ts', 'node/node.ts', 'codec/envelope.ts', 'codec/key.ts', 'version-clock.ts', 'listener-queue.ts'],

@@ -10,10 +10,10 @@
  */
 import type { Clock } from '../clock.ts'
 import type { Entry, Version } from '../entry.ts'
+import { keyHash } from '../eviction/key-hash.ts'
+import { type Ranked, SieveTinyLfu } from '../eviction/sieve-tiny-lfu.ts'
 import { copyThrough, type Shared, shared } from './freeze.ts'
-import { keyHash } from './key-hash.ts'
 import { type Reading, RecentDrops } from './recent-drops.ts'
-import { type Ranked, SieveTinyLfu } from './sieve-tiny-lfu.ts'
 
 export type { Reading }
 

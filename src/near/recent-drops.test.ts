@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { keyHash } from './key-hash.ts'
+import { keyHash } from '../eviction/key-hash.ts'
 import { RecentDrops } from './recent-drops.ts'
 
 test('a reading is overtaken by later drops of its key, not by earlier ones', () => {

@@ -6,7 +6,7 @@
  * written into a table at the key's hash; a read notes the number at its beginning, and is overtaken if the table now says a later one.
  * Two keys that share a place in the table make the answer err to one side: a read is taken for overtaken, and a copy not kept.
  */
-import { keyHash } from './key-hash.ts'
+import { keyHash } from '../eviction/key-hash.ts'
 
 /** 64 KB. With 10,000 changes a second and reads of 5 ms, one read in 160 is taken for overtaken without need. */
 const PLACES = 8_192

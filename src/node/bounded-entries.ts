@@ -1,38 +1,47 @@
 /**
  * Entries in memory, bounded in bytes.
  *
- * When there is no room, entries that have an expiry make some; those without one are kept, as `volatile-*` policies of Redis do. Which
- * goes is decided by SIEVE (Zhang et al., "SIEVE is Simpler than LRU", NSDI 2024): a queue in order of arrival, a mark on what was read, a
- * hand that walks from the oldest, forgives the marked once and takes the first unmarked. O(1) amortised, and a read writes one bit.
+ * When there is no room, entries that have an expiry make some; those without one are kept, as `volatile-*` policies of Redis do. Which goes is
+ * decided as in the near cache (`PackedSieveTinyLfu`): what is read often stays, and a scan does not displace it. An entry is a number: its key and bytes lie packed
+ * in pages (`packed-records.ts`), and what is known of it in tables, so that one costs some 90 bytes beside its key and its bytes, and not a thousand.
  *
  * Expiry needs no timer: an entry past its time is gone when it is looked at, and every store looks at two more, so the dead do not pile up.
  */
+import { grown, grownLength } from '../eviction/grown.ts'
+import { keyHash } from '../eviction/key-hash.ts'
+import { PackedSieveTinyLfu } from '../eviction/packed-sieve-tiny-lfu.ts'
+import { KeyIndex } from './key-index.ts'
+import { PackedRecords, storedBytes } from './packed-records.ts'
 
-/** What an entry costs beside its key and bytes: map slot, object and buffer header, rounded up. */
-export const ENTRY_OVERHEAD_BYTES = 160
+/** What an entry costs beside its record: its part of all tables, and of what they have in reserve; measured, rounded up. */
+const TABLE_BYTES = 48
 
-interface Held {
-  readonly key: string
-  bytes: Uint8Array
-  /** On the clock that is handed in; Infinity: none. */
-  expiresAtMs: number
-  readonly sizeBytes: number
-  visited: boolean
-  older: Held | undefined
-  newer: Held | undefined
+/** What an entry counts: for 200 bytes of key and value 282. @param keyLength in bytes */
+export function entryBytes(keyLength: number, bytesLength: number): number {
+  return storedBytes(keyLength, bytesLength) + TABLE_BYTES
 }
+
+const NEVER = Number.POSITIVE_INFINITY
+/** Expiry of a number that is no entry's. */
+const FREE = Number.NEGATIVE_INFINITY
+const SWEPT_A_STORE = 2
 
 export class BoundedEntries {
   readonly maxBytes: number
   readonly #nowMs: () => number
   readonly #gone: (key: string) => void
-  readonly #held = new Map<string, Held>()
-  #oldest: Held | undefined
-  #newest: Held | undefined
-  #hand: Held | undefined
+  readonly #records = new PackedRecords()
+  readonly #index = new KeyIndex((entry, key) => this.#records.hasKey(entry, key))
+  readonly #policy: PackedSieveTinyLfu
+  /** By entry, on the clock that is handed in. */
+  #expiresAtMs = new Float64Array(0)
+  readonly #freeNumbers: number[] = []
+  /** Numbers below this have been given out. */
+  #numbers = 0
+  /** Of entries that are never evicted. */
+  #keptBytes = 0
   /** Where the search for expired entries goes on. */
-  #broom: Held | undefined
-  usedBytes = 0
+  #broom = 0
   evicted = 0
   expired = 0
 
@@ -41,33 +50,51 @@ export class BoundedEntries {
     this.maxBytes = maxBytes
     this.#nowMs = nowMs
     this.#gone = gone
+    this.#policy = new PackedSieveTinyLfu(maxBytes, {
+      hashOf: (entry) => this.#index.hashOf(entry),
+      sizeOf: (entry) => this.#sizeOf(entry),
+      evict: (entry) => this.#evict(entry),
+    })
   }
 
   get size(): number {
-    return this.#held.size
+    return this.#index.size
   }
 
-  keys(): Iterable<string> {
-    return this.#held.keys()
+  get usedBytes(): number {
+    return this.#keptBytes + this.#policy.sizeBytes
   }
 
-  /** The bytes under a key, without marking it as read. */
+  /** What all of it takes in memory, but for entries larger than 32 KiB. */
+  get tableBytes(): number {
+    return this.#records.tableBytes + this.#index.tableBytes + this.#policy.tableBytes + this.#expiresAtMs.byteLength
+  }
+
+  /** Entries may come and go meanwhile: those that stay are met, once. */
+  *keys(): Iterable<string> {
+    for (let entry = 0; entry < this.#numbers; entry++) if (this.#expiresAtMs[entry] !== FREE) yield this.#records.keyOf(entry)
+  }
+
+  /** A copy of the bytes under a key, without counting it as read. */
   peek(key: string): Uint8Array | undefined {
-    return this.#alive(key)?.bytes
+    const entry = this.#find(key)
+    return entry === -1 ? undefined : this.#records.bytesOf(entry)
   }
 
+  /** A copy of the bytes under a key. */
   get(key: string): Uint8Array | undefined {
-    const held = this.#alive(key)
-    if (held === undefined) return undefined
-    held.visited = true
-    return held.bytes
+    const entry = this.#find(key)
+    if (entry === -1) return undefined
+    if (this.#expiresAtMs[entry] !== NEVER) this.#policy.read(entry)
+    return this.#records.bytesOf(entry)
   }
 
   /** @returns remaining time, ms; 0: no expiry; undefined: no such key */
   ttlMs(key: string): number | undefined {
-    const held = this.#alive(key)
-    if (held === undefined) return undefined
-    return held.expiresAtMs === Number.POSITIVE_INFINITY ? 0 : Math.max(1, Math.ceil(held.expiresAtMs - this.#nowMs()))
+    const entry = this.#find(key)
+    if (entry === -1) return undefined
+    const expiresAtMs = this.#expiresAtMs[entry]!
+    return expiresAtMs === NEVER ? 0 : Math.max(1, Math.ceil(expiresAtMs - this.#nowMs()))
   }
 
   /**
@@ -75,102 +102,119 @@ export class BoundedEntries {
    * @param ttlMs 0: no expiry, never evicted @returns false when there is no room even without all that may go
    */
   set(key: string, bytes: Uint8Array, ttlMs: number): boolean {
-    const visited = this.#held.get(key)?.visited ?? false
-    this.delete(key)
     this.#sweep()
-    const sizeBytes = key.length + bytes.length + ENTRY_OVERHEAD_BYTES
-    if (sizeBytes > this.maxBytes || !this.#makeRoom(sizeBytes)) return false
-    const copy = Buffer.allocUnsafeSlow(bytes.length)
-    copy.set(bytes)
-    const expiresAtMs = ttlMs === 0 ? Number.POSITIVE_INFINITY : this.#nowMs() + Math.max(1, Math.ceil(ttlMs))
-    const held: Held = { key, bytes: copy, expiresAtMs, sizeBytes, visited, older: undefined, newer: undefined }
-    this.#held.set(key, held)
-    this.usedBytes += sizeBytes
-    if (ttlMs !== 0) this.#append(held)
+    const hash = keyHash(key)
+    const former = this.#index.find(key, hash)
+    const sizeBytes = entryBytes(Buffer.byteLength(key), bytes.length)
+    const isKept = ttlMs === 0
+    const formerKept = former !== -1 && this.#expiresAtMs[former] === NEVER ? this.#sizeOf(former) : 0
+    if (sizeBytes > this.maxBytes - (this.#keptBytes - formerKept)) {
+      if (former !== -1) this.#remove(former)
+      return false
+    }
+    const expiresAtMs = isKept ? NEVER : this.#nowMs() + Math.max(1, Math.ceil(ttlMs))
+    if (former !== -1 && !isKept && this.#expiresAtMs[former] !== NEVER) this.#replace(former, key, bytes, expiresAtMs)
+    else this.#add(former, hash, key, bytes, expiresAtMs)
     return true
   }
 
   /** Puts `bytes`, of the same length, in the place of those there: age, mark and expiry stay. */
   rewrite(key: string, bytes: Uint8Array): void {
-    const held = this.#alive(key)
-    if (held !== undefined) held.bytes = bytes
+    const entry = this.#find(key)
+    if (entry !== -1) this.#records.rewrite(entry, bytes)
   }
 
   /** Gives an entry that has an expiry another one. @param ttlMs from now, above 0 */
   prolong(key: string, ttlMs: number): void {
-    const held = this.#alive(key)
-    if (held !== undefined && held.expiresAtMs !== Number.POSITIVE_INFINITY) held.expiresAtMs = this.#nowMs() + Math.ceil(ttlMs)
+    const entry = this.#find(key)
+    if (entry !== -1 && this.#expiresAtMs[entry] !== NEVER) this.#expiresAtMs[entry] = this.#nowMs() + Math.ceil(ttlMs)
   }
 
   delete(key: string): boolean {
-    const held = this.#held.get(key)
-    if (held === undefined) return false
-    this.#remove(held)
+    const entry = this.#index.find(key, keyHash(key))
+    if (entry === -1) return false
+    this.#remove(entry)
     return true
   }
 
-  #alive(key: string): Held | undefined {
-    const held = this.#held.get(key)
-    if (held === undefined || held.expiresAtMs > this.#nowMs()) return held
-    this.#expire(held)
-    return undefined
+  /** One that is not past its time; -1: none. */
+  #find(key: string): number {
+    const entry = this.#index.find(key, keyHash(key))
+    if (entry === -1 || this.#expiresAtMs[entry]! > this.#nowMs()) return entry
+    this.#expire(entry)
+    return -1
   }
 
-  #expire(held: Held): void {
-    this.#remove(held)
+  /** The key keeps its number, so that who walks over all meets it once, and its place among the others: it is the same key that is read. */
+  #replace(entry: number, key: string, bytes: Uint8Array, expiresAtMs: number): void {
+    const formerBytes = this.#sizeOf(entry)
+    this.#records.remove(entry)
+    this.#records.put(entry, key, bytes)
+    this.#expiresAtMs[entry] = expiresAtMs
+    this.#policy.resized(entry, formerBytes)
+  }
+
+  /** @param former the key's number so far, which it keeps; -1: none */
+  #add(former: number, hash: number, key: string, bytes: Uint8Array, expiresAtMs: number): void {
+    if (former !== -1) this.#remove(former)
+    if (former !== -1) this.#freeNumbers.pop()
+    const entry = former !== -1 ? former : (this.#freeNumbers.pop() ?? this.#numbers++)
+    if (entry >= this.#expiresAtMs.length) this.#expiresAtMs = grown(this.#expiresAtMs, grownLength(this.#expiresAtMs.length, entry + 1))
+    this.#expiresAtMs[entry] = expiresAtMs
+    this.#records.put(entry, key, bytes)
+    this.#index.add(entry, hash)
+    if (expiresAtMs === NEVER) {
+      this.#keptBytes += this.#sizeOf(entry)
+      this.#policy.limit(this.maxBytes - this.#keptBytes)
+    } else {
+      this.#policy.reserve(entry + 1)
+      this.#policy.add(entry)
+    }
+  }
+
+  #sizeOf(entry: number): number {
+    return entryBytes(this.#records.keyLengthOf(entry), this.#records.lengthOf(entry))
+  }
+
+  #expire(entry: number): void {
+    const key = this.#records.keyOf(entry)
+    this.#remove(entry)
     this.expired++
-    this.#gone(held.key)
+    this.#gone(key)
   }
 
-  #makeRoom(sizeBytes: number): boolean {
-    while (this.usedBytes + sizeBytes > this.maxBytes) {
-      const victim = this.#nextVictim()
-      if (victim === undefined) return false
-      this.#remove(victim)
-      this.evicted++
-      this.#gone(victim.key)
+  #evict(entry: number): void {
+    const key = this.#records.keyOf(entry)
+    this.#forget(entry)
+    this.evicted++
+    this.#gone(key)
+  }
+
+  #remove(entry: number): void {
+    if (this.#expiresAtMs[entry] === NEVER) {
+      this.#keptBytes -= this.#sizeOf(entry)
+      this.#policy.limit(this.maxBytes - this.#keptBytes)
+    } else {
+      this.#policy.remove(entry)
     }
-    return true
+    this.#forget(entry)
   }
 
-  /** Ends: each entry walked over loses its mark, so the second round finds one. */
-  #nextVictim(): Held | undefined {
-    let hand = this.#hand ?? this.#oldest
-    while (hand?.visited === true) {
-      hand.visited = false
-      hand = hand.newer ?? this.#oldest
-    }
-    this.#hand = hand
-    return hand
+  #forget(entry: number): void {
+    this.#index.remove(entry)
+    this.#records.remove(entry)
+    this.#expiresAtMs[entry] = FREE
+    this.#freeNumbers.push(entry)
   }
 
-  /** Looks at two entries, from the oldest on and around. */
   #sweep(): void {
+    if (this.#numbers === 0) return
     const nowMs = this.#nowMs()
-    for (let looked = 0; looked < 2; looked++) {
-      const held = this.#broom ?? this.#oldest
-      if (held === undefined) return
-      this.#broom = held.newer
-      if (held.expiresAtMs <= nowMs) this.#expire(held)
+    for (let looked = 0; looked < SWEPT_A_STORE; looked++) {
+      const entry = this.#broom < this.#numbers ? this.#broom : 0
+      this.#broom = entry + 1
+      const expiresAtMs = this.#expiresAtMs[entry]!
+      if (expiresAtMs !== FREE && expiresAtMs <= nowMs) this.#expire(entry)
     }
-  }
-
-  #append(held: Held): void {
-    held.older = this.#newest
-    if (this.#newest === undefined) this.#oldest = held
-    else this.#newest.newer = held
-    this.#newest = held
-  }
-
-  #remove(held: Held): void {
-    this.#held.delete(held.key)
-    this.usedBytes -= held.sizeBytes
-    if (held.expiresAtMs === Number.POSITIVE_INFINITY) return
-    if (this.#hand === held) this.#hand = held.newer
-    if (this.#broom === held) this.#broom = held.newer
-    if (held.older === undefined) this.#oldest = held.newer
-    else held.older.newer = held.newer
-    if (held.newer === undefined) this.#newest = held.older
-    else held.newer.older = held.older
   }
 }

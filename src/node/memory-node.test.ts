@@ -5,7 +5,7 @@ import { HEADER_BYTES, KIND_BYTE, MAGIC, OFFSET } from '../codec/envelope.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { nodeConformance } from '../testing/node-conformance.ts'
 import { BEGUN_MS } from '../testing/node-subject.ts'
-import { ENTRY_OVERHEAD_BYTES } from './bounded-entries.ts'
+import { BoundedEntries, entryBytes } from './bounded-entries.ts'
 import { memoryNode } from './memory-node.ts'
 import type { CacheNode, Change, Script } from './node.ts'
 
@@ -49,21 +49,22 @@ const held = async (node: CacheNode, keys: string[]): Promise<string[]> => {
 }
 
 /** The size of an entry whose key has one character, such that ten of them fill `1 << 14` bytes nearly. */
-const TENTH = Math.floor((1 << 14) / 10) - ENTRY_OVERHEAD_BYTES - 1
+const TENTH = 1_398
+assert.ok(entryBytes(1, TENTH) <= (1 << 14) / 10 && entryBytes(1, TENTH + 9) > (1 << 14) / 10)
 
-test('a memory node never uses more than maxBytes, and evicts what was not read before what was', async () => {
-  const node = memoryNode({ id: 'm', maxBytes: 1 << 14 })
-  const keys = [...'abcdefghij']
+test('a memory node never uses more than maxBytes, and keeps what is read while a scan passes', async () => {
+  const node = memoryNode({ id: 'm', maxBytes: 1 << 17 })
+  const keys = Array.from({ length: 79 }, (_, i) => `k${i}`)
   await node.apply(keys.map((key) => put(key, TENTH)))
-  assert.deepEqual(await held(node, keys), keys)
-  const readAgain = memoryNode({ id: 'm', maxBytes: 1 << 14 })
-  await readAgain.apply(keys.map((key) => put(key, TENTH)))
-  await readAgain.getMany(['a', 'c'])
-  await readAgain.apply([put('k', TENTH), put('l', TENTH)])
-  assert.deepEqual(await held(readAgain, [...keys, 'k', 'l']), [...'acefghijkl'])
-  const { usedBytes, evicted, entries } = await readAgain.stats()
-  assert.ok(usedBytes <= 1 << 14)
-  assert.deepEqual([evicted, entries], [2, 10])
+  assert.deepEqual(await held(node, keys), keys, 'all that fit')
+  const readOften = keys.slice(0, 60)
+  for (let round = 0; round < 3; round++) await node.getMany(readOften)
+  for (let i = 0; i < 300; i++) await node.apply([put(`scanned ${i}`, TENTH)])
+  const left = await held(node, readOften)
+  assert.ok(left.length >= 50, `${left.length} of 60`)
+  const { usedBytes, evicted, entries } = await node.stats()
+  assert.ok(usedBytes <= 1 << 17 && usedBytes > (1 << 17) * 0.95)
+  assert.equal(evicted + entries, 79 + 300)
 })
 
 test('entries without expiry are never evicted: when they fill the node, a put fails and holds nothing', async () => {
@@ -90,9 +91,34 @@ test('an entry larger than the whole node fails and evicts nobody', async () => 
 test('replacing an entry counts its new size only, and dropping all brings the bytes back to 0', async () => {
   const node = memoryNode({ id: 'm' })
   for (let i = 1; i <= 50; i++) await node.apply([put('a', HEADER_BYTES + i * 10, BigInt(i))])
-  assert.equal((await node.stats()).usedBytes, HEADER_BYTES + 500 + 1 + ENTRY_OVERHEAD_BYTES)
+  assert.equal((await node.stats()).usedBytes, entryBytes(1, HEADER_BYTES + 500))
   await node.apply([{ op: 'drop', key: 'a' }])
   assert.deepEqual([(await node.stats()).usedBytes, (await node.stats()).entries], [0, 0])
+})
+
+test('one that walks over all entries meets those that stay, once, whatever is written meanwhile', async () => {
+  const node = memoryNode({ id: 'm' })
+  const keys = Array.from({ length: 300 }, (_, i) => `k${i}`)
+  await node.apply(keys.map((key) => put(key, 100)))
+  const met: string[] = []
+  for await (const batch of node.scan('k', { batch: 10 })) {
+    met.push(...batch)
+    const [first, last] = [keys[met.length - 10]!, keys.at(-1)!]
+    await node.apply([{ op: 'drop', key: first }, put(`new${met.length}`, 100), put(last, 90, BigInt(met.length)), put(keys[1]!, 90, 2n)])
+  }
+  assert.equal(new Set(met).size, met.length)
+  assert.deepEqual(met.sort(), keys.sort())
+})
+
+test('a memory node takes about what it says: entries of 200 bytes and a key of 20', async () => {
+  const entries = new BoundedEntries(
+    1 << 24,
+    () => 0,
+    () => {},
+  )
+  for (let i = 0; i < 100_000; i++) entries.set(`rt:product:${String(i).padStart(9, '0')}`, Buffer.alloc(200), 60_000)
+  assert.ok(entries.usedBytes <= 1 << 24 && entries.usedBytes > (1 << 24) * 0.99)
+  assert.ok(entries.tableBytes <= (1 << 24) * 1.02, `${entries.tableBytes} of ${1 << 24}`)
 })
 
 test('expired entries leave by themselves as others are stored, without a timer', async () => {
@@ -122,11 +148,11 @@ test('a watcher is told of evicted and expired keys too', async () => {
   await node.watch([''], { changed: (keys) => told.push(...keys), lost: assert.fail })
   await node.apply([put('k', TENTH, 1n, 5_000)])
   await clock.settle()
-  assert.deepEqual(told.sort(), ['a', 'k'])
+  assert.deepEqual(told.sort(), ['j', 'k'], 'one that was stored, and one that had to go for it')
   await clock.advance(1_000)
   await node.getMany(['b'])
   await clock.settle()
-  assert.deepEqual(told.sort(), ['a', 'b', 'k'])
+  assert.deepEqual(told.sort(), ['b', 'j', 'k'])
 })
 
 test('a script without a local form is unsupported, one with it runs on the entries', async () => {

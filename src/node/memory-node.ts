@@ -36,7 +36,7 @@ export interface MemoryNodeOptions {
   readonly weight?: number
   /** What ketama hashes. Default: the id. */
   readonly label?: string
-  /** Keys, values and 160 bytes an entry, at most. Default 64 MiB. */
+  /** Keys, values, and an eighth of both and 64 bytes an entry, at most: what they take in memory. Default 64 MiB. */
   readonly maxBytes?: number
   /** Default: the one given to `connect`, else the system's. */
   readonly clock?: Clock

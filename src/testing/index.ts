@@ -2,7 +2,7 @@
  * `ringtail/testing`: what Ringtail's own tests are made of, for tests of code that uses it and of nodes and stores made elsewhere.
  */
 
-export { type Ranked, SieveTinyLfu } from '../near/sieve-tiny-lfu.ts'
+export { type Ranked, SieveTinyLfu } from '../eviction/sieve-tiny-lfu.ts'
 export { type BareCache, bareCache } from './bare-cache.ts'
 export { FakeClock } from './fake-clock.ts'
 export { type FlakyNode, flakyNode } from './flaky-node.ts'

@@ -1,5 +1,5 @@
 /**
- * How often keys were read lately, of keys that are not held, in 16 to 32 bytes a held entry.
+ * How often keys were read lately, of keys that are not held, in 16 to 32 bytes a held entry, or in fewer.
  *
  * A count-min sketch (Cormode and Muthukrishnan, 2005) of four rows of small counters, raised conservatively: a key's estimate is the
  * smallest of its four counters, and raising it touches none that is above. It errs upward only, when another key shares all four. What was
@@ -17,8 +17,14 @@ const COUNTERS_PER_ENTRY = 4
 const SMALLEST_ROW = 64
 
 export class FrequencySketch {
+  readonly #countersPerEntry: number
   #rowLength = SMALLEST_ROW
   #counters = new Uint8Array(ROWS * SMALLEST_ROW)
+
+  /** @param countersPerEntry of each row, at least. Fewer: less memory, and more keys that are taken for more popular than they are. Default 4. */
+  constructor(countersPerEntry: number = COUNTERS_PER_ENTRY) {
+    this.#countersPerEntry = countersPerEntry
+  }
 
   get sizeBytes(): number {
     return this.#counters.length
@@ -54,7 +60,7 @@ export class FrequencySketch {
 
   /** Grows, when there are more entries than it is made for; it never shrinks. */
   makeFor(entries: number): void {
-    while (this.#rowLength < entries * COUNTERS_PER_ENTRY) {
+    while (this.#rowLength < entries * this.#countersPerEntry) {
       const half = this.#rowLength
       const grown = new Uint8Array(ROWS * half * 2)
       for (let row = 0; row < ROWS; row++) {

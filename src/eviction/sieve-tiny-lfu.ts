@@ -15,12 +15,12 @@ import { type Ranked, RankedQueue } from './ranked-queue.ts'
 
 export type { Ranked }
 
-const WINDOW_SHARE = 0.1
+export const WINDOW_SHARE = 0.1
 /** Everything is halved after this many reads and arrivals an entry held: before a scan has filled the sketch, which would make its keys look known. */
-const READS_AN_AGE = 3
-const SHORTEST_AGE = 640
+export const READS_AN_AGE = 3
+export const SHORTEST_AGE = 640
 /** Marked entries that one search walks over at most, so that no call takes milliseconds. */
-const MOST_FORGIVEN = 1_000
+export const MOST_FORGIVEN = 1_000
 
 export class SieveTinyLfu<E extends Ranked<E>> {
   readonly maxBytes: number
