@@ -3,6 +3,7 @@
  */
 import type { Study } from './harness/study.ts'
 import { catalogueMemory } from './studies/catalogue-memory.ts'
+import { database } from './studies/database.ts'
 import { eviction } from './studies/eviction.ts'
 import { memory } from './studies/memory.ts'
 import { openLoopStudy } from './studies/open-loop.ts'
@@ -12,4 +13,4 @@ import { ring } from './studies/ring.ts'
 
 export { LIMITS, PEERS, SERVERS_OF, TASKS, WORKLOADS } from './entrants.ts'
 
-export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory, catalogueMemory, ring, eviction]
+export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory, catalogueMemory, ring, eviction, database]
