@@ -6,6 +6,14 @@
  * not: they are heard of only while somebody listens to them (`invalidation/change-feed.ts`).
  */
 
+/** A setting of a server: as it is, as it should be, and what for. */
+export interface SettingAdvice {
+  readonly setting: string
+  readonly found: string
+  readonly recommended: string
+  readonly reason: string
+}
+
 export interface TierEvents {
   /** A node answers again after it had not, or is as quick as the others again. */
   'node:up': { readonly node: string }
@@ -35,6 +43,8 @@ export interface TierEvents {
   }
   /** A node runs with settings that can lose what must be kept, or refuse what should be evicted. */
   'node:misconfigured': { readonly node: string; readonly reason: string }
+  /** A node's server would serve better with other settings. Nothing is lost and nothing refused as it is. */
+  'node:advised': { readonly node: string; readonly advice: readonly SettingAdvice[] }
   /** Bytes under a key were not an entry of this cache: corrupt, foreign or cut short. They were treated as a miss. */
   'entry:rejected': { readonly cache: string; readonly node: string | undefined; readonly reason: string }
   /** A loaded value could not be kept: it does not serialize, or is too large. Each read of it loads. */
@@ -127,6 +137,7 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'node:draining': true,
   'topology:changed': true,
   'node:misconfigured': true,
+  'node:advised': true,
   'entry:rejected': true,
   'entry:refused': true,
   'dictionary:adopted': true,

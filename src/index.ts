@@ -44,7 +44,7 @@ export type {
 export { createTier, type Tier, type TierMetrics } from './create-tier.ts'
 export type { Version } from './entry.ts'
 export * from './errors.ts'
-export type { CacheEventName, ChangeEventName, EventName, Listener, TierEvents } from './events.ts'
+export type { CacheEventName, ChangeEventName, EventName, Listener, SettingAdvice, TierEvents } from './events.ts'
 export type { Bus, Listener as BusListener } from './invalidation/bus.ts'
 export type { CacheChange } from './invalidation/change-feed.ts'
 export type { SubscribeOptions } from './invalidation/change-interest.ts'

@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { connected, LIVE, server, Told, turn } from '../testing/live-redis.ts'
+import type { TierEvents } from '../events.ts'
+import { adminOf, connected, LIVE, server, Told, turn } from '../testing/live-redis.ts'
 import { assertApplied, assertBytes, envelope, got, Heard, put } from '../testing/node-subject.ts'
-import { startRedisServer } from '../testing/redis-server.ts'
+import { type RedisServerOptions, startRedisServer } from '../testing/redis-server.ts'
 import { redisNode } from './redis-node.ts'
 
 test('connect rejects while there is no server, and the node goes on trying until there is one', LIVE, async (t) => {
@@ -32,6 +33,36 @@ test('a server whose policy may evict what must be kept is told as misconfigured
   assert.match(JSON.stringify(told.events[0]?.payload), /allkeys-lru.*volatile-lfu/)
   const right = await server(t, { maxMemory: 64 * 1024 * 1024 })
   assert.deepEqual((await connected(t, right.url)).told.names, [])
+})
+
+test('settings that could be better are advised on, once, with what was found and what is recommended', LIVE, async (t) => {
+  const advised = async (options: RedisServerOptions) => {
+    const { told } = await connected(t, (await server(t, options)).url, { id: 'n', connections: 2 })
+    const events = told.events.map(({ name, payload }) => ({ name, ...(payload as TierEvents['node:advised']) }))
+    return events.map(({ name, node, advice }) => [
+      name,
+      node,
+      ...advice.map(({ setting, found, recommended }) => `${setting} ${found}: ${recommended}`),
+    ])
+  }
+  const memory = 'maxmemory 0: about three quarters of the memory of its machine'
+  const maxMemory = 64 * 1024 * 1024
+  assert.deepEqual(await advised({ policy: 'volatile-lru', maxMemory }), [
+    ['node:advised', 'n', 'maxmemory-policy volatile-lru: volatile-lfu'],
+  ])
+  assert.deepEqual(await advised({ policy: 'noeviction', maxMemory: 0 }), [
+    ['node:advised', 'n', memory, 'maxmemory-policy noeviction: volatile-lfu'],
+  ])
+  assert.deepEqual(await advised({ policy: 'volatile-lfu', maxMemory: 0 }), [['node:advised', 'n', memory]])
+  assert.deepEqual(await advised({ policy: 'volatile-lfu', maxMemory }), [])
+})
+
+test('settings that are not known are not judged: an account that may not ask for INFO', LIVE, async (t) => {
+  const redis = await server(t, { policy: 'noeviction' })
+  await adminOf(t, redis).call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info')
+  const { node, told } = await connected(t, redis.url, { username: 'app', password: 'secret' })
+  assert.deepEqual(told.names, [])
+  assertApplied(await node.apply([put('a', envelope(1n))]))
 })
 
 test('a name that stands for another address after a loss is followed there, under the same id', LIVE, async (t) => {

@@ -34,7 +34,7 @@ import type {
 import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, redisAddress, systemLookup, urlOf } from './redis-address.ts'
 import { loadClientClass } from './redis-client.ts'
 import { RedisConnection } from './redis-connection.ts'
-import { type Info, misconfiguration, parseInfo, statsOf } from './redis-info.ts'
+import { type Info, parseInfo, SettingsJudge, statsOf } from './redis-info.ts'
 import { asBuffer, scriptReply, unansweredStatus } from './redis-reply.ts'
 import { RedisWatch } from './redis-watch.ts'
 import type { Argument } from './resp-writer.ts'
@@ -114,7 +114,7 @@ class RedisNode implements CacheNode {
   #state: 'new' | 'connecting' | 'up' | 'down' | 'closed' = 'new'
   #awaitingUp: (() => void)[] = []
   #lastFailure: NodeError | undefined
-  #toldMisconfigured: string | undefined
+  readonly #settings: SettingsJudge
   #incarnation: string | undefined
 
   constructor(address: RedisAddress, options: RedisNodeOptions) {
@@ -123,6 +123,7 @@ class RedisNode implements CacheNode {
     this.url = urlOf(address)
     this.id = options.id ?? `${address.host}:${address.port}`
     if (typeof this.id !== 'string' || this.id === '') throw ConfigurationError.of('redisNode: id', 'a name', options.id)
+    this.#settings = new SettingsJudge(this.id)
     const what = `node '${this.id}'`
     this.zone = options.zone
     this.weight = options.weight ?? 1
@@ -340,14 +341,12 @@ class RedisNode implements CacheNode {
     this.#emit('node:down', { node: this.id, reason: error.message })
   }
 
-  /** Looked at on each connection, before anything is read there. A fault of the settings is told once, and again when it is another. */
+  /** Looked at on each connection, before anything is read there. */
   #judge(info: Info): void {
     const before = this.#incarnation
     this.#incarnation = info.get('run_id') ?? before
     if (before !== undefined && this.#incarnation !== before) this.#emit('node:restarted', { node: this.id })
-    const reason = misconfiguration(info)
-    if (reason !== undefined && reason !== this.#toldMisconfigured) this.#emit('node:misconfigured', { node: this.id, reason })
-    this.#toldMisconfigured = reason
+    this.#settings.judge(info, this.#emit)
   }
 
   /** The least busy connection that would take a call; else any, for the reason that it gives. */

@@ -36,8 +36,9 @@ export const answers = (node: CacheNode, key: string): Promise<boolean> =>
     () => false,
   )
 
+/** With settings that no node has anything to say of, unless a test says otherwise. */
 export async function server(t: TestContext, options?: RedisServerOptions): Promise<RedisServer> {
-  const started = await startRedisServer(options)
+  const started = await startRedisServer({ maxMemory: 256 * 1024 * 1024, ...options })
   t.after(() => started.stop())
   return started
 }
