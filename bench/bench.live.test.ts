@@ -41,6 +41,13 @@ const OTHERS = ['journal-256', 'overhead/ringtail-bare', 'open-loop/p99 at 100,0
 /** Studies' rows, of those whose rows are always the same. */
 const STUDIED = [
   ...CLIENTS.map((peer) => `open-loop/${peer}`),
+  'ring/build',
+  'ring/look-up',
+  'ring/get on 100 nodes over 3',
+  'eviction/orm-busy',
+  ...['product-page', 'user-profile', 'cart-update'].flatMap((operation) =>
+    ['idle', 'idle p99', 'loaded', 'loaded p99', 'most'].map((figure) => `database/${operation} ${figure}`),
+  ),
   ...REPLAYED.flatMap((peer) => [`replay/made-scans/${peer}`, `replay/made-scans hits/${peer}`]),
 ]
 
@@ -61,8 +68,23 @@ const BARS: Readonly<Record<string, number>> = {
   'near-peeks/lru-cache': 0.5,
   'journal-256': 20_000,
   'open-loop/p99 at 100,000 a second': 1,
+  'ring/build': 1_000,
+  'ring/look-up': 1_500,
+  'ring/get on 100 nodes over 3': 1.1,
+  'eviction/orm-busy': 96.5,
+  'database/cart-update loaded': 43,
   ...Object.fromEntries(CLIENTS.map((peer) => [`open-loop/${peer}`, 2.5])),
 }
+
+const STUDIES = [
+  'ring/build',
+  'ring/look-up',
+  'ring/get on 100 nodes over 3',
+  'eviction/orm-busy',
+  ...['product-page', 'user-profile', 'cart-update'].flatMap((operation) =>
+    ['idle', 'idle p99', 'loaded', 'loaded p99', 'most'].map((figure) => `database/${operation} ${figure}`),
+  ),
+]
 
 interface Ended {
   readonly code: number | string | null

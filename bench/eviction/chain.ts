@@ -4,6 +4,7 @@
 
 export interface Link {
   key: number
+  size: number
   newer: Link
   older: Link
   /** Which of a policy's chains it is in. */
@@ -15,6 +16,8 @@ export interface Link {
 export class Chain {
   readonly end: Link
   length = 0
+  /** Of its links together. */
+  size = 0
 
   constructor() {
     this.end = linkOf(-1)
@@ -37,6 +40,7 @@ export class Chain {
     this.end.older = link
     link.chain = this
     this.length++
+    this.size += link.size
   }
 
   remove(link: Link): void {
@@ -44,11 +48,12 @@ export class Chain {
     link.older.newer = link.newer
     link.chain = undefined
     this.length--
+    this.size -= link.size
   }
 }
 
-export function linkOf(key: number): Link {
-  const link = { key, chain: undefined, reads: 0 } as unknown as Link
+export function linkOf(key: number, size = 1): Link {
+  const link = { key, size, chain: undefined, reads: 0 } as unknown as Link
   link.newer = link
   link.older = link
   return link

@@ -52,6 +52,25 @@ for (const policy of ALL) {
   })
 }
 
+for (const policy of ALL.filter((each) => each !== arc)) {
+  test(`law: ${policy.name} of entries of several sizes holds no more than it may, and hits only what was read before`, () => {
+    fc.assert(
+      fc.property(reads, fc.integer({ min: 20, max: 90 }), (keys, size) => {
+        const simulation = policy.create(size, { of: (key) => 1 + (key % 7), mean: 4 })
+        const seen = new Set<number>()
+        for (const key of keys) {
+          assert.ok(!simulation.access(key) || seen.has(key))
+          assert.ok(simulation.size <= size)
+          seen.add(key)
+        }
+        const all = [...seen].reduce((sum, key) => sum + 1 + (key % 7), 0)
+        if (all <= size) assert.equal(simulation.size, all)
+      }),
+      { numRuns: 50 },
+    )
+  })
+}
+
 test('law: LRU holds the keys read last', () => {
   fc.assert(
     fc.property(reads, capacity, (keys, size) => {

@@ -2,20 +2,25 @@
  * S3-FIFO: a small queue that most new keys do not survive, a main one, and the names of those that were let go (Yang et al., SOSP 2023).
  */
 import { Chain, type Link, linkOf } from './chain.ts'
-import type { Policy } from './policy.ts'
+import { type Policy, SIZE_ONE } from './policy.ts'
 
 const SMALL_SHARE = 0.1
 const MOST_READS = 3
 
 export const s3Fifo: Policy = {
   name: 'S3-FIFO',
-  create(capacity) {
+  create(capacity, sizes = SIZE_ONE) {
     const held = new Map<number, Link>()
-    const ghosts = new Set<number>()
+    const ghosts = new Map<number, number>()
+    let ghostSize = 0
     const small = new Chain()
     const main = new Chain()
-    const smallLength = Math.max(1, Math.floor(capacity * SMALL_SHARE))
-    const mainLength = capacity - smallLength
+    const smallSize = Math.max(1, Math.floor(capacity * SMALL_SHARE))
+    const mainSize = capacity - smallSize
+    const forget = (key: number): boolean => {
+      ghostSize -= ghosts.get(key) ?? 0
+      return ghosts.delete(key)
+    }
     const evictFromMain = () => {
       while (main.oldest.reads > 0) {
         const forgiven = main.oldest
@@ -32,19 +37,23 @@ export const s3Fifo: Policy = {
         if (oldest.reads > 1) {
           oldest.reads = 0
           main.push(oldest)
-          if (main.length > mainLength) return evictFromMain()
+          if (main.size > mainSize) return evictFromMain()
         } else {
           small.remove(oldest)
           held.delete(oldest.key)
-          ghosts.add(oldest.key)
-          if (ghosts.size > mainLength) for (const first of ghosts) return void ghosts.delete(first)
+          ghosts.set(oldest.key, oldest.size)
+          ghostSize += oldest.size
+          for (const first of ghosts.keys()) {
+            if (ghostSize <= mainSize) break
+            forget(first)
+          }
           return
         }
       }
     }
     return {
       get size() {
-        return held.size
+        return small.size + main.size
       },
       access(key) {
         const found = held.get(key)
@@ -52,13 +61,14 @@ export const s3Fifo: Policy = {
           if (found.reads < MOST_READS) found.reads++
           return true
         }
-        while (held.size >= capacity) {
-          if (small.length >= smallLength || main.length === 0) evictFromSmall()
+        const size = sizes.of(key)
+        while (small.size + main.size + size > capacity) {
+          if (small.size >= smallSize || main.length === 0) evictFromSmall()
           else evictFromMain()
         }
-        const link = linkOf(key)
+        const link = linkOf(key, size)
         held.set(key, link)
-        const wasKnown = ghosts.delete(key)
+        const wasKnown = forget(key)
         if (wasKnown) main.push(link)
         else small.push(link)
         return false

@@ -2,11 +2,11 @@
  * SIEVE: a queue, a mark on what was read, and a hand that forgives the marked once (Zhang et al., NSDI 2024).
  */
 import { Chain, type Link, linkOf } from './chain.ts'
-import type { Policy } from './policy.ts'
+import { type Policy, SIZE_ONE } from './policy.ts'
 
 export const sieve: Policy = {
   name: 'SIEVE',
-  create(capacity) {
+  create(capacity, sizes = SIZE_ONE) {
     const held = new Map<number, Link>()
     const chain = new Chain()
     let hand = chain.end
@@ -22,7 +22,7 @@ export const sieve: Policy = {
     }
     return {
       get size() {
-        return held.size
+        return chain.size
       },
       access(key) {
         const found = held.get(key)
@@ -30,8 +30,9 @@ export const sieve: Policy = {
           found.reads = 1
           return true
         }
-        if (held.size >= capacity) evict()
-        const link = linkOf(key)
+        const size = sizes.of(key)
+        while (chain.size + size > capacity) evict()
+        const link = linkOf(key, size)
         held.set(key, link)
         chain.push(link)
         return false

@@ -3,7 +3,7 @@
  * climbs toward the better hit rate (Einziger et al., "TinyLFU", ToS 2017, and "Adaptive Software Cache Management", Middleware 2018).
  */
 import { Chain, type Link, linkOf } from './chain.ts'
-import type { Policy } from './policy.ts'
+import { type Policy, SIZE_ONE, type Sizes } from './policy.ts'
 
 const WINDOW_SHARE = 0.01
 const PROTECTED_SHARE = 0.8
@@ -15,33 +15,35 @@ const RESTART = 0.05
 
 export const windowTinyLfu: Policy = {
   name: 'W-TinyLFU',
-  create(capacity) {
-    const cache = new WindowTinyLfu(capacity)
-    return cache
+  create(capacity, sizes = SIZE_ONE) {
+    return new WindowTinyLfu(capacity, sizes)
   },
 }
 
 class WindowTinyLfu {
   readonly #capacity: number
+  readonly #sizes: Sizes
   readonly #held = new Map<number, Link>()
   readonly #window = new Chain()
   readonly #probation = new Chain()
   readonly #protected = new Chain()
   readonly #sketch: Sketch
   readonly #climber: Climber
-  #windowLength: number
-  #protectedLength: number
+  #windowSize: number
+  #protectedSize: number
 
-  constructor(capacity: number) {
+  constructor(capacity: number, sizes: Sizes) {
     this.#capacity = capacity
-    this.#sketch = new Sketch(capacity)
-    this.#climber = new Climber(capacity)
-    this.#windowLength = Math.max(1, Math.floor(capacity * WINDOW_SHARE))
-    this.#protectedLength = Math.floor((capacity - this.#windowLength) * PROTECTED_SHARE)
+    this.#sizes = sizes
+    const entries = Math.max(1, Math.round(capacity / sizes.mean))
+    this.#sketch = new Sketch(entries)
+    this.#climber = new Climber(capacity, entries)
+    this.#windowSize = Math.max(1, Math.floor(capacity * WINDOW_SHARE))
+    this.#protectedSize = Math.floor((capacity - this.#windowSize) * PROTECTED_SHARE)
   }
 
   get size(): number {
-    return this.#held.size
+    return this.#window.size + this.#probation.size + this.#protected.size
   }
 
   access(key: number): boolean {
@@ -56,23 +58,25 @@ class WindowTinyLfu {
   }
 
   #insert(key: number): void {
-    const link = linkOf(key)
+    const link = linkOf(key, this.#sizes.of(key))
     this.#held.set(key, link)
     this.#window.push(link)
-    if (this.#window.length <= this.#windowLength) {
-      if (this.#held.size > this.#capacity) this.#drop(this.#victim())
-      return
+    while (this.#window.size > this.#windowSize) {
+      const candidate = this.#window.oldest
+      this.#probation.push(candidate)
+      while (this.size > this.#capacity && candidate.chain !== undefined) this.#compete(candidate)
     }
-    const candidate = this.#window.oldest
-    const victim = this.#victim()
-    this.#probation.push(candidate)
-    if (this.#held.size <= this.#capacity) return
+    while (this.size > this.#capacity) this.#drop(this.#victim())
+  }
+
+  #compete(candidate: Link): void {
+    const victim = this.#probation.oldest === candidate ? this.#protected.oldest : this.#probation.oldest
     const isBetter = victim.key >= 0 && this.#sketch.estimate(candidate.key) > this.#sketch.estimate(victim.key)
     this.#drop(isBetter ? victim : candidate)
   }
 
   #victim(): Link {
-    return this.#probation.length > 0 ? this.#probation.oldest : this.#protected.oldest
+    return [this.#probation, this.#protected, this.#window].find((chain) => chain.length > 0)!.oldest
   }
 
   #drop(link: Link): void {
@@ -81,19 +85,19 @@ class WindowTinyLfu {
   }
 
   #demote(): void {
-    while (this.#protected.length > this.#protectedLength) this.#probation.push(this.#protected.oldest)
+    while (this.#protected.size > this.#protectedSize) this.#probation.push(this.#protected.oldest)
   }
 
   /** Moves room between the window and the protected segment, and entries with it. */
   #resize(wanted: number): void {
     if (wanted === 0) return
-    const length = wanted > 0 ? Math.min(Math.floor(wanted), this.#protectedLength) : -Math.min(Math.floor(-wanted), this.#windowLength - 1)
-    this.#windowLength += length
-    this.#protectedLength -= length
+    const amount = wanted > 0 ? Math.min(Math.floor(wanted), this.#protectedSize) : -Math.min(Math.floor(-wanted), this.#windowSize - 1)
+    this.#windowSize += amount
+    this.#protectedSize -= amount
     this.#demote()
-    while (this.#window.length > this.#windowLength) this.#probation.push(this.#window.oldest)
-    const mainLength = this.#capacity - this.#windowLength
-    while (this.#probation.length + this.#protected.length > mainLength) this.#window.push(this.#victim())
+    while (this.#window.size > this.#windowSize) this.#probation.push(this.#window.oldest)
+    const mainSize = this.#capacity - this.#windowSize
+    while (this.#probation.size + this.#protected.size > mainSize) this.#window.push(this.#victim())
   }
 }
 
@@ -106,9 +110,9 @@ class Climber {
   #accesses = 0
   #formerRate = 0
 
-  constructor(capacity: number) {
+  constructor(capacity: number, entries: number) {
     this.#capacity = capacity
-    this.#sample = capacity * SAMPLE_PER_ENTRY
+    this.#sample = entries * SAMPLE_PER_ENTRY
     this.#step = -STEP_SHARE * capacity
   }
 

@@ -4,11 +4,17 @@
  * The memory is what 30 % of all objects take as plain JSON, their keys with them and nothing else. The node lies in it with all that it takes:
  * envelopes, keys with their prefix, the dictionary, and the node's own tables and gaps, which count against `maxBytes` (tests hold that to what they
  * take indeed). Reads go through a tier, a miss loads and fills; so what is measured is the very thing that runs. Hit rates are exact, and the
- * same on every machine.
+ * same on every machine. The policies of `eviction/` are replayed beside it, by bytes.
  */
 import { constants as zstd, zstdCompressSync } from 'node:zlib'
-import { cacheAside, createTier, memoryNode, rawBytes } from 'ringtail'
+import { type Cache, type CacheNode, cacheAside, createTier, memoryNode, rawBytes } from 'ringtail'
 import { seededRandom } from 'ringtail/testing'
+import { lru } from '../eviction/lru.ts'
+import { near } from '../eviction/near.ts'
+import type { Policy } from '../eviction/policy.ts'
+import { s3Fifo } from '../eviction/s3-fifo.ts'
+import { sieve } from '../eviction/sieve.ts'
+import { windowTinyLfu } from '../eviction/window-tiny-lfu.ts'
 import { catalogue } from '../harness/products.ts'
 import type { Findings, Study, StudyCall } from '../harness/study.ts'
 import { linesOf, recorded } from './recorded.ts'
@@ -19,6 +25,7 @@ const DICTIONARY_BYTES = 64 * 1024
 /** The dictionary is made of some of the first objects: all that a cache has seen by the time it needs one. */
 const SAMPLED = 5_000
 const QUICK_READS = 6_000
+const POLICIES: readonly Policy[] = [lru, sieve, s3Fifo, windowTinyLfu, near]
 
 interface Replay {
   /** Of objects, in order of first appearance. */
@@ -41,10 +48,13 @@ async function measure({ quick }: StudyCall): Promise<Findings> {
   const { keys, products, reads, isRecorded } = replay
   const allBytes = keys.reduce((sum, key, object) => sum + Buffer.byteLength(key) + products[object % products.length]!.length, 0)
   const maxBytes = Math.floor(allBytes * SHARE)
-  const plain = lruHits(replay, maxBytes)
   const dictionary = dictionaryOf(products, quick ? 2_048 : DICTIONARY_BYTES)
-  const { hits, entries, usedBytes, packedBytes } = await replayed(replay, dictionary, maxBytes)
+  const packed = products.map((product) => packedWith(dictionary, product))
+  const overhead = await overheadOf(replay, packed)
+  const { hits, entries, usedBytes } = await replayed(replay, packed, maxBytes - dictionary.length)
   const rate = (100 * hits) / reads.length
+  const plainOf = (object: number): number => Buffer.byteLength(keys[object]!) + products[object % products.length]!.length
+  const ofNode = (object: number): number => Buffer.byteLength(keys[object]!) + packed[object % packed.length]!.length + overhead
   return {
     rows: [
       {
@@ -60,22 +70,22 @@ async function measure({ quick }: StudyCall): Promise<Findings> {
     ],
     text: [
       `  ${isRecorded ? 'recorded' : 'made'} reads: ${count(reads.length)} of ${count(keys.length)} objects, ${count(allBytes)} bytes as plain JSON with keys`,
-      `  in ${count(maxBytes)} bytes: plain JSON by LRU, nothing else counted, ${((100 * plain) / reads.length).toFixed(2)} % hits; Ringtail ${rate.toFixed(2)} %`,
-      `  ${count(entries)} objects held at the end, ${(usedBytes / entries).toFixed(0)} bytes each in all, of which ${(packedBytes / products.length).toFixed(0)} are packed JSON (mean of all products)`,
+      `  in ${count(maxBytes)} bytes a memory node answers ${rate.toFixed(2)} % of them`,
+      `  ${count(entries)} objects held at the end, ${(usedBytes / entries).toFixed(0)} bytes each in all, of which ${meanOf(packed).toFixed(0)} are packed JSON (mean of all products)`,
       `  counted: keys, envelopes, a dictionary of ${count(dictionary.length)} bytes, and the node's tables and gaps`,
+      `  other policies, simulated in as many bytes, hits of plain JSON with nothing else counted, and of entries as the node has them:`,
+      ...POLICIES.map((policy) => {
+        const [plain, own] = [rateOf(policy, replay, maxBytes, plainOf), rateOf(policy, replay, maxBytes - dictionary.length, ofNode)]
+        return `    ${policy.name.padEnd(10)} ${plain.toFixed(2)} %, ${own.toFixed(2)} %`
+      }),
     ].join('\n'),
     doubts:
       isRecorded || quick ? [] : ['eviction: the recorded reads are not there, so made ones were replayed and the bar was not judged'],
   }
 }
 
-async function replayed({ keys, products, reads }: Replay, dictionary: Buffer, maxBytes: number) {
-  const node = memoryNode({ id: 'memory', maxBytes: maxBytes - dictionary.length })
-  const tier = await createTier({ nodes: [node], replicas: 1 })
-  const packed = products.map((product) => packedWith(dictionary, product))
-  try {
-    // The schema's number takes the place of the dictionary's in an entry: as many bytes.
-    const objects = tier.cache<Uint8Array>('orm', { strategy: cacheAside(), ttl: '10h', codec: { serializer: rawBytes(), schema: 1 } })
+async function replayed({ keys, reads }: Replay, packed: readonly Buffer[], maxBytes: number) {
+  return onOneNode(maxBytes, async (objects, node) => {
     let misses = 0
     for (const object of reads) {
       await objects.getOrSet(keys[object]!, async () => {
@@ -83,8 +93,26 @@ async function replayed({ keys, products, reads }: Replay, dictionary: Buffer, m
         return packed[object % packed.length]!
       })
     }
-    const { entries, usedBytes } = await node.stats()
-    return { hits: reads.length - misses, entries, usedBytes, packedBytes: packed.reduce((sum, { length }) => sum + length, 0) }
+    return { hits: reads.length - misses, ...(await node.stats()) }
+  })
+}
+
+/** What an object counts beside its own key and value, where there is room: mean of some. */
+function overheadOf({ keys }: Replay, packed: readonly Buffer[]): Promise<number> {
+  return onOneNode(2 ** 26, async (objects, node) => {
+    const some = keys.slice(0, 1_000)
+    for (const [object, key] of some.entries()) await objects.set(key, packed[object % packed.length]!)
+    const own = some.reduce((sum, key, object) => sum + Buffer.byteLength(key) + packed[object % packed.length]!.length, 0)
+    return ((await node.stats()).usedBytes - own) / some.length
+  })
+}
+
+async function onOneNode<T>(maxBytes: number, work: (objects: Cache<Uint8Array>, node: CacheNode) => Promise<T>): Promise<T> {
+  const node = memoryNode({ id: 'memory', maxBytes })
+  const tier = await createTier({ nodes: [node], replicas: 1 })
+  try {
+    // The schema's number takes the place of the dictionary's in an entry: as many bytes.
+    return await work(tier.cache('orm', { strategy: cacheAside(), ttl: '10h', codec: { serializer: rawBytes(), schema: 1 } }), node)
   } finally {
     await tier.close()
   }
@@ -103,22 +131,17 @@ function dictionaryOf(products: readonly Buffer[], most: number): Buffer {
   return Buffer.concat(sample).subarray(0, most)
 }
 
-/** Hits of what most would do: JSON as it is, the least recently read goes. */
-function lruHits({ keys, products, reads }: Replay, maxBytes: number): number {
-  const held = new Set<number>()
-  const sizeOf = (object: number): number => Buffer.byteLength(keys[object]!) + products[object % products.length]!.length
-  let [bytes, hits] = [0, 0]
-  for (const object of reads) {
-    if (held.delete(object)) hits++
-    else bytes += sizeOf(object)
-    held.add(object)
-    for (const oldest of held) {
-      if (bytes <= maxBytes) break
-      held.delete(oldest)
-      bytes -= sizeOf(oldest)
-    }
-  }
-  return hits
+/** Per cent. */
+function rateOf(policy: Policy, { keys, reads }: Replay, maxBytes: number, of: (object: number) => number): number {
+  const mean = keys.reduce((sum, _, object) => sum + of(object), 0) / keys.length
+  const simulation = policy.create(maxBytes, { of, mean })
+  let hits = 0
+  for (const object of reads) if (simulation.access(object)) hits++
+  return (100 * hits) / reads.length
+}
+
+function meanOf(all: readonly Buffer[]): number {
+  return all.reduce((sum, { length }) => sum + length, 0) / all.length
 }
 
 function recordedReplay(): Replay | undefined {
