@@ -76,16 +76,6 @@ const BARS: Readonly<Record<string, number>> = {
   ...Object.fromEntries(CLIENTS.map((peer) => [`open-loop/${peer}`, 2.5])),
 }
 
-const STUDIES = [
-  'ring/build',
-  'ring/look-up',
-  'ring/get on 100 nodes over 3',
-  'eviction/orm-busy',
-  ...['product-page', 'user-profile', 'cart-update'].flatMap((operation) =>
-    ['idle', 'idle p99', 'loaded', 'loaded p99', 'most'].map((figure) => `database/${operation} ${figure}`),
-  ),
-]
-
 interface Ended {
   readonly code: number | string | null
   readonly stdout: string

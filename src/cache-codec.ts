@@ -37,4 +37,15 @@ export function cacheCodec<V>(options: CodecOptions<V>, what: string, { outcomes
   return { codec, dictionaries }
 }
 
+/** The codec alone. @param dictionaries to which those of the cache are added, to be closed with the tier */
+export function packingCodec<V>(
+  options: CodecOptions<V>,
+  what: string,
+  { dictionaries, ...parts }: CacheCodecParts & { readonly dictionaries: Set<CacheDictionaries> },
+): EnvelopeCodec<V> {
+  const made = cacheCodec(options, what, parts)
+  dictionaries.add(made.dictionaries)
+  return made.codec
+}
+
 const NOTHING_PACKED = { dictionary: undefined, level: 0, bytesIn: 0, bytesOut: 0, tookMs: 0 }

@@ -4,7 +4,7 @@
  * This is the only file that knows all rooms. A tier holds the nodes and one ring for each distinct placement; every cache gets a cluster,
  * a keyspace and a strategy of its own on top, which are small.
  */
-import { type CacheCodecParts, cacheCodec } from './cache-codec.ts'
+import { packingCodec } from './cache-codec.ts'
 import { Cache, type CacheReport } from './caches/cache.ts'
 import { CacheEvents } from './caches/cache-events.ts'
 import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
@@ -13,8 +13,6 @@ import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
 import { CatchUp } from './cluster/catch-up.ts'
 import { Hints } from './cluster/hints.ts'
 import { RingCluster } from './cluster/ring-cluster.ts'
-import type { Codec } from './codec/codec.ts'
-import type { CodecOptions } from './codec/codec-options.ts'
 import { cacheName, namespacedKey, plainKey } from './codec/key.ts'
 import { plainCodec } from './codec/plain-codec.ts'
 import { checkedCheckOptions } from './consistency/check-options.ts'
@@ -314,7 +312,8 @@ export class Tier {
     const keys = options.plain ? plainKey(name) : namespacedKey(name)
     const heard = { cluster, invalidations: this.#invalidations, writes: options.writes }
     const groups = options.plain ? undefined : new Groups({ ...heard, cache: name, clock: this.#clock, separator: options.namespaces })
-    const codec = options.plain ? plainCodec(options.codec, what) : this.#codecOf(name, options.codec, what, { ...parts, outcomes })
+    const packing = { ...parts, outcomes, cache: name, nodes: this.#nodes.all, dictionaries: this.#dictionaries }
+    const codec = options.plain ? plainCodec(options.codec, what) : packingCodec(options.codec, what, packing)
     const keyspace = new Keyspace<V>({
       ...parts,
       readClock: this.#readClock,
@@ -372,12 +371,6 @@ export class Tier {
       announce: this.#hasBus ? announce : undefined,
       events: new CacheEvents({ cache: name, emitter: this.#events, feed }),
     })
-  }
-
-  #codecOf<V>(cache: string, options: CodecOptions<V>, what: string, parts: Omit<CacheCodecParts, 'cache' | 'nodes'>): Codec<V> {
-    const { codec, dictionaries } = cacheCodec(options, what, { ...parts, cache, nodes: this.#nodes.all })
-    this.#dictionaries.add(dictionaries)
-    return codec
   }
 
   #guard<S extends StoreReader<unknown>>(store: S): S {

@@ -66,7 +66,14 @@ async function measure(call: StudyCall): Promise<Findings> {
   const products = call.quick ? all.slice(0, QUICK_PRODUCTS) : all
   const maxMemory = call.quick ? QUICK_MAX_MEMORY : MAX_MEMORY
   const theirs = await filled(
-    (url) => bentoCache.open({ urls: [url], ttlMs: TTL_MS, database: '' }) as unknown as Promise<Taker>,
+    (url) =>
+      bentoCache.open({
+        urls: [url],
+        ttlMs: TTL_MS,
+        database: '',
+        products: products.length,
+        room: products.length,
+      }) as unknown as Promise<Taker>,
     products,
     maxMemory,
   )
