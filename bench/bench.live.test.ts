@@ -84,7 +84,7 @@ interface Ended {
 
 function bench(...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { timeout: 90_000, maxBuffer: 64 * 1024 * 1024 }
+    const options = { timeout: 240_000, maxBuffer: 64 * 1024 * 1024 }
     execFile(process.execPath, ['--conditions=ringtail-source', MAIN, ...args], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : (error.code ?? error.signal ?? null), stdout, stderr })
     })
