@@ -23,7 +23,7 @@ test('calls come at their rate, answered or not, and count from when they came',
 
 test('a pause of this process is one that callers see', async () => {
   let sent = 0
-  const { p99Ms, lateMs } = await byTheClock(
+  const { p50Ms, lateMs } = await byTheClock(
     async () => {
       if (++sent !== 20) return
       const untilMs = performance.now() + 50
@@ -32,7 +32,7 @@ test('a pause of this process is one that callers see', async () => {
     1_000,
     80,
   )
-  assert.ok(p99Ms > 20 && lateMs > 20, `${p99Ms}, ${lateMs}`)
+  assert.ok(p50Ms > 20 && lateMs > 20, `${p50Ms}, ${lateMs}: most of the calls were due meanwhile`)
 })
 
 test('what a call rejects with ends the measuring', async () => {

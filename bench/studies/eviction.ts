@@ -100,10 +100,15 @@ async function replayed({ keys, reads }: Replay, packed: readonly Buffer[], maxB
 /** What an object counts beside its own key and value, where there is room: mean of some. */
 function overheadOf({ keys }: Replay, packed: readonly Buffer[]): Promise<number> {
   return onOneNode(2 ** 26, async (objects, node) => {
-    const some = keys.slice(0, 1_000)
-    for (const [object, key] of some.entries()) await objects.set(key, packed[object % packed.length]!)
-    const own = some.reduce((sum, key, object) => sum + Buffer.byteLength(key) + packed[object % packed.length]!.length, 0)
-    return ((await node.stats()).usedBytes - own) / some.length
+    const step = Math.ceil(keys.length / 1_000)
+    let [some, ownBytes] = [0, 0]
+    for (let object = 0; object < keys.length; object += step) {
+      const [key, value] = [keys[object]!, packed[object % packed.length]!]
+      await objects.set(key, value)
+      some++
+      ownBytes += Buffer.byteLength(key) + value.length
+    }
+    return ((await node.stats()).usedBytes - ownBytes) / some
   })
 }
 
