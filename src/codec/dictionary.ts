@@ -4,8 +4,6 @@
  * It is named by its content, so that nobody can mistake one for another: an entry says by which it was packed, and what is read from a node
  * is the dictionary of that name or none.
  */
-import { createHash } from 'node:crypto'
-
 export interface Dictionary {
   /** 1 to 2^32 − 1: the beginning of its bytes' SHA-256. */
   readonly id: number
@@ -16,6 +14,8 @@ export interface Dictionary {
 export const MAX_DICTIONARY_BYTES = 128 * 1024
 
 export function dictionaryOf(bytes: Uint8Array): Dictionary {
+  // Loaded with the first one, so that importing the library is quick.
+  const { createHash } = process.getBuiltinModule('node:crypto')
   return { id: createHash('sha256').update(bytes).digest().readUInt32BE(0) || 1, bytes }
 }
 

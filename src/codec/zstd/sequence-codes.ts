@@ -32,11 +32,7 @@ export function matchCode(length: number): number {
 
 function codesUpTo(most: number, starts: readonly number[]): Uint8Array {
   const codes = new Uint8Array(most + 1)
-  for (let length = 0; length <= most; length++)
-    codes[length] = Math.max(
-      0,
-      starts.findLastIndex((start) => start <= length),
-    )
+  for (const [code, start] of starts.entries()) codes.fill(code, start)
   return codes
 }
 
