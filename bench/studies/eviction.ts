@@ -2,16 +2,15 @@
  * How many reads a memory node answers, in memory that is short: an application's reads of its database, each object a shop's product.
  *
  * The memory is what 30 % of all objects take as plain JSON, their keys with them and nothing else. The node lies in it with all that it takes:
- * envelopes, keys with their prefix, the dictionary, and the node's own tables and gaps, which count against `maxBytes` (tests hold that to what they
- * take indeed). Reads go through a tier, a miss loads and fills; so what is measured is the very thing that runs. Hit rates are exact, and the
- * same on every machine. The policies of `eviction/` are replayed beside it, by bytes.
+ * envelopes, keys with their prefix, the dictionaries that the cache trains on its values as they come, and the node's own tables and gaps, which count
+ * against `maxBytes` (tests hold that to what they take indeed). Reads go through a tier, a miss loads and fills; so what is measured is the very
+ * thing that runs. Beside it the policies of `eviction/` are replayed.
  */
-import { constants as zstd, zstdCompressSync } from 'node:zlib'
-import { type Cache, type CacheNode, cacheAside, createTier, memoryNode, rawBytes } from 'ringtail'
+import { cacheAside, createTier, memoryNode, zstd } from 'ringtail'
 import { seededRandom } from 'ringtail/testing'
 import { lru } from '../eviction/lru.ts'
 import { near } from '../eviction/near.ts'
-import type { Policy } from '../eviction/policy.ts'
+import { type Policy, SIZE_ONE, type Sizes } from '../eviction/policy.ts'
 import { s3Fifo } from '../eviction/s3-fifo.ts'
 import { sieve } from '../eviction/sieve.ts'
 import { windowTinyLfu } from '../eviction/window-tiny-lfu.ts'
@@ -21,10 +20,8 @@ import { linesOf, recorded } from './recorded.ts'
 
 const SHARE = 0.3
 const LEAST_HITS = 96.5
-const DICTIONARY_BYTES = 64 * 1024
-/** The dictionary is made of some of the first objects: all that a cache has seen by the time it needs one. */
-const SAMPLED = 5_000
 const QUICK_READS = 6_000
+const READS_A_TURN = 64
 const POLICIES: readonly Policy[] = [lru, sieve, s3Fifo, windowTinyLfu, near]
 
 interface Replay {
@@ -46,15 +43,12 @@ export const eviction: Study = {
 async function measure({ quick }: StudyCall): Promise<Findings> {
   const replay = (quick ? undefined : recordedReplay()) ?? madeReplay(quick ? QUICK_READS : 1_000_000)
   const { keys, products, reads, isRecorded } = replay
-  const allBytes = keys.reduce((sum, key, object) => sum + Buffer.byteLength(key) + products[object % products.length]!.length, 0)
+  const plainBytes = (object: number): number => Buffer.byteLength(keys[object]!) + products[object % products.length]!.length
+  const allBytes = keys.reduce((sum, _, object) => sum + plainBytes(object), 0)
   const maxBytes = Math.floor(allBytes * SHARE)
-  const dictionary = dictionaryOf(products, quick ? 2_048 : DICTIONARY_BYTES)
-  const packed = products.map((product) => packedWith(dictionary, product))
-  const overhead = await overheadOf(replay, packed)
-  const { hits, entries, usedBytes } = await replayed(replay, packed, maxBytes - dictionary.length)
+  const { hits, entries, usedBytes, packing } = await replayed(replay, maxBytes)
   const rate = (100 * hits) / reads.length
-  const plainOf = (object: number): number => Buffer.byteLength(keys[object]!) + products[object % products.length]!.length
-  const ofNode = (object: number): number => Buffer.byteLength(keys[object]!) + packed[object % packed.length]!.length + overhead
+  const plain: Sizes = { of: plainBytes, mean: allBytes / keys.length }
   return {
     rows: [
       {
@@ -71,12 +65,12 @@ async function measure({ quick }: StudyCall): Promise<Findings> {
     text: [
       `  ${isRecorded ? 'recorded' : 'made'} reads: ${count(reads.length)} of ${count(keys.length)} objects, ${count(allBytes)} bytes as plain JSON with keys`,
       `  in ${count(maxBytes)} bytes a memory node answers ${rate.toFixed(2)} % of them`,
-      `  ${count(entries)} objects held at the end, ${(usedBytes / entries).toFixed(0)} bytes each in all, of which ${meanOf(packed).toFixed(0)} are packed JSON (mean of all products)`,
-      `  counted: keys, envelopes, a dictionary of ${count(dictionary.length)} bytes, and the node's tables and gaps`,
-      `  other policies, simulated in as many bytes, hits of plain JSON with nothing else counted, and of entries as the node has them:`,
+      `  ${count(entries)} entries held at the end, ${(usedBytes / entries).toFixed(0)} bytes each in all: keys, envelopes, packed JSON, dictionaries, the node's tables and gaps`,
+      `  ${packing}`,
+      `  other policies, simulated: hits of plain JSON in as many bytes, with nothing else counted; and of as many entries as the node holds`,
       ...POLICIES.map((policy) => {
-        const [plain, own] = [rateOf(policy, replay, maxBytes, plainOf), rateOf(policy, replay, maxBytes - dictionary.length, ofNode)]
-        return `    ${policy.name.padEnd(10)} ${plain.toFixed(2)} %, ${own.toFixed(2)} %`
+        const [bytes, same] = [rateOf(policy, replay, maxBytes, plain), rateOf(policy, replay, entries, SIZE_ONE)]
+        return `    ${policy.name.padEnd(10)} ${bytes.toFixed(2)} %, ${same.toFixed(2)} %`
       }),
     ].join('\n'),
     doubts:
@@ -84,69 +78,38 @@ async function measure({ quick }: StudyCall): Promise<Findings> {
   }
 }
 
-async function replayed({ keys, reads }: Replay, packed: readonly Buffer[], maxBytes: number) {
-  return onOneNode(maxBytes, async (objects, node) => {
-    let misses = 0
-    for (const object of reads) {
-      await objects.getOrSet(keys[object]!, async () => {
-        misses++
-        return packed[object % packed.length]!
-      })
-    }
-    return { hits: reads.length - misses, ...(await node.stats()) }
-  })
-}
-
-/** What an object counts beside its own key and value, where there is room: mean of some. */
-function overheadOf({ keys }: Replay, packed: readonly Buffer[]): Promise<number> {
-  return onOneNode(2 ** 26, async (objects, node) => {
-    const step = Math.ceil(keys.length / 1_000)
-    let [some, ownBytes] = [0, 0]
-    for (let object = 0; object < keys.length; object += step) {
-      const [key, value] = [keys[object]!, packed[object % packed.length]!]
-      await objects.set(key, value)
-      some++
-      ownBytes += Buffer.byteLength(key) + value.length
-    }
-    return ((await node.stats()).usedBytes - ownBytes) / some
-  })
-}
-
-async function onOneNode<T>(maxBytes: number, work: (objects: Cache<Uint8Array>, node: CacheNode) => Promise<T>): Promise<T> {
+async function replayed({ keys, products, reads }: Replay, maxBytes: number) {
   const node = memoryNode({ id: 'memory', maxBytes })
   const tier = await createTier({ nodes: [node], replicas: 1 })
   try {
-    // The schema's number takes the place of the dictionary's in an entry: as many bytes.
-    return await work(tier.cache('orm', { strategy: cacheAside(), ttl: '10h', codec: { serializer: rawBytes(), schema: 1 } }), node)
+    const codec = { compression: zstd({ dictionary: true }) }
+    const objects = tier.cache<unknown>('orm', { strategy: cacheAside(), ttl: '10h', codec })
+    let misses = 0
+    for (const [at, object] of reads.entries()) {
+      await objects.getOrSet(keys[object]!, async () => {
+        misses++
+        return JSON.parse(products[object % products.length]!.toString())
+      })
+      // A dictionary is trained beside reads; nodes in memory answer at once, and would never let it.
+      if (at % READS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    const { packing } = objects.metrics()
+    const told =
+      packing === undefined
+        ? 'nothing was packed'
+        : `packed to ${((100 * packing.bytesOut) / packing.bytesIn).toFixed(0)} % at level ${packing.level}, ${packing.trained} dictionaries trained`
+    return { hits: reads.length - misses, packing: told, ...(await node.stats()) }
   } finally {
     await tier.close()
   }
 }
 
-function packedWith(dictionary: Buffer, bytes: Buffer): Buffer {
-  return zstdCompressSync(bytes, { dictionary, params: { [zstd.ZSTD_c_compressionLevel]: 3 } })
-}
-
-/** Whole objects, spread over the first, as many as fit. */
-function dictionaryOf(products: readonly Buffer[], most: number): Buffer {
-  const first = products.slice(0, SAMPLED)
-  const mean = first.reduce((sum, { length }) => sum + length, 0) / first.length
-  const step = Math.max(1, Math.floor((first.length * mean) / most))
-  const sample = first.filter((_, at) => at % step === 0)
-  return Buffer.concat(sample).subarray(0, most)
-}
-
 /** Per cent. */
-function rateOf(policy: Policy, { keys, reads }: Replay, maxBytes: number, of: (object: number) => number): number {
-  const mean = keys.reduce((sum, _, object) => sum + of(object), 0) / keys.length
-  const simulation = policy.create(maxBytes, { of, mean })
+function rateOf(policy: Policy, { reads }: Replay, capacity: number, sizes: Sizes): number {
+  const simulation = policy.create(capacity, sizes)
   let hits = 0
   for (const object of reads) if (simulation.access(object)) hits++
   return (100 * hits) / reads.length
-}
-
-function meanOf(all: readonly Buffer[]): number {
-  return all.reduce((sum, { length }) => sum + length, 0) / all.length
 }
 
 function recordedReplay(): Replay | undefined {
