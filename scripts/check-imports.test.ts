@@ -29,7 +29,7 @@ test('a tree that follows the table has no problems', () => {
 test('an import upwards is found, with file, line and the rule', () => {
   const text = "// one\nimport { a } from '../entry.ts'\n\nimport { ringCluster } from '../cluster/ring-cluster.ts'\n"
   assert.deepEqual(check({ 'src/node/memory-node.ts': text }), [
-    'src/node/memory-node.ts:4 imports src/cluster/ring-cluster.ts: node/ may import, beside the vocabulary: codec/envelope.ts',
+    'src/node/memory-node.ts:4 imports src/cluster/ring-cluster.ts: node/ may import, beside the vocabulary: codec/envelope.ts, eviction/',
   ])
 })
 
