@@ -14,7 +14,7 @@ import type { Emit } from '../events.ts'
 import { type Duration, durationMs, fraction, knownOptions, wholeNumber } from '../options.ts'
 import type { Loaded, Removal, Row, SaveStatus, ShardGuardStats, ShardStats, Store, StoreCall, StoreReader } from '../store/store.ts'
 import { GatheredLoads } from './gathered-loads.ts'
-import { isShardFailure, ShardGuard, type ShardGuardLimits, type Verdict } from './shard-guard.ts'
+import { type CallKind, isShardFailure, ShardGuard, type ShardGuardLimits, type Verdict } from './shard-guard.ts'
 
 export interface StoreGuardOptions {
   /** Calls under way at once, a shard, at most. Default: what the sharded store was given, else 16. */
@@ -84,7 +84,10 @@ export function guardStore<S extends StoreReader<unknown>>(store: S, options: St
     versioned: store.versioned,
     remembersRemovals: store.remembersRemovals,
     save: (saves, call) => guards.change(saves, call, (part, inner) => store.save(part, inner)),
-    remove: (removals, call) => guards.change(removals, call, (part, inner) => store.remove(part, inner)),
+    remove: (removals, call) => {
+      const kind = removals.every(({ again }) => again === true) ? 'rest' : 'write'
+      return guards.change(removals, call, (part, inner) => store.remove(part, inner), kind)
+    },
   }
   return whole as StoreReader<unknown> as S
 }
@@ -139,6 +142,7 @@ class ShardGuards<V> {
     items: readonly T[],
     call: StoreCall | undefined,
     run: (part: readonly T[], call: StoreCall) => Promise<SaveStatus[]>,
+    kind: CallKind = 'write',
   ): Promise<SaveStatus[]> {
     try {
       if (this.#store.prepare !== undefined) await this.#store.prepare()
@@ -158,7 +162,7 @@ class ShardGuards<V> {
         )
       }
       try {
-        const answers = await this.#shard(shard).guard.run('write', begin, call, verdictOfChange)
+        const answers = await this.#shard(shard).guard.run(kind, begin, call, verdictOfChange)
         for (const [nth, { index }] of part.entries()) statuses[index] = answers[nth]!
       } catch (thrown) {
         const error = this.#asError(thrown)

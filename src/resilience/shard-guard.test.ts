@@ -61,6 +61,29 @@ describe('what is under way', () => {
     assert.equal(clock.pendingTimers, 0)
   })
 
+  test('is one more for a removal that is sent again, up to the cap, while others wait', async () => {
+    const held = new HeldStore()
+    const store = guarded(held, { concurrency: 10 })
+    for (let nth = 0; nth < 30; nth++) outcomeOf(store.load(statementOf(`a${nth}`)))
+    await clock.settle()
+    const before = held.calls.length
+    assert.ok(before < 10)
+    for (let nth = before; nth < 12; nth++) outcomeOf(store.remove([{ key: `r${nth}`, floor: 1n, ifOlder: true, again: true }]))
+    outcomeOf(store.remove([{ key: 'plain', floor: 1n }]))
+    await clock.settle()
+    assert.equal(held.calls.length, 10)
+    assert.deepEqual(
+      held.calls.slice(before).map(({ keys }) => keys[0]![0]),
+      Array(10 - before).fill('r'),
+    )
+    while (held.calls.length > 0) {
+      held.calls[0]!.answer()
+      await clock.settle()
+    }
+    assert.equal(held.most, 10)
+    assert.equal(clock.pendingTimers, 0)
+  })
+
   test('is by shard what the sharded store was made with', async () => {
     const held = twoShards()
     const store = guarded(Object.assign(held, { limits: { concurrency: 2, queue: 1 } }), { minConcurrency: 2 })

@@ -39,7 +39,8 @@ export interface ShardGuardParts {
 
 /** What an answer says of the shard: `unsaid` where it is the caller's doing. */
 export type Verdict = 'well' | 'failed' | 'unsaid'
-export type CallKind = 'read' | 'write'
+/** `rest`: of a write whose first part is done. Any of the places that there may ever be is its, whatever the limit is now; else it waits as a write. */
+export type CallKind = 'read' | 'write' | 'rest'
 
 interface Waiter {
   enter(): void
@@ -63,8 +64,8 @@ export class ShardGuard {
   readonly #parts: ShardGuardParts
   readonly #limit: AdaptiveLimit
   readonly #breaker: Breaker
-  readonly #lines: Record<CallKind, Set<Waiter>> = { read: new Set(), write: new Set() }
-  #next: CallKind = 'write'
+  readonly #lines: Record<'read' | 'write', Set<Waiter>> = { read: new Set(), write: new Set() }
+  #next: 'read' | 'write' = 'write'
   #running = 0
   #failed = 0
   #slow = 0
@@ -159,18 +160,19 @@ export class ShardGuard {
   /** Takes a place, or waits for one. */
   #enter(kind: CallKind, call: StoreCall | undefined): Promise<void> | undefined {
     if (!this.hasRoom) this.#widen()
-    if (this.hasRoom) {
+    const { queue, waitMs, concurrency } = this.#parts.limits
+    if (this.hasRoom || (kind === 'rest' && this.#running < concurrency)) {
       this.#running++
       return undefined
     }
-    const { queue, waitMs } = this.#parts.limits
-    const line = this.#lines[kind]
-    if (line.size >= queue) throw this.refusal('full', `has ${this.#running} calls under way and ${line.size} ${kind}s in line`)
+    const side = kind === 'read' ? 'read' : 'write'
+    const line = this.#lines[side]
+    if (line.size >= queue) throw this.refusal('full', `has ${this.#running} calls under way and ${line.size} ${side}s in line`)
     const { meanMs, current } = this.#limit
     const remainingMs = (call?.withinMs ?? Number.POSITIVE_INFINITY) - meanMs
     // A read may have something stale to fall back on, a write has nothing: it waits for as long as its caller does.
     const mostMs = waitMs ?? (call?.withinMs === undefined ? WAIT_MS : call.withinMs / 2)
-    const boundMs = kind === 'write' && Number.isFinite(remainingMs) ? remainingMs : Math.min(mostMs, remainingMs)
+    const boundMs = side === 'write' && Number.isFinite(remainingMs) ? remainingMs : Math.min(mostMs, remainingMs)
     const expectedMs = ((this.#waiting + 1) * meanMs) / current
     if (boundMs <= 0 || expectedMs > boundMs) {
       throw this.refusal('late', `has ${this.#waiting} calls in line, and another would wait for about ${Math.ceil(expectedMs)} ms`)
