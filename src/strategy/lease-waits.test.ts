@@ -99,3 +99,21 @@ test('a caller who aborts while its process waits for a lease leaves at once, an
   await clock.advance(51)
   assert.equal(clock.pendingTimers, 0)
 })
+
+test('a lease that lapses as its holder has died is none that was given up, though nodes tell of whole milliseconds', async () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const { cluster, clock, reader } = twoProcesses()
+    const ask = { key: WIRE, seen: { version: 0n, begun: 0, freshUntilMs: 0 }, leaseMs: 1_100 }
+    await cluster.lease([ask])
+    const lease = cluster.lease.bind(cluster)
+    // What is left of a millisecond counts as one.
+    cluster.lease = async (...asked) =>
+      (await lease(...asked)).map((each) => (each.state === 'held' ? { ...each, forMs: each.forMs + 1 } : each))
+    const { cache } = cacheOn<string>({ strategy: readThrough(reader), ttl: '10s' }, cluster, clock, 'things', seed)
+    const read = cache.get('a')
+    for (let ms = 0; ms < 1_200 && reader.calls.length === 0; ms++) await clock.advance(1)
+    assert.equal(reader.calls.length, 1, `seed ${seed}`)
+    await reader.answer(0, { a: 'A' })
+    assert.equal(await read, 'A', `seed ${seed}`)
+  }
+})

@@ -21,6 +21,8 @@ import type { StrategyParts } from './strategy.ts'
 const FILL_MS = 100
 const FIRST_PAUSE_MS = 2
 const LONGEST_PAUSE_MS = 50
+/** Nodes count whole ms: of a lease up to so much less is left than they say. */
+const NODE_TICK_MS = 1
 /** A lease that lasts so much longer than it would have is another, ms. */
 const SURELY_ANOTHER_MS = 50
 
@@ -153,7 +155,7 @@ export class LoadFlight<V> {
         }
         if (leasing.state === 'held') {
           forMs = leasing.forMs
-          lapsesAtMs = Math.max(lapsesAtMs, askedMs + forMs)
+          lapsesAtMs = Math.max(lapsesAtMs, askedMs + forMs - NODE_TICK_MS)
         } else if (leasing.state === 'changed' && !answers(leasing.found, seat.ask)) {
           seat.seen = leasing.found.seen
           forMs = 0
