@@ -14,8 +14,8 @@ import { LATE_QUANTILE, RecentTimes } from './hedge.ts'
 
 /**
  * `up`: it answers. `suspect`: it is slow or its last ping was not answered, or it looks dead and so do most, which is then this process's own
- * fault; it is asked as ever. `down`: it is not connected, silent, or fails too much; others are asked first. `returning`: it answers and may
- * have missed changes; others are asked first. `draining`: it answers and its keys are on their way elsewhere.
+ * fault; it is asked as ever. `down`: it is not connected, silent, or fails too much; others are asked first. `returning`: it may have
+ * missed changes; others are asked first, and others only while it is marked `behind`. `draining`: it answers and its keys are on their way elsewhere.
  */
 export type NodeState = 'up' | 'suspect' | 'down' | 'returning' | 'draining'
 /** What is decided elsewhere: by who catches it up (`behind`: it is returning, and known to have missed changes), and by who changes the ring. */
