@@ -73,6 +73,17 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'invalidation/',
     'metrics/',
   ],
+  // What stands below one cache.
+  'cache-stack.ts': [
+    'caches/cache-options.ts',
+    'cluster/',
+    'codec/',
+    'invalidation/',
+    'keyspaces/keyspace.ts',
+    'node/node.ts',
+    'ring/ring.ts',
+    'strategy/strategy.ts',
+  ],
   // It follows a database for caches that it is handed; what can be a tag it knows from where tags are kept.
   'capture/': ['store/', 'strategy/strategy.ts', 'metrics/', 'invalidation/group-records.ts'],
   // Looks past everything that serves, at what nodes and stores themselves say.

@@ -5,6 +5,7 @@
  * a keyspace and a strategy of its own on top, which are small.
  */
 import { packingCodec } from './cache-codec.ts'
+import { cacheStack } from './cache-stack.ts'
 import { Cache, type CacheReport } from './caches/cache.ts'
 import { CacheEvents } from './caches/cache-events.ts'
 import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
@@ -12,8 +13,7 @@ import type { Capture, CaptureOptions } from './capture/capture.ts'
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
 import { CatchUp } from './cluster/catch-up.ts'
 import { Hints } from './cluster/hints.ts'
-import { RingCluster } from './cluster/ring-cluster.ts'
-import { cacheName, namespacedKey, plainKey } from './codec/key.ts'
+import { cacheName } from './codec/key.ts'
 import { plainCodec } from './codec/plain-codec.ts'
 import { checkedCheckOptions } from './consistency/check-options.ts'
 import type { CheckOptions, ConsistencyCheck, ConsistencyCounts } from './consistency/consistency.ts'
@@ -28,10 +28,8 @@ import { FleetClock } from './fleet-clock.ts'
 import { BusInvalidations } from './invalidation/bus-invalidations.ts'
 import { ChangeFeed, type ChangeFeedParts } from './invalidation/change-feed.ts'
 import { ChangeFeeds } from './invalidation/change-feeds.ts'
-import { Groups } from './invalidation/groups.ts'
 import type { Invalidations } from './invalidation/invalidation.ts'
 import { Tracking } from './invalidation/tracking.ts'
-import { Keyspace } from './keyspaces/keyspace.ts'
 import { Deliveries } from './listener-queue.ts'
 import { Outcomes } from './metrics/outcomes.ts'
 import { announceKeys } from './near/announce-keys.ts'
@@ -297,49 +295,18 @@ export class Tier {
     const outcomes = new Outcomes()
     const emit = rareTelling(this.#clock, this.#events.emit)
     const parts = { clock: this.#clock, random: this.#random, emit }
-    const cluster = new RingCluster(this.#nodes.ringOf(name, options, what), {
-      clock: this.#clock,
-      random: this.#random,
-      emit,
-      read: options.reads,
-      zone: this.#zone,
-      deadlineMs: options.callDeadlineMs,
-      tryTimeoutMs: options.tryTimeoutMs,
-      hints: this.#hints,
-      stands: options.strategy.name !== 'cache-aside',
-      nodeFailed: (node) => outcomes.recordNodeError(node),
-    })
-    const keys = options.plain ? plainKey(name) : namespacedKey(name)
-    const heard = { cluster, invalidations: this.#invalidations, writes: options.writes }
-    const groups = options.plain ? undefined : new Groups({ ...heard, cache: name, clock: this.#clock, separator: options.namespaces })
     const packing = { ...parts, outcomes, cache: name, nodes: this.#nodes.all, dictionaries: this.#dictionaries }
     const codec = options.plain ? plainCodec(options.codec, what) : packingCodec(options.codec, what, packing)
-    const keyspace = new Keyspace<V>({
+    const { cluster, keys, groups, strategy } = cacheStack<V>(name, options, {
       ...parts,
       readClock: this.#readClock,
-      cache: name,
-      cluster,
+      ring: this.#nodes.ringOf(name, options, what),
       codec,
-      keys,
-      currency: groups,
-      tagsOf: options.tagsOf,
-      ttlMs: options.ttlMs,
-      graceMs: options.graceMs,
-      negativeTtlMs: options.negativeTtlMs,
-      jitter: options.jitter,
-      writes: options.writes,
+      zone: this.#zone,
+      hints: this.#hints,
+      invalidations: this.#invalidations,
       versions: this.#versions,
-    })
-    const strategy = options.strategy.build({
-      ...parts,
-      cache: name,
-      keyspace,
-      loadDeadlineMs: options.loadDeadlineMs,
-      softDeadlineMs: options.softDeadlineMs,
-      early: options.early,
-      sliding: options.sliding,
-      ttlMs: options.ttlMs,
-      negative: options.negativeTtlMs > 0,
+      nodeFailed: (node) => outcomes.recordNodeError(node),
       guard: (store) => this.#guard(store),
       behind: () => (this.#admission.isBehind ? this.#admission.refusal(what) : undefined),
       bypassed: (operation, reason) => {
@@ -347,6 +314,7 @@ export class Tier {
         emit('cache:bypassed', { cache: name, operation, reason })
       },
     })
+    const heard = { cluster, invalidations: this.#invalidations, writes: options.writes }
     if (groups !== undefined) {
       const looker: LookerParts<V> = { cluster, keys, codec, currency: groups, clock: this.#clock, truth: strategy.truth }
       this.#lookers.set(name, looker as LookerParts<unknown>)

@@ -14,8 +14,9 @@ import type pg from 'pg'
 import { type Cache, cacheAside, createTier, openJournal, postgresStore, postgresTable, redisNode, writeBehind } from 'ringtail'
 import { startRedisServer } from 'ringtail/testing'
 import { startPostgres } from '../../tests/support/postgres.ts'
-import { byTheClock, type Latencies, oneByOne } from '../harness/by-the-clock.ts'
 import { closedLoop } from '../harness/closed-loop.ts'
+import { type OneByOne, oneByOne } from '../harness/one-by-one.ts'
+import { type Arrivals, openLoop } from '../harness/open-loop.ts'
 import type { Row } from '../harness/report.ts'
 import { ratioOf, summaryOf } from '../harness/statistics.ts'
 import type { Findings, Study, StudyCall } from '../harness/study.ts'
@@ -51,8 +52,8 @@ interface Operation {
 }
 
 interface Side {
-  readonly idle: Latencies[]
-  readonly loaded: Latencies[]
+  readonly idle: OneByOne[]
+  readonly loaded: Arrivals[]
   /** Calls a second. */
   readonly most: number[]
 }
@@ -112,9 +113,17 @@ async function measured({ straight, tiered, inFlight }: Operation, plan: Plan) {
   const rate = sides.straight.most[0]! * LOAD
   for (let round = 0; round < plan.rounds; round++) {
     for (const side of ['straight', 'tiered'] as const) sides[side].idle.push(await oneByOne(calls[side], plan.idleMs))
-    for (const side of ['straight', 'tiered'] as const) sides[side].loaded.push(await byTheClock(calls[side], rate, plan.loadedMs))
+    for (const side of ['straight', 'tiered'] as const) sides[side].loaded.push(await loaded(calls[side], rate, plan.loadedMs))
   }
   return { ...sides, rate }
+}
+
+/** It rests between its turns, for the database needs the core. */
+async function loaded(call: () => Promise<unknown>, rate: number, ms: number): Promise<Arrivals> {
+  const arrivals = await openLoop({ call }, { rate, warmUpMs: 0, ms, restMs: 1, mostWaiting: Number.POSITIVE_INFINITY })
+  if (arrivals.failed > 0)
+    throw new Error(`needed an answer to every call, but got: ${arrivals.failure ?? `${arrivals.failed} without one`}`)
+  return arrivals
 }
 
 async function operationsOf(pool: pg.Pool, url: string, plan: Plan, stops: (() => Promise<unknown>)[]): Promise<Operation[]> {
@@ -258,14 +267,14 @@ function rowsOf(operation: keyof typeof EXPECTED, straight: Side, tiered: Side):
 }
 
 function textOf(operation: string, straight: Side, tiered: Side, rate: number): string {
-  const line = (name: string, of: (side: Side) => readonly Latencies[]): string => {
+  const line = (name: string, of: (side: Side) => readonly OneByOne[]): string => {
     const [p50, p99, ownP50, ownP99] = [straight, tiered].flatMap((side) =>
       (['p50Ms', 'p99Ms'] as const).map((part) => summaryOf(of(side).map((latencies) => latencies[part])).median),
     ) as [number, number, number, number]
     const times = `${(p50 / ownP50).toFixed(1)} × and ${(p99 / ownP99).toFixed(1)} ×`
     return `    ${name}: p50 ${ms(p50)}, p99 ${ms(p99)}; through the tier ${ms(ownP50)}, ${ms(ownP99)}: ${times}`
   }
-  const late = summaryOf([...straight.loaded, ...tiered.loaded].map(({ lateMs }) => lateMs)).max
+  const late = summaryOf([...straight.loaded, ...tiered.loaded].map(({ lagP99Ms }) => lagP99Ms)).max
   const [theirs, ours] = [straight.most[0]!, tiered.most[0]!]
   return [
     `  ${operation}`,

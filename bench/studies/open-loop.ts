@@ -7,7 +7,7 @@
  */
 import type { ContestantProcess } from '../harness/contestant-process.ts'
 import { type ArrivalPlan, type Arrivals, openLoop } from '../harness/open-loop.ts'
-import { catalogue } from '../harness/products.ts'
+import { catalogue, productOfTurn } from '../harness/products.ts'
 import { aligned, type Row, whole } from '../harness/report.ts'
 import { ratioOf, summaryOf } from '../harness/statistics.ts'
 import type { CurvesFigure, Figure, Findings, Study, StudyCall } from '../harness/study.ts'
@@ -35,7 +35,9 @@ const STEP_MS = 1_500
 
 /** In the contestant's process. */
 export async function arrivals({ contestant, ground, args }: TaskCall<ArrivalPlan>): Promise<Arrivals> {
-  return openLoop(contestant, catalogue(ground.products), args)
+  const { keys } = catalogue(ground.products)
+  const idOf = (nth: number): number => productOfTurn(nth, keys.length)
+  return openLoop({ call: (nth) => contestant.get(keys[idOf(nth)]!), isRight: (product, nth) => product?.id === idOf(nth) }, args)
 }
 
 export const openLoopStudy: Study = {

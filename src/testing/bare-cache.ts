@@ -4,17 +4,14 @@
  * It is there to be measured beside a cache of a tier, which shows what those cost. Everything between a call and the node's connection is
  * what a tier has; nothing here is fit for use, for a node that fails is asked for ever.
  */
+import { cacheStack } from '../cache-stack.ts'
 import { Cache } from '../caches/cache.ts'
 import { checkedCacheOptions } from '../caches/cache-options.ts'
 import { type Clock, systemClock, systemRandom } from '../clock.ts'
 import { LiveRing } from '../cluster/live-ring.ts'
-import { RingCluster } from '../cluster/ring-cluster.ts'
 import { createCodec } from '../codec/envelope-codec.ts'
-import { namespacedKey } from '../codec/key.ts'
 import { noEmit } from '../events.ts'
-import { Groups } from '../invalidation/groups.ts'
 import { Tracking } from '../invalidation/tracking.ts'
-import { Keyspace } from '../keyspaces/keyspace.ts'
 import { Outcomes } from '../metrics/outcomes.ts'
 import type { CacheNode } from '../node/node.ts'
 import type { Duration } from '../options.ts'
@@ -38,41 +35,13 @@ export async function bareCache<V>(
   const parts = { clock, random: systemRandom, emit: noEmit }
   await node.connect(parts)
   const options = checkedCacheOptions<V>({ strategy: cacheAside(), ttl }, `cache '${name}'`)
-  const cluster = new RingCluster(new LiveRing(ring.build([node], 1)), {
-    ...parts,
-    read: options.reads,
-    deadlineMs: options.callDeadlineMs,
-    tryTimeoutMs: options.tryTimeoutMs,
-  })
-  const keys = namespacedKey(name)
   const invalidations = new Tracking({ ...parts, nodes: [node] })
-  const groups = new Groups({ cluster, invalidations, writes: options.writes, cache: name, clock, separator: options.namespaces })
-  const keyspace = new Keyspace<V>({
+  const { strategy, groups } = cacheStack<V>(name, options, {
     ...parts,
-    cache: name,
-    cluster,
+    ring: new LiveRing(ring.build([node], 1)),
     codec: createCodec(options.codec, `cache '${name}'`),
-    keys,
-    currency: groups,
-    tagsOf: options.tagsOf,
-    ttlMs: options.ttlMs,
-    graceMs: options.graceMs,
-    negativeTtlMs: options.negativeTtlMs,
-    jitter: options.jitter,
-    writes: options.writes,
+    invalidations,
     versions: versionClock(clock, systemRandom),
-  })
-  const strategy = options.strategy.build({
-    ...parts,
-    cache: name,
-    keyspace,
-    loadDeadlineMs: options.loadDeadlineMs,
-    softDeadlineMs: options.softDeadlineMs,
-    early: options.early,
-    sliding: options.sliding,
-    ttlMs: options.ttlMs,
-    negative: options.negativeTtlMs > 0,
-    bypassed: () => {},
   })
   const cache = new Cache<V>({ name, strategy, outcomes: new NoOutcomes(), clock: UNTIMED, groups })
   const close = async (): Promise<void> => {
