@@ -22,7 +22,7 @@
  */
 import type { EntryKind, Stamp, Version } from '../entry.ts'
 import { EncodeError, inspectBriefly } from '../errors.ts'
-import { uint16, uint32 } from './big-endian.ts'
+import { putUint16, putUint32, putUint48, uint16, uint32 } from './big-endian.ts'
 import { loadCostCode, loadCostMsOf } from './load-cost.ts'
 import { xxh32 } from './xxh32.ts'
 
@@ -97,32 +97,43 @@ export function encodeEnvelope(header: Header, meta: Uint8Array, payload: Uint8A
   bytes[OFFSET.format] = FORMAT
   bytes[OFFSET.kind] = KIND_BYTE[header.kind]
   bytes[OFFSET.codec] = fitting(header.codec, 'codec', 0xff)
-  bytes.writeBigUInt64BE(fittingVersion(header.version), OFFSET.version)
-  bytes.writeUIntBE(
-    fitting(Math.min(Math.floor(header.freshUntilMs), MAX_FRESH_UNTIL_MS), 'fresh until', MAX_FRESH_UNTIL_MS),
-    OFFSET.freshUntil,
-    6,
-  )
-  bytes.writeUInt32BE(fitting(Math.min(Math.floor(header.graceMs), MAX_GRACE_MS), 'grace', MAX_GRACE_MS), OFFSET.grace)
-  bytes.writeUInt16BE(loadCostCode(header.loadCostMs), OFFSET.loadCost)
-  bytes.fill(0, OFFSET.leaseToken, OFFSET.begun)
-  bytes.writeUInt32BE(fitting(Math.floor(header.begun), 'begun', Number.MAX_SAFE_INTEGER) % 2 ** 32, OFFSET.begun)
-  bytes.writeUInt16BE(metaLength, OFFSET.metaLength)
+  putVersion(bytes, fittingVersion(header.version))
+  const freshUntilMs = Math.min(Math.floor(header.freshUntilMs), MAX_FRESH_UNTIL_MS)
+  putUint48(bytes, OFFSET.freshUntil, fitting(freshUntilMs, 'fresh until', MAX_FRESH_UNTIL_MS))
+  putUint32(bytes, OFFSET.grace, fitting(Math.min(Math.floor(header.graceMs), MAX_GRACE_MS), 'grace', MAX_GRACE_MS))
+  putUint16(bytes, OFFSET.loadCost, loadCostCode(header.loadCostMs))
+  putUint32(bytes, OFFSET.leaseToken, 0)
+  putUint32(bytes, OFFSET.leaseUntil, 0)
+  putUint32(bytes, OFFSET.begun, fitting(Math.floor(header.begun), 'begun', Number.MAX_SAFE_INTEGER) % 2 ** 32)
+  putUint16(bytes, OFFSET.metaLength, metaLength)
   if (sealed) {
     bytes.set(meta, HEADER_BYTES)
     bytes.set(payload, HEADER_BYTES + metaLength)
-    bytes.writeUInt32BE(checksumOf(bytes, end), end)
+    putUint32(bytes, end, checksumOf(bytes, end))
   }
   return bytes
 }
 
+/** A bigint taken apart without another being made. */
+const version64 = new BigUint64Array(1)
+const version32 = new Uint32Array(version64.buffer)
+/** Which half of it lies where differs by machine. */
+version64[0] = 1n
+const LOW = version32[0] === 1 ? 0 : 1
+const HIGH = 1 - LOW
+
+function putVersion(bytes: Uint8Array, version: Version): void {
+  version64[0] = version
+  putUint32(bytes, OFFSET.version, version32[HIGH]!)
+  putUint32(bytes, OFFSET.version + 4, version32[LOW]!)
+}
+
 /** Gives an entry that has not left yet another version. @param bytes what `encodeEnvelope` made */
 export function stampVersion(bytes: Uint8Array, version: Version): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  view.setBigUint64(OFFSET.version, fittingVersion(version))
+  putVersion(bytes, fittingVersion(version))
   if (bytes.length === HEADER_BYTES) return
   const end = payloadEndOf(bytes)
-  view.setUint32(end, checksumOf(bytes, end))
+  putUint32(bytes, end, checksumOf(bytes, end))
 }
 
 /** Whether bytes begin with a header that this release reads: the cheap check, not a proof of a whole entry. */

@@ -12,15 +12,15 @@ import type { Serializer } from './serializer.ts'
 const JSON_KEEPS: Keeps = { bigint: false, bytes: false, undefined: false, nonFinite: false, illFormed: true }
 
 export function json<V = unknown>(): Serializer<V> {
-  return { id: 1, name: 'json', encode: encodeJson, decode: decodeJson<V> }
+  return { id: 1, name: 'json', encode: (value) => Buffer.from(jsonText(value)), text: jsonText, decode: decodeJson<V> }
 }
 
-function encodeJson(value: unknown): Uint8Array {
+function jsonText(value: unknown): string {
   const unfit = unfitPart(value, JSON_KEEPS)
   if (unfit !== undefined) throw new EncodeError(`needs a value that JSON can give back, but got: ${unfit.problem} at value${unfit.path}`)
   const text = JSON.stringify(value)
   if (text === undefined) throw new EncodeError('needs a value that JSON can give back, but got: a toJSON that returned undefined')
-  return Buffer.from(text)
+  return text
 }
 
 function decodeJson<V>(bytes: Uint8Array, start: number, end: number): V {

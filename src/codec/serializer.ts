@@ -11,6 +11,8 @@ export interface Serializer<V> {
   readonly name: string
   /** @returns bytes that the caller only reads, and at once @throws EncodeError for a value that it cannot give back */
   encode(value: V): Uint8Array
+  /** Present where what `encode` returns is the UTF-8 of a text: of small values it is asked for in place of `encode`, which spares them bytes of their own. */
+  text?(value: V): string
   /** Reads [start, end) of `bytes` and keeps no part of them. @throws anything, when they are not what `encode` makes */
   decode(bytes: Uint8Array, start: number, end: number): V
 }

@@ -13,6 +13,11 @@ export type Argument = string | number | Buffer
 /** One command: text of one byte a character (write it as 'latin1'), or bytes. */
 export type Encoded = string | Buffer
 
+const CR = 13
+const LF = 10
+const DOLLAR = 36
+const ZERO = 48
+
 /** Lengths below this have their header ready. */
 const READY = 512
 /** What ends the string before and announces the next. */
@@ -29,50 +34,90 @@ export function encodeMget(keys: readonly string[]): Encoded {
 }
 
 export function encodeCommand(command: string, args: readonly Argument[]): Encoded {
-  const parts = piecesOf(command, args, (text) => text.length)
-  if (typeof parts === 'string') return Buffer.byteLength(parts) === parts.length ? parts : encodeExactly(command, args)
-  for (const part of parts) if (typeof part === 'string' && Buffer.byteLength(part) !== part.length) return encodeExactly(command, args)
-  return joined(parts)
+  let text = `*${args.length + 1}${header(command.length)}${command}`
+  let at = 0
+  for (; at < args.length; at++) {
+    const arg = args[at]!
+    if (typeof arg === 'object') break
+    const given = typeof arg === 'string' ? arg : String(arg)
+    text += header(given.length) + given
+  }
+  if (at === args.length) text += '\r\n'
+  if (Buffer.byteLength(text) !== text.length) return encodeExactly(command, args)
+  return at === args.length ? text : withRest(text, args, at)
+}
+
+/** Text first, of characters of one byte, and then what begins with bytes: no string is made of the numbers and headers between them. */
+function withRest(text: string, args: readonly Argument[], from: number): Buffer {
+  let size = text.length + 2
+  for (let i = from; i < args.length; i++) size += sizeOf(args[i]!)
+  const bytes = Buffer.allocUnsafe(size)
+  let at = bytes.write(text, 'latin1')
+  for (let i = from; i < args.length; i++) at = write(bytes, at, args[i]!)
+  bytes[at] = CR
+  bytes[at + 1] = LF
+  return bytes
 }
 
 function encodeExactly(command: string, args: readonly Argument[]): Buffer {
-  const parts = piecesOf(command, args, (text) => Buffer.byteLength(text))
-  return typeof parts === 'string' ? Buffer.from(parts) : joined(parts)
-}
-
-/** Text where there is only text; else the text between the bytes, and the bytes. */
-function piecesOf(command: string, args: readonly Argument[], lengthOf: (text: string) => number): string | Encoded[] {
-  let pieces: Encoded[] | undefined
-  let text = `*${args.length + 1}${header(lengthOf(command))}${command}`
-  for (const arg of args) {
-    if (typeof arg === 'object') {
-      pieces ??= []
-      pieces.push(text + header(arg.length), arg)
-      text = ''
-    } else {
-      const given = typeof arg === 'string' ? arg : String(arg)
-      text += header(lengthOf(given)) + given
-    }
-  }
-  text += '\r\n'
-  if (pieces === undefined) return text
-  pieces.push(text)
-  return pieces
-}
-
-function joined(pieces: readonly Encoded[]): Buffer {
-  let size = 0
-  for (const piece of pieces) size += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
+  const start = `*${args.length + 1}`
+  let size = start.length + sizeOf(command) + 2
+  for (const arg of args) size += sizeOf(arg)
   const bytes = Buffer.allocUnsafe(size)
-  let at = 0
-  for (const piece of pieces) {
-    if (typeof piece === 'string') at += bytes.write(piece, at)
-    else {
-      bytes.set(piece, at)
-      at += piece.length
-    }
-  }
+  let at = write(bytes, bytes.write(start), command)
+  for (const arg of args) at = write(bytes, at, arg)
+  bytes.write('\r\n', at)
   return bytes
+}
+
+/** With its header, and the line end of what comes before. */
+function sizeOf(arg: Argument): number {
+  const length = lengthOf(arg)
+  return 5 + digitsIn(length) + length
+}
+
+function lengthOf(arg: Argument): number {
+  if (typeof arg === 'object') return arg.length
+  if (typeof arg === 'number') return isCount(arg) ? digitsIn(arg) : String(arg).length
+  return Buffer.byteLength(arg)
+}
+
+/** @returns where the next begins */
+function write(bytes: Buffer, from: number, arg: Argument): number {
+  const length = lengthOf(arg)
+  bytes[from] = CR
+  bytes[from + 1] = LF
+  bytes[from + 2] = DOLLAR
+  const at = writeDigits(bytes, from + 3, length)
+  bytes[at] = CR
+  bytes[at + 1] = LF
+  if (typeof arg === 'object') bytes.set(arg, at + 2)
+  else if (typeof arg === 'number' && isCount(arg)) writeDigits(bytes, at + 2, arg)
+  else bytes.write(String(arg), at + 2)
+  return at + 2 + length
+}
+
+/** A whole number that is written as its digits. */
+function isCount(number: number): boolean {
+  return number >= 0 && number <= Number.MAX_SAFE_INTEGER && Math.floor(number) === number
+}
+
+function digitsIn(count: number): number {
+  let digits = 1
+  for (let power = 10; count >= power; power *= 10) digits++
+  return digits
+}
+
+/** @returns where they end */
+function writeDigits(bytes: Buffer, from: number, count: number): number {
+  const end = from + digitsIn(count)
+  let rest = count
+  for (let at = end - 1; at >= from; at--) {
+    const tenth = Math.floor(rest / 10)
+    bytes[at] = ZERO + (rest - tenth * 10)
+    rest = tenth
+  }
+  return end
 }
 
 function header(length: number): string {

@@ -30,7 +30,7 @@ function pushChange(args: Argument[], change: Change): string {
     case 'put':
       return pushPut(args, change)
     case 'touch':
-      args.push(versionBytes(change.version), String(Math.floor(Math.min(change.freshUntilMs, MAX_FRESH_UNTIL_MS))), wholeTtl(change.ttlMs))
+      args.push(versionBytes(change.version), Math.floor(Math.min(change.freshUntilMs, MAX_FRESH_UNTIL_MS)), wholeTtl(change.ttlMs))
       return 't'
     case 'release':
       args.push(tokenBytes(change.lease))
@@ -54,7 +54,7 @@ function pushPut(args: Argument[], { bytes, ttlMs, expected, lease, issuedMs }: 
     letter = 'c'
   }
   if (issuedMs === undefined) return letter
-  args.push(String(Math.floor(issuedMs)))
+  args.push(Math.floor(issuedMs))
   return letter.toUpperCase()
 }
 
@@ -80,8 +80,8 @@ export function leaseArguments(script: string, asks: readonly LeaseAsk[]): Argum
 }
 
 /** PX takes whole numbers from 1: what has less left than that is stored to die at once, so that it still takes an older one's place. */
-function wholeTtl(ttlMs: number): string {
-  return ttlMs === 0 ? '0' : String(Math.max(1, Math.ceil(ttlMs)))
+function wholeTtl(ttlMs: number): number {
+  return ttlMs === 0 ? 0 : Math.max(1, Math.ceil(ttlMs))
 }
 
 function versionBytes(version: bigint): Buffer {
