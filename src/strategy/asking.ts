@@ -33,18 +33,22 @@ export class Asking<V> {
     return loader === undefined ? (this.#reader?.shardOf?.(key) ?? '') : ''
   }
 
-  /** Rejects with what the loader threw, or with a StoreError or DeadlineError. @param asks of one loader, or of none */
-  async fetch(asks: readonly LoadAsk<V>[], loader: Loader<V> | undefined): Promise<Arrived<V>> {
+  /**
+   * Rejects with what the loader threw, or with a StoreError or DeadlineError.
+   * @param asks of one loader, or of none @param withinMs of what a load may take, what is left
+   */
+  async fetch(asks: readonly LoadAsk<V>[], loader: Loader<V> | undefined, withinMs = this.#parts.loadDeadlineMs): Promise<Arrived<V>> {
     const { clock, loadDeadlineMs, cache } = this.#parts
     const late = new AbortController()
     const deadline = Promise.withResolvers<never>()
-    const timer = clock.after(loadDeadlineMs, () => {
-      const error = new DeadlineError(`cache '${cache}': a load of ${asks.length} keys took longer than ${loadDeadlineMs} ms`)
+    const timer = clock.after(withinMs, () => {
+      const waited = withinMs < loadDeadlineMs ? `, ${Math.round(loadDeadlineMs - withinMs)} ms of waiting for another process among them` : ''
+      const error = new DeadlineError(`cache '${cache}': a load of ${asks.length} keys took longer than ${loadDeadlineMs} ms${waited}`)
       late.abort(error)
       deadline.reject(error)
     })
     try {
-      const work = loader === undefined ? this.#store(asks, late.signal) : this.#call(loader, asks, late.signal)
+      const work = loader === undefined ? this.#store(asks, late.signal, withinMs) : this.#call(loader, asks, late.signal)
       return await Promise.race([work, deadline.promise])
     } catch (thrown) {
       if (loader === undefined && this.#reader !== undefined) this.#tell(asError(thrown))
@@ -67,7 +71,7 @@ export class Asking<V> {
     return { rows, failed, controls }
   }
 
-  async #store(asks: readonly LoadAsk<V>[], signal: AbortSignal): Promise<Arrived<V>> {
+  async #store(asks: readonly LoadAsk<V>[], signal: AbortSignal, withinMs: number): Promise<Arrived<V>> {
     const { cache } = this.#parts
     if (this.#reader === undefined) throw new UnsupportedError(`cache '${cache}' has no store to load from: give a loader (getOrSet)`)
     this.queries++
@@ -75,7 +79,7 @@ export class Asking<V> {
     try {
       const { rows, failed } = await this.#reader.load(
         asks.map(({ key }) => key),
-        { signal, withinMs: this.#parts.loadDeadlineMs },
+        { signal, withinMs },
       )
       const [some] = failed?.values() ?? []
       if (some !== undefined) this.#tell(some)

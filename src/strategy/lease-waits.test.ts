@@ -45,6 +45,28 @@ test('who has waited for long for a load that brought nothing to keep loads itse
   assert.equal(await waiting, 'A')
 })
 
+test('who has waited for a holder has that much less time of its own, and is told of both', async () => {
+  const { one, other, reader, clock } = twoProcesses()
+  void one.cache.get('a').catch(() => {})
+  await settled()
+  await clock.advance(700)
+  const waiting = other.cache.get('a').then(
+    () => 'a value',
+    ({ code, message }) => `${code}: ${message}`,
+  )
+  await clock.advance(360)
+  assert.equal(reader.calls.length, 2)
+  const { withinMs = Number.POSITIVE_INFINITY } = reader.calls[1]!
+  assert.ok(withinMs > 600 && withinMs <= 700, `${withinMs}`)
+  await clock.advance(639)
+  assert.equal(await byNow(waiting), undefined)
+  await clock.advance(1)
+  assert.match(
+    (await byNow(waiting))?.value ?? 'nothing yet',
+    /^DEADLINE_EXCEEDED: cache 'things': a load of 1 keys took longer than 1000 ms, 3\d\d ms of waiting for another process among them/,
+  )
+})
+
 test('who has waited for twice as long as a lease lasts, on holder after holder, loads without one and fills nothing', async () => {
   const { cluster, clock, other, reader } = twoProcesses({ deadlines: { load: 500 } })
   const ask = { key: WIRE, seen: { version: 0n, begun: 0, freshUntilMs: 0 }, leaseMs: 60_000 }

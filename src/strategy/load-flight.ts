@@ -162,7 +162,7 @@ export class LoadFlight<V> {
           lapsesAtMs = Number.NEGATIVE_INFINITY
           if (clock.monotonic() >= untilMs) break
         } else {
-          if (this.#settleLeasing(seat, leasing)) await this.#load([seat])
+          if (this.#settleLeasing(seat, leasing)) await this.#load([seat], this.#leftMs(sinceMs))
           return
         }
       }
@@ -172,18 +172,28 @@ export class LoadFlight<V> {
     }
   }
 
+  /**
+   * Who has waited for a holder that gave up, or whose load was overtaken, has that much less time of its own. Where the holder had all of it, and
+   * is most likely dead, the load is a new one.
+   */
+  #leftMs(sinceMs: number): number {
+    const { clock, loadDeadlineMs } = this.#parts.strategy
+    const leftMs = loadDeadlineMs - (clock.monotonic() - sinceMs)
+    return leftMs > 0 ? leftMs : loadDeadlineMs
+  }
+
   /** Resolves when what is being loaded now has been filled. */
   async drained(): Promise<void> {
     await Promise.all(this.#underWay)
   }
 
-  #load(seats: readonly LoadSeat<V>[]): Promise<void> {
-    const load = this.#loadAndFill(seats).finally(() => this.#underWay.delete(load))
+  #load(seats: readonly LoadSeat<V>[], withinMs?: number): Promise<void> {
+    const load = this.#loadAndFill(seats, withinMs).finally(() => this.#underWay.delete(load))
     this.#underWay.add(load)
     return load
   }
 
-  async #loadAndFill(seats: readonly LoadSeat<V>[]): Promise<void> {
+  async #loadAndFill(seats: readonly LoadSeat<V>[], withinMs: number | undefined): Promise<void> {
     const { strategy, asking, ordered } = this.#parts
     const { clock, keyspace } = strategy
     // The load begins after what was seen, so it is newer, also where the other's clock is ahead of ours.
@@ -198,6 +208,7 @@ export class LoadFlight<V> {
       arrived = await asking.fetch(
         seats.map(({ ask }) => ask),
         seats[0]!.ask.loader,
+        withinMs,
       )
     } catch (thrown) {
       for (const seat of seats) this.#fail(seat, thrown)

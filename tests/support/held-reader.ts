@@ -8,15 +8,16 @@ interface HeldCall {
   readonly keys: readonly string[]
   readonly answer: PromiseWithResolvers<Loaded<string>>
   readonly signal: AbortSignal | undefined
+  readonly withinMs: number | undefined
 }
 
 export class HeldReader implements StoreReader<string> {
   readonly name = 'held'
   readonly calls: HeldCall[] = []
 
-  load(keys: readonly string[], call?: { signal?: AbortSignal | undefined }): Promise<Loaded<string>> {
+  load(keys: readonly string[], call?: { signal?: AbortSignal | undefined; withinMs?: number | undefined }): Promise<Loaded<string>> {
     const answer = Promise.withResolvers<Loaded<string>>()
-    this.calls.push({ keys, answer, signal: call?.signal })
+    this.calls.push({ keys, answer, signal: call?.signal, withinMs: call?.withinMs })
     return answer.promise
   }
 
