@@ -84,3 +84,10 @@ export function removeHoles<Request, Reply, Origin>(batch: Batch<Request, Reply,
   batch.bytes = before === 0 ? 0 : (batch.bytes * batch.requests.length) / before
   return before - batch.requests.length
 }
+
+/** A sink that throws is a fault of ours: it must not cost the other items their answers, nor go unseen. */
+export function raise(thrown: unknown): void {
+  queueMicrotask(() => {
+    throw thrown
+  })
+}

@@ -25,6 +25,8 @@ export interface BatcherOptions<Origin> {
   readonly resetAfterMs: number
   /** Has the connection closed and made anew; every batch under way is to be lost by it. */
   readonly reset: (reason: string) => void
+  /** Told when a reply is overdue, and again for as long as it is. */
+  readonly stalled?: (() => void) | undefined
   /** Told of every batch. Default: nobody. */
   readonly observer?: NodeObserver | undefined
 }

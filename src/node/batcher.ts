@@ -14,7 +14,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { DeadlineError, NodeError, OverloadError, type RingtailError } from '../errors.ts'
-import { Batch, Lane, removeHoles, type Sink, splitOff } from './batch.ts'
+import { Batch, Lane, raise, removeHoles, type Sink, splitOff } from './batch.ts'
 import type { BatcherOptions } from './batcher-options.ts'
 import { Lookout } from './lookout.ts'
 import type { NodeObserver } from './node.ts'
@@ -303,7 +303,10 @@ export class Batcher<Origin> {
         else nextMs = Math.min(nextMs, batch.overdueAtMs + resetAfterMs)
       } else nextMs = Math.min(nextMs, batch.overdueAtMs)
     }
-    if (this.#stalled) this.#shed(this.#whyNot())
+    if (this.#stalled) {
+      this.#shed(this.#whyNot())
+      this.#options.stalled?.()
+    }
     for (const lane of this.#lanes) {
       for (const batch of lane.waiting) nextMs = Math.min(nextMs, this.#failOverdue(batch, nowMs, false))
       lane.waiting = lane.waiting.filter((batch) => batch.requests.length > 0)
@@ -389,11 +392,4 @@ export class Batcher<Origin> {
       `node ${name}: needs fewer than ${maxQueue} items and ${maxQueueBytes} bytes waiting, but got: ${this.#waiting} items and ${this.#waitingBytes} bytes`,
     )
   }
-}
-
-/** A sink that throws is a fault of ours: it must not cost the other items their answers, nor go unseen. */
-function raise(thrown: unknown): void {
-  queueMicrotask(() => {
-    throw thrown
-  })
 }

@@ -30,6 +30,8 @@ export interface ConnectionOptions extends Omit<LinkOptions, 'setUp' | 'onUp' | 
   readonly observer?: NodeObserver | undefined
   /** Told of the server's INFO on each new connection, before it is used. */
   readonly onInfo: (info: string) => void
+  /** Told when a reply is overdue. */
+  readonly onStalled?: () => void
   readonly onUp: () => void
   readonly onLost: (error: NodeError) => void
 }
@@ -56,6 +58,7 @@ export class RedisConnection {
   #overdueCommands = 0
   #onCommandsDone: (() => void) | undefined
   #resetTimer: Timer | undefined
+  #doubted = false
   #closed = false
 
   constructor(options: ConnectionOptions) {
@@ -73,6 +76,7 @@ export class RedisConnection {
       maxQueueBytes: MAX_QUEUE_BYTES,
       resetAfterMs: RESET_AFTER_MS,
       observer: options.observer,
+      stalled: options.onStalled,
       reset: (reason) => this.#link.reset(reason),
     })
     const keysPerBatch = (): number => Math.floor(limits.maxBytes / this.#sizes.mean)
@@ -94,18 +98,43 @@ export class RedisConnection {
     this.#link.open()
   }
 
-  /** Whether a call would be sent now. */
+  /** Whether a call would be sent now, and is likely to be answered. */
   get ready(): boolean {
-    return this.#link.up && !this.#batcher.stalled
+    return this.#link.up && !this.#batcher.stalled && !this.#doubted
+  }
+
+  /** Whether another of the server's connections waits in vain, and this one has yet to show that it does not. */
+  get doubted(): boolean {
+    return this.#doubted
+  }
+
+  /** Is not ready until the server answers a ping on it. */
+  doubt(): void {
+    if (this.#doubted || !this.ready) return
+    this.#doubted = true
+    const heard = (): void => {
+      this.#doubted = false
+    }
+    this.#bounded('PING', (channel) => channel.call('PING', []).finally(heard)).catch(() => {})
   }
 
   get up(): boolean {
     return this.#link.up
   }
 
-  /** Items under way or waiting: what a pool balances by. */
+  /** Items under way or waiting. */
   get load(): number {
     return this.#batcher.unsettled
+  }
+
+  /** Items that wait to be sent. */
+  get waiting(): number {
+    return this.#batcher.waiting
+  }
+
+  /** Whether nothing is under way, though something may wait for the turn's end. */
+  get idle(): boolean {
+    return this.#batcher.flights === 0
   }
 
   get(key: string, sink: Sink<Buffer, CacheNode>, slot: number, timeoutMs: number | undefined): void {
@@ -278,6 +307,7 @@ export class RedisConnection {
   /** The first command that is overdue starts the time after which the connection is given up. */
   #commandOverdue(): void {
     this.#overdueCommands++
+    this.#options.onStalled?.()
     this.#resetTimer ??= this.#options.clock.after(RESET_AFTER_MS, () => {
       this.#resetTimer = undefined
       this.#link.reset('a reply is overdue')

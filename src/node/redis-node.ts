@@ -1,7 +1,7 @@
 /**
  * A cache node that is a Redis or Valkey server (Redis ≥ 6.2), connected to by ioredis 6.
  *
- * The node is a name for whatever server stands behind it: calls pick the least busy of its connections, each with its own batcher
+ * The node is a name for whatever server stands behind it: calls pick one of its connections, each with its own batcher
  * (`redis-connection.ts`), and fail at once when there is none. It keeps connecting for as long as it lives, tells when it comes and goes,
  * and looks over the server's settings when it meets it. Everything it does is bounded: a try by `timeout`, a queue by `batch.maxQueue`.
  */
@@ -10,6 +10,7 @@ import { ClosedError, ConfigurationError, NodeError } from '../errors.ts'
 import { type Emit, noEmit } from '../events.ts'
 import { type Duration, durationMs, knownOptions, wholeNumber } from '../options.ts'
 import { type BatchLimits, batchLimits } from './batch-limits.ts'
+import { chosen, chosenFor } from './connection-choice.ts'
 import { ChangeCall, EachCall, GetManyCall } from './many-calls.ts'
 import type {
   CacheNode,
@@ -49,7 +50,7 @@ export interface RedisNodeOptions extends Credentials {
   readonly weight?: number
   /** What ketama hashes. Default: the id. */
   readonly label?: string
-  /** Connections for calls, each with its own batches. Default 1, which is enough for several hundred thousand reads a second. */
+  /** Connections for calls, each with its own batches. Default 2: while the server answers one, this process is busy with the other. */
   readonly connections?: number
   /** Bound of one try of one call. Default '50ms'. */
   readonly timeout?: Duration
@@ -87,6 +88,8 @@ export function redisNode(target: string | RedisTarget, options: RedisNodeOption
   return new RedisNode(redisAddress(target, options), options)
 }
 
+/** See `connection-choice.ts`. */
+const CONNECTIONS = 2
 /** Bound of one step of a scan: off the hot path, and longer than a try of it. */
 const SCAN_CALL: NodeCall = { timeoutMs: 1_000 }
 
@@ -131,7 +134,7 @@ class RedisNode implements CacheNode {
     this.label = options.label ?? this.id
     this.#timeoutMs = atLeastOne(options.timeout ?? '50ms', `${what}: timeout`)
     this.#connectTimeoutMs = atLeastOne(options.connectTimeout ?? '1s', `${what}: connectTimeout`)
-    this.#poolSize = wholeNumber(options.connections ?? 1, `${what}: connections`, 1, 64)
+    this.#poolSize = wholeNumber(options.connections ?? CONNECTIONS, `${what}: connections`, 1, 64)
     this.#limits = batchLimits(options.batch ?? {}, what)
     this.#lookup = options.lookup ?? systemLookup
     this.control = {
@@ -174,28 +177,28 @@ class RedisNode implements CacheNode {
   }
 
   get(key: string, receiver: Receiver, call?: NodeCall): void {
-    const connection = this.#pick()
+    const connection = chosen(this.#connections)
     if (connection === undefined) receiver.failed(this.#notConnected(), this)
     else connection.get(key, receiver, 0, call?.timeoutMs)
   }
 
   getMany(keys: readonly string[], call?: NodeCall): Promise<(Uint8Array | undefined)[]> {
     const many = new GetManyCall(keys.length, call?.late)
-    const connection = this.#pick()
+    const connection = chosen(this.#connections)
     if (connection === undefined) many.failed(this.#notConnected())
     else for (let i = 0; i < keys.length; i++) connection.get(keys[i]!, many, i, call?.timeoutMs)
     return many.promise
   }
 
   change(change: Change, receiver: StatusReceiver, call?: NodeCall): void {
-    const connection = this.#pick()
+    const connection = chosenFor(this.#connections, [change])
     if (connection === undefined) receiver.settled({ state: 'failed', error: this.#notConnected() }, this)
     else connection.change(change, new ChangeCall(receiver), 0, call?.timeoutMs)
   }
 
   apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]> {
     const applying = new EachCall<Status>(changes.length, unansweredStatus)
-    const connection = this.#pick()
+    const connection = chosenFor(this.#connections, changes)
     for (let i = 0; i < changes.length; i++) {
       if (connection === undefined) applying.failed(this.#notConnected(), this, i, false)
       else connection.change(changes[i]!, applying, i, call?.timeoutMs)
@@ -205,7 +208,7 @@ class RedisNode implements CacheNode {
 
   lease(asks: readonly LeaseAsk[], call?: NodeCall): Promise<Leased[]> {
     const leasing = new EachCall<Leased>(asks.length, (error) => ({ state: 'failed', error }))
-    const connection = this.#pick()
+    const connection = chosen(this.#connections)
     for (let i = 0; i < asks.length; i++) {
       if (connection === undefined) leasing.failed(this.#notConnected(), this, i, false)
       else connection.lease(asks[i]!, leasing, i, call?.timeoutMs)
@@ -282,13 +285,14 @@ class RedisNode implements CacheNode {
   #open(): void {
     this.#state = 'connecting'
     for (let i = 0; i < this.#poolSize; i++) {
-      const connection = new RedisConnection({
+      const connection: RedisConnection = new RedisConnection({
         ...this.#linkOptions(),
         node: this,
         timeoutMs: this.#timeoutMs,
         limits: this.#limits,
         observer: this.#traffic,
         onInfo: (info) => this.#judge(parseInfo(info)),
+        onStalled: () => this.#doubtOthers(connection),
         onUp: () => this.#onUp(),
         onLost: (error) => this.#onLost(error),
         onFailed: (error) => this.#onLost(error),
@@ -326,6 +330,11 @@ class RedisNode implements CacheNode {
     })
   }
 
+  /** Where one waits in vain, it may be the server: who goes on with another is not to wait there too. */
+  #doubtOthers(stalled: RedisConnection): void {
+    for (const other of this.#connections) if (other !== stalled) other.doubt()
+  }
+
   #onUp(): void {
     const before = this.#state
     if (before === 'closed') return
@@ -349,17 +358,8 @@ class RedisNode implements CacheNode {
     this.#settings.judge(info, this.#emit)
   }
 
-  /** The least busy connection that would take a call; else any, for the reason that it gives. */
-  #pick(): RedisConnection | undefined {
-    const connections = this.#connections
-    if (connections.length <= 1) return connections[0]
-    let best: RedisConnection | undefined
-    for (const connection of connections) if (connection.ready && (best === undefined || connection.load < best.load)) best = connection
-    return best ?? connections[0]
-  }
-
   #needed(): RedisConnection {
-    const connection = this.#pick()
+    const connection = chosen(this.#connections)
     if (connection === undefined) throw this.#notConnected()
     return connection
   }

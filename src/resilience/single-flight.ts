@@ -37,7 +37,7 @@ export class SingleFlight<F> {
 
   /** Lets nobody join the key's flight any more: what it brings is out of date. Those on board keep their seats. */
   forget(key: string): void {
-    this.#flights.delete(key)
+    if (this.#flights.size > 0) this.#flights.delete(key)
   }
 
   get size(): number {
