@@ -21,7 +21,7 @@ export function alsoWriteOne(change: Change, also: readonly CacheNode[], listene
   const receiver = {
     settled(status: Status, node: CacheNode): void {
       const error = failureOf(status)
-      if (error !== undefined) listener.missed(node, [change], error.message)
+      if (error !== undefined) tell(listener, node, [change], error.message)
       if (--waiting === 0) done()
     },
   }
@@ -44,13 +44,20 @@ export async function alsoWrite(changes: readonly Change[], ring: LiveRing, list
       const failures = (await node.apply(part, call)).map(failureOf)
       const reason = failures.find((error) => error !== undefined)?.message
       if (reason !== undefined)
-        listener.missed(
+        tell(
+          listener,
           node,
           part.filter((_, at) => failures[at] !== undefined),
           reason,
         )
     }),
   )
+}
+
+/** Whether the owners by the ring that is read took them is not known here. */
+function tell(listener: MissedListener, node: CacheNode, changes: readonly Change[], reason: string): void {
+  listener.missed(node, changes, reason)
+  for (const change of changes) listener.lacks(node, change, false)
 }
 
 function failureOf(status: Status): RingtailError | undefined {

@@ -114,6 +114,7 @@ export class CatchUp {
   /** From the next look on the node is nobody's concern. */
   remove(node: CacheNode): void {
     this.#leaving.add(node.id)
+    this.#parts.hints.forget(node)
   }
 
   /** Looks at once, and from then on until `stop`. Resolves when those that answer have been seen to, or when that takes too long; never rejects. */

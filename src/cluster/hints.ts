@@ -2,9 +2,11 @@
  * Hints of changes that a node missed, left by this process on the keys' other owners as soon as it knows.
  *
  * They are gathered while a node is being told, so that they cost one call a node however many writes miss. One that no other owner would keep
- * yet is held here, and left when one answers again. A change that no owner took at all has nobody to copy it from: it is held here itself,
- * and made again. All of it is bounded. For a node that missed more than there is room for one hint is left that it may have missed anything, and it is
- * emptied; of changes that no owner took what is above the bound is told of as lost, and is then old until its time is over.
+ * yet is held here, and left when one answers again. A change that no owner took at all has nobody to copy it from, so nothing is hinted: it
+ * is held here itself, and made again. Who owns a key is asked for each try, since rings change meanwhile. All of it is bounded. For a node
+ * that missed more than there is room for, of what others took, one hint is left that it may have missed anything, and it is emptied; of changes that
+ * no owner took what is above the bound is told of as lost, and is then old until its time is over. So a process that reaches no node at all
+ * empties none, however much it writes.
  *
  * A process that ends between a write's acknowledgement and its hint leaves none: then read repair and the key's time are what is left.
  */
@@ -16,21 +18,31 @@ import { leaveAnything, leaveHints } from './hint-records.ts'
 
 /** Behind the caller, and worth waiting for in a process that is behind with everything. */
 const CALL: NodeCall = { timeoutMs: 1_000 }
-/** Hints on their way, hints that nobody would keep yet, and changes that nobody took: of each so many. */
+/** Hints on their way, hints that wait or that nobody would keep yet, and changes that nobody took: of each so many. */
 const MAX_OWED = 20_000
 const MAX_OWED_BYTES = 16 * 1024 * 1024
 const MOST_AT_ONCE = 500
+/** After so long no more changes are made again before the next look, ms. */
+const AGAIN_MS = 250
 
 export interface HintsParts {
   readonly clock: Clock
   readonly emit: Emit
 }
 
+/** Who owns a key, by the ring that is read and by the other while keys move: a `LiveRing`. */
+export interface OwningRing {
+  ownersOf(key: string): readonly CacheNode[]
+  alsoOf(key: string): readonly CacheNode[]
+}
+
 /** One key that one node missed. */
 interface Owed {
   readonly key: string
-  readonly missing: CacheNode
-  readonly keepers: readonly CacheNode[]
+  /** By id. */
+  readonly missing: string
+  readonly ring: OwningRing
+  readonly isTaken: boolean
   /** Keepers that were told and have not answered. */
   asked: number
   kept: boolean
@@ -46,7 +58,7 @@ interface Overflow {
 
 interface Unheard {
   readonly change: Change
-  readonly owners: readonly CacheNode[]
+  readonly ring: OwningRing
   readonly sinceMs: number
 }
 
@@ -57,10 +69,12 @@ export class Hints {
   #waitingCount = 0
   readonly #telling = new Set<CacheNode>()
   readonly #owed = new Map<string, Owed>()
-  /** Nodes that missed more than there was room for, with who may keep that of them. */
-  readonly #overflowed = new Map<CacheNode, Overflow>()
+  /** Nodes that missed more than there was room for, by id, with who may keep that of them. */
+  readonly #overflowed = new Map<string, Overflow>()
   readonly #unheard = new Map<string, Unheard>()
   #unheardBytes = 0
+  /** Keys that were lost and not told of yet, by node. */
+  readonly #untold = new Map<string, number>()
   #soon = false
   /** Since this process began. */
   readonly counts = { left: 0, lost: 0 }
@@ -74,67 +88,102 @@ export class Hints {
     return this.#owed.size + this.#unheard.size + this.#overflowed.size
   }
 
-  /** A change of `key` was missed by one of its owners, and may have been taken by the others. */
-  leave(key: string, missing: CacheNode, owners: readonly CacheNode[]): void {
-    const keepers = owners.filter(({ id }) => id !== missing.id)
-    if (keepers.length === 0) return
-    this.#tell({ key, missing, keepers, asked: 0, kept: false })
+  /**
+   * A change of `key` was missed by one of its owners.
+   * @param isTaken whether another is known to have it: what maybe nobody has is left as long as there is room, and is nothing to empty a node for
+   */
+  leave(key: string, missing: CacheNode, ring: OwningRing, isTaken = true): void {
+    this.#tell({ key, missing: missing.id, ring, isTaken, asked: 0, kept: false })
   }
 
   /**
    * No owner took this change, and it stands all the same: it is made again when they answer.
    * @param sinceMs when it was issued, ms, monotonic; default: now
    */
-  remember(change: Change, owners: readonly CacheNode[], sinceMs = this.#parts.clock.monotonic()): void {
-    const bytes = bytesOf(change)
+  remember(change: Change, ring: OwningRing, sinceMs = this.#parts.clock.monotonic()): void {
     const held = this.#unheard.get(change.key)
     if (held !== undefined && held.sinceMs > sinceMs) return
-    if (held === undefined && (this.#unheard.size >= MAX_OWED || this.#unheardBytes + bytes > MAX_OWED_BYTES)) {
-      this.lost(owners[0]!, 1)
+    const bytes = this.#unheardBytes + bytesOf(change) - (held === undefined ? 0 : bytesOf(held.change))
+    if ((held === undefined && this.#unheard.size >= MAX_OWED) || bytes > MAX_OWED_BYTES) {
+      this.lost(ring.ownersOf(change.key)[0]!.id, 1)
       return
     }
-    this.#unheardBytes += bytes - (held === undefined ? 0 : bytesOf(held.change))
-    this.#unheard.set(change.key, { change, owners, sinceMs })
+    this.#unheardBytes = bytes
+    this.#unheard.set(change.key, { change, ring, sinceMs })
   }
 
-  /** Tries again what is owed. Resolves when all of it was tried; never rejects. */
+  /** A node has left: it is owed nothing any more, and nothing is to be kept there. */
+  forget({ id }: CacheNode): void {
+    this.#overflowed.delete(id)
+    for (const { keepers } of this.#overflowed.values()) for (const keeper of keepers) if (keeper.id === id) keepers.delete(keeper)
+  }
+
+  /** Tries again what is owed, and tells what was lost. Resolves when as much of it was tried as is at once; never rejects. */
   async retry(): Promise<void> {
-    const owed = [...this.#owed.values()]
-    this.#owed.clear()
-    for (const each of owed) this.#tell(each)
+    this.#tellLost()
+    for (const [at, owed] of this.#owed) {
+      if (this.#waitingCount >= MAX_OWED) break
+      this.#owed.delete(at)
+      this.#tell(owed)
+    }
     await Promise.all(Array.from(this.#overflowed, ([missing, overflow]) => this.#leaveAnything(missing, overflow)))
-    await Promise.all(Array.from([...this.#unheard.values()].slice(0, MOST_AT_ONCE), (each) => this.#makeAgain(each)))
+    await this.#makeAllAgain()
   }
 
-  async #makeAgain(unheard: Unheard): Promise<void> {
-    const { change, owners, sinceMs } = unheard
+  /** Some at a time, as long as they get through and it does not take long. Those that do not get through go to the end of the line. */
+  async #makeAllAgain(): Promise<void> {
+    const all = [...this.#unheard.values()]
+    const beganMs = this.#parts.clock.monotonic()
+    for (let from = 0; from < all.length; from += MOST_AT_ONCE) {
+      const made = await Promise.all(all.slice(from, from + MOST_AT_ONCE).map((each) => this.#makeAgain(each)))
+      if (!made.includes(true) || this.#parts.clock.monotonic() - beganMs > AGAIN_MS) return
+    }
+  }
+
+  /** @returns whether some owner took it */
+  async #makeAgain(unheard: Unheard): Promise<boolean> {
+    const { change, ring, sinceMs } = unheard
+    const { key } = change
     // What would refuse it, had it been overtaken, may be gone by then: so the key goes.
     const isLate = this.#parts.clock.monotonic() - sinceMs > LATE_MS / 2
-    const again: Change = isLate ? { op: 'drop', key: change.key } : change
+    const again: Change = isLate ? { op: 'drop', key } : change
+    const owners = [...ring.ownersOf(key), ...ring.alsoOf(key)]
     const statuses = await Promise.all(owners.map(async (owner) => ({ owner, status: (await owner.apply([again], CALL))[0]! })))
     const missed = statuses.filter(({ status }) => status.state === 'failed' || status.state === 'unknown')
-    if (this.#unheard.get(change.key) !== unheard || missed.length === owners.length) return
-    this.#unheard.delete(change.key)
-    this.#unheardBytes -= bytesOf(change)
-    for (const { owner } of missed) this.leave(change.key, owner, owners)
+    const isTaken = missed.length < owners.length
+    if (this.#unheard.get(key) !== unheard) return isTaken
+    this.#unheard.delete(key)
+    if (isTaken) {
+      this.#unheardBytes -= bytesOf(change)
+      for (const { owner } of missed) this.leave(key, owner, ring)
+    } else this.#unheard.set(key, unheard)
+    return isTaken
   }
 
   #tell(owed: Owed): void {
-    if (this.#waitingCount >= MAX_OWED || this.#overflowed.get(owed.missing)?.isTold === false) {
-      this.#overflow(owed)
-      return
-    }
-    for (const keeper of owed.keepers) {
+    const owners = owed.ring.ownersOf(owed.key)
+    const isOwner = ({ id }: CacheNode): boolean => id === owed.missing
+    // Nobody reads of it what it missed.
+    if (!owners.some(isOwner) && !owed.ring.alsoOf(owed.key).some(isOwner)) return
+    const keepers = owners.filter((owner) => !isOwner(owner))
+    if (keepers.length === 0) return
+    if (this.#overflowed.get(owed.missing)?.isTold === false) this.#overflow(owed)
+    else if (this.#waitingCount >= MAX_OWED) this.#hold(owed)
+    else this.#gather(owed, keepers)
+  }
+
+  #gather(owed: Owed, keepers: readonly CacheNode[]): void {
+    for (const keeper of keepers) {
       this.#waitingCount++
       let waiting = this.#waiting.get(keeper)
       if (waiting === undefined) {
         waiting = new Map()
         this.#waiting.set(keeper, waiting)
       }
-      let keys = waiting.get(owed.missing.id)
+      let keys = waiting.get(owed.missing)
       if (keys === undefined) {
         keys = new Map()
-        waiting.set(owed.missing.id, keys)
+        waiting.set(owed.missing, keys)
       }
       const ofKey = keys.get(owed.key)
       if (ofKey === undefined) keys.set(owed.key, [owed])
@@ -185,30 +234,41 @@ export class Hints {
     owed.asked--
     this.#waitingCount--
     if (kept) owed.kept = true
-    if (owed.asked > 0 || owed.kept) return
-    if (this.#owed.size < MAX_OWED) this.#owed.set(`${owed.missing.id} ${owed.key}`, owed)
-    else this.#overflow(owed)
+    if (owed.asked === 0 && !owed.kept) this.#hold(owed)
   }
 
-  #overflow({ missing, keepers }: Owed): void {
+  /** Until it can be left. */
+  #hold(owed: Owed): void {
+    const at = `${owed.missing} ${owed.key}`
+    const held = this.#owed.get(at)
+    if (held === undefined && this.#owed.size >= MAX_OWED) this.#overflow(owed)
+    else if (held?.isTaken !== true) this.#owed.set(at, owed)
+  }
+
+  #overflow({ key, missing, ring, isTaken }: Owed): void {
+    this.lost(missing, 1)
+    if (!isTaken) return
+    const keepers = ring.ownersOf(key).filter(({ id }) => id !== missing)
     const known = this.#overflowed.get(missing)
-    this.counts.lost++
     if (known?.isTold === false) {
       for (const keeper of keepers) known.keepers.add(keeper)
       return
     }
     this.#overflowed.set(missing, { keepers: new Set([...keepers, ...(known?.keepers ?? [])]), isTold: false })
     // One that may have missed anything has missed these as well.
-    for (const [at, owed] of this.#owed) if (owed.missing === missing) this.#owed.delete(at)
-    this.#parts.emit('hints:lost', { node: missing.id, keys: 1 })
+    for (const [at, owed] of this.#owed) {
+      if (owed.missing !== missing) continue
+      this.#owed.delete(at)
+      this.lost(missing, 1)
+    }
   }
 
   /** With all that may keep it, as a hint is: whoever of them answers has to know. */
-  async #leaveAnything(missing: CacheNode, overflow: Overflow): Promise<void> {
+  async #leaveAnything(missing: string, overflow: Overflow): Promise<void> {
     await Promise.all(
       Array.from(overflow.keepers, async (keeper) => {
         try {
-          await leaveAnything(keeper, missing.id, this.#parts.clock.now() * 1_000, CALL)
+          await leaveAnything(keeper, missing, this.#parts.clock.now() * 1_000, CALL)
         } catch {
           return
         }
@@ -219,10 +279,15 @@ export class Hints {
     if (overflow.keepers.size === 0 && this.#overflowed.get(missing) === overflow) this.#overflowed.delete(missing)
   }
 
-  /** Changes that this node will miss: there is no room to remember them. */
-  lost(node: CacheNode, keys: number): void {
+  /** Changes that this node, by its id, will miss: there is no room to remember them. Told with the next try. */
+  lost(node: string, keys: number): void {
     this.counts.lost += keys
-    this.#parts.emit('hints:lost', { node: node.id, keys })
+    this.#untold.set(node, (this.#untold.get(node) ?? 0) + keys)
+  }
+
+  #tellLost(): void {
+    for (const [node, keys] of this.#untold) this.#parts.emit('hints:lost', { node, keys })
+    this.#untold.clear()
   }
 }
 

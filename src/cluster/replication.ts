@@ -41,13 +41,18 @@ export function addToParts(parts: NodeParts, change: Change, position: number, o
 export interface MissedListener {
   /** An owner did not take some changes of a call. */
   missed(node: CacheNode, changes: readonly Change[], reason: string): void
-  /** No owner at all took this change. */
-  unheard(change: Change): void
+  /** An owner lacks a change. @param isTaken whether another is known to have it: it is told of once that is so */
+  lacks(node: CacheNode, change: Change, isTaken: boolean): void
+  /** No owner is known to have taken this change. @param lacking all of them @param isUnknown whether one may have */
+  unheard(change: Change, lacking: readonly CacheNode[], isUnknown: boolean): void
 }
 
 interface Progress {
   held: number
-  failed: number
+  /** Those that did not take it. */
+  readonly lacking: CacheNode[]
+  /** Whether one of those may have taken it. */
+  isUnknown: boolean
   newest: bigint | undefined
   /** Whether the key's first owner refused it. */
   byPrimary: boolean
@@ -91,7 +96,8 @@ export class Replication {
     this.#anyWillDo = level === 'one'
     this.#progress = Array.from({ length: changes }, () => ({
       held: 0,
-      failed: 0,
+      lacking: [],
+      isUnknown: false,
       newest: undefined,
       byPrimary: false,
       refusals: 0,
@@ -122,18 +128,20 @@ export class Replication {
       const progress = this.#progress[positions[at]!]!
       if (primary[at]!) progress.primaryHeard = true
       if (status.state === 'applied') {
-        progress.held++
+        this.#hold(progress, changes[at]!)
         this.#decide(positions[at]!, undefined)
       } else if (status.state === 'refused') {
-        progress.held++
+        this.#hold(progress, changes[at]!)
         progress.refusals++
         if (primary[at]!) progress.byPrimary = true
         if (progress.newest === undefined || status.version > progress.newest) progress.newest = status.version
         this.#decide(positions[at]!, undefined)
       } else {
-        progress.failed++
+        progress.lacking.push(node)
+        if (status.state === 'unknown') progress.isUnknown = true
         missed.push(changes[at]!)
-        if (progress.failed === this.#owners) this.#listener.unheard(changes[at]!)
+        if (progress.held > 0) this.#listener.lacks(node, changes[at]!, true)
+        if (progress.lacking.length === this.#owners) this.#listener.unheard(changes[at]!, progress.lacking, progress.isUnknown)
         reason = status.error
         this.#decide(positions[at]!, status.error)
       }
@@ -141,16 +149,20 @@ export class Replication {
     if (reason !== undefined) this.#listener.missed(node, missed, reason.message)
   }
 
+  #hold(progress: Progress, change: Change): void {
+    if (progress.held++ === 0) for (const node of progress.lacking) this.#listener.lacks(node, change, true)
+  }
+
   #decide(position: number, error: RingtailError | undefined): void {
     const progress = this.#progress[position]!
     if (progress.decided !== undefined) return
     // That it was overtaken is for the first owner to say, at whatever level.
-    const heardAll = progress.held + progress.failed === this.#owners
+    const heardAll = progress.held + progress.lacking.length === this.#owners
     const unseen = progress.byPrimary && progress.refusals >= this.#needed
     const enough = heardAll || (progress.byPrimary ? unseen : progress.primaryHeard || (this.#anyWillDo && progress.newest === undefined))
     if (progress.held >= this.#needed && enough) {
       progress.decided = progress.newest === undefined ? APPLIED : refused(progress.newest, progress.byPrimary, unseen)
-    } else if (progress.failed > this.#owners - this.#needed) {
+    } else if (progress.lacking.length > this.#owners - this.#needed) {
       progress.decided = unreached(progress.held, this.#owners, this.#needed, error)
     } else {
       return

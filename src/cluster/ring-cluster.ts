@@ -113,16 +113,19 @@ export class RingCluster implements Cluster {
       hedges: new RetryBudget(HEDGES),
     }
     this.#hints = parts.hints
+    const missed: MissedListener['missed'] = (node, changes, reason) => this.#tellMissed(node, changes, reason)
+    const lacks: MissedListener['lacks'] = (node, { op, key }, isTaken) => {
+      if (op !== 'touch' && op !== 'release') this.#hints?.leave(key, node, this.#ring, isTaken)
+    }
     this.#hearMissed = {
-      missed: (node, changes, reason) => {
-        this.#tellMissed(node, changes, reason)
-        for (const { op, key } of changes) if (op !== 'touch' && op !== 'release') this.#hints?.leave(key, node, this.#ring.ownersOf(key))
-      },
-      unheard: (change) => {
-        if (parts.stands === true && change.op === 'put') this.#hints?.remember(change, this.#ring.ownersOf(change.key))
+      missed,
+      lacks,
+      unheard: (change, lacking, isUnknown) => {
+        if (parts.stands === true && change.op === 'put') this.#hints?.remember(change, this.#ring)
+        else if (isUnknown) for (const node of lacking) lacks(node, change, false)
       },
     }
-    this.#hearUnfilled = { missed: (node, changes, reason) => this.#tellMissed(node, changes, reason), unheard: () => {} }
+    this.#hearUnfilled = { missed, lacks: () => {}, unheard: () => {} }
     const probeEvery = parts.probeEvery ?? PROBE_EVERY
     const probes = probeEvery > 0 && ring.replicas > 1
     this.#probe = probes ? new Probe(probeEvery, this.#repair, firstCall, this.#context.nodeFailed) : undefined

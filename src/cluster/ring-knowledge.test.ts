@@ -146,9 +146,9 @@ test('plain values are not made once more, but dropped, and what there is no roo
   await writing
   const large = Array.from({ length: 17 }, (_, nth) => put(`rt:item:${nth}`, 1024 * 1024))
   await cluster.replicate(large, 'quorum')
-  assert.deepEqual(told, Array(2).fill(['hints:lost', { node: 'n1', keys: 1 }]))
   heard()
   await hints.retry()
+  assert.deepEqual(told, [['hints:lost', { node: 'n1', keys: 2 }]])
   assert.deepEqual(await holders('plain'), ['n1'])
   assert.deepEqual(await holders('rt:item:1'), ['n1', 'n2'])
 })

@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { CacheNode, Change } from '../node/node.ts'
-import type { Hints } from './hints.ts'
+import type { Hints, OwningRing } from './hints.ts'
 
 /** How long a write waits for the nodes, ms: what one try may take. */
 const WAIT_MS = 50
@@ -19,16 +19,10 @@ const AGAIN_AFTER_MS = 500
 const MAX_DOUBTED = 20_000
 const MAX_DOUBTED_BYTES = 16 * 1024 * 1024
 
-/** The owners of keys by the ring that is known, and by the other while keys move: a `LiveRing`. */
-interface KnownRing {
-  ownersOf(key: string): readonly CacheNode[]
-  alsoOf(key: string): readonly CacheNode[]
-}
-
 /** A write that went by a ring of which it was not known whether it still was the fleet's. */
 interface Doubted {
   readonly change: Change
-  readonly ring: KnownRing
+  readonly ring: OwningRing
   readonly asked: readonly CacheNode[]
   readonly hints: Hints
   /** When it was issued, ms, monotonic. */
@@ -71,8 +65,7 @@ export class RingKnowledge {
     this.#doubted.clear()
     this.#doubtedBytes = 0
     for (const { change, ring, asked, hints, sinceMs } of doubted) {
-      const owners = ownersOf(ring, change.key)
-      if (!owners.every((owner) => asked.includes(owner))) hints.remember(change, owners, sinceMs)
+      if (!ownersOf(ring, change.key).every((owner) => asked.includes(owner))) hints.remember(change, ring, sinceMs)
     }
   }
 
@@ -94,7 +87,7 @@ export class RingKnowledge {
    * @param sinceMs when they were issued, ms, monotonic
    * @param took the owners that they went to; default: those that are known now
    */
-  doubt(changes: readonly Change[], ring: KnownRing, hints: Hints, sinceMs: number, took?: readonly CacheNode[]): void {
+  doubt(changes: readonly Change[], ring: OwningRing, hints: Hints, sinceMs: number, took?: readonly CacheNode[]): void {
     for (const change of changes) {
       const doubted = doubtedOf(change)
       if (doubted === undefined) continue
@@ -102,7 +95,7 @@ export class RingKnowledge {
       if (before !== undefined && before.sinceMs > sinceMs) continue
       const bytes = this.#doubtedBytes + sizeOf(doubted) - (before === undefined ? 0 : sizeOf(before.change))
       const asked = took ?? ownersOf(ring, change.key)
-      if ((before === undefined && this.#doubted.size >= MAX_DOUBTED) || bytes > MAX_DOUBTED_BYTES) hints.lost(asked[0]!, 1)
+      if ((before === undefined && this.#doubted.size >= MAX_DOUBTED) || bytes > MAX_DOUBTED_BYTES) hints.lost(asked[0]!.id, 1)
       else {
         this.#doubtedBytes = bytes
         this.#doubted.set(change.key, { change: doubted, ring, asked, hints, sinceMs })
@@ -126,7 +119,7 @@ export class RingKnowledge {
 }
 
 /** By whichever ring. */
-function ownersOf(ring: KnownRing, key: string): readonly CacheNode[] {
+function ownersOf(ring: OwningRing, key: string): readonly CacheNode[] {
   return [...ring.ownersOf(key), ...ring.alsoOf(key)]
 }
 

@@ -16,6 +16,9 @@ export class SingleReplication implements StatusReceiver {
   readonly #settle: (replicated: Replicated) => void
   #held = 0
   #failed = 0
+  /** Those that did not take it; undefined: none yet. */
+  #lacking: CacheNode[] | undefined
+  #isUnknown = false
   /** Whether any owner that took it will do, rather than the first among them. */
   readonly #anyWillDo: boolean
   #primaryHeard = false
@@ -42,18 +45,28 @@ export class SingleReplication implements StatusReceiver {
     if (node.id === this.#owners[0]!.id) this.#primaryHeard = true
     if (status.state === 'failed' || status.state === 'unknown') {
       this.#failed++
+      if (status.state === 'unknown') this.#isUnknown = true
       this.#decide(status.error)
-      this.#listener.missed(node, [this.#change!], status.error.message)
-      if (this.#failed === this.#owners.length) this.#listener.unheard(this.#change!)
+      this.#lack(node, status.error.message)
       return
     }
     this.#held++
+    if (this.#held === 1 && this.#lacking !== undefined) for (const each of this.#lacking) this.#listener.lacks(each, this.#change!, true)
     if (status.state === 'refused') {
       this.#refusals++
       if (node.id === this.#owners[0]!.id) this.#byPrimary = true
       if (this.#newest === undefined || status.version > this.#newest) this.#newest = status.version
     }
     this.#decide(undefined)
+  }
+
+  #lack(node: CacheNode, reason: string): void {
+    const change = this.#change!
+    this.#lacking ??= []
+    this.#lacking.push(node)
+    this.#listener.missed(node, [change], reason)
+    if (this.#held > 0) this.#listener.lacks(node, change, true)
+    if (this.#failed === this.#owners.length) this.#listener.unheard(change, this.#lacking, this.#isUnknown)
   }
 
   #decide(error: RingtailError | undefined): void {

@@ -6,6 +6,7 @@
  */
 import { CatchUp } from '../../src/cluster/catch-up.ts'
 import { Hints } from '../../src/cluster/hints.ts'
+import { LiveRing } from '../../src/cluster/live-ring.ts'
 import { RingCluster } from '../../src/cluster/ring-cluster.ts'
 import type { EventName, TierEvents } from '../../src/events.ts'
 import { memoryNode } from '../../src/node/memory-node.ts'
@@ -93,8 +94,8 @@ export class HintingFleet {
   }
 
   /** A process more, which has looked at its nodes. */
-  async process(): Promise<HintingProcess> {
-    const process = new HintingProcess(this, this.processes.length + 1)
+  async process(options: HintingProcessOptions = {}): Promise<HintingProcess> {
+    const process = new HintingProcess(this, this.processes.length + 1, options)
     this.processes.push(process)
     const starting = process.catchUp.start()
     await this.pass(1)
@@ -120,21 +121,28 @@ interface Held extends Standing {
   emptiedMs: number
 }
 
+export interface HintingProcessOptions {
+  /** Whether what no owner took stands all the same. Default true. */
+  readonly stands?: boolean
+}
+
 export class HintingProcess {
+  readonly ring: LiveRing
   readonly cluster: RingCluster
   readonly catchUp: CatchUp
   readonly hints: Hints
   readonly told: { name: EventName; payload: TierEvents[EventName] }[] = []
   readonly #standings = new Map<string, Held>()
 
-  constructor({ clock, servers }: HintingFleet, seed: number) {
+  readonly #nodes: readonly CacheNode[]
+
+  constructor({ clock, servers }: HintingFleet, seed: number, { stands = true }: HintingProcessOptions) {
     const emit = <K extends EventName>(name: K, payload: TierEvents[K]) => void this.told.push({ name, payload })
     const nodes = servers.map((server) => this.#watched(server))
     this.hints = new Hints({ clock, emit })
-    const ownersOf = (key: string) =>
-      Array.from({ length: REPLICAS }, (_, nth) => nodes[(Number(key.slice('rt:t:'.length)) + nth) % nodes.length]!)
-    const ring: Ring<CacheNode> = { members: nodes, replicas: REPLICAS, ownersOf }
-    this.cluster = new RingCluster(ring, { clock, emit, probeEvery: 0, hints: this.hints, stands: true })
+    this.#nodes = nodes
+    this.ring = new LiveRing(this.#ringOf((nth) => Array.from({ length: REPLICAS }, (_, at) => (nth + at) % nodes.length)))
+    this.cluster = new RingCluster(this.ring, { clock, emit, probeEvery: 0, hints: this.hints, stands })
     this.catchUp = new CatchUp(nodes, {
       clock,
       random: seededRandom(seed),
@@ -152,9 +160,19 @@ export class HintingProcess {
     })
   }
 
+  /** From now on keys lie elsewhere. @param placesOf the positions of the owners of key `rt:t:<nth>` */
+  turn(placesOf: (nth: number) => readonly number[]): void {
+    this.ring.turn(this.#ringOf(placesOf), undefined)
+  }
+
   /** One more node, which is in no ring yet. */
   add(server: Restartable): void {
     this.catchUp.add(this.#watched(server))
+  }
+
+  #ringOf(placesOf: (nth: number) => readonly number[]): Ring<CacheNode> {
+    const ownersOf = (key: string) => placesOf(Number(key.slice('rt:t:'.length))).map((place) => this.#nodes[place]!)
+    return { members: this.#nodes, replicas: placesOf(0).length, ownersOf }
   }
 
   #watched({ id, node }: Restartable): CacheNode {
