@@ -6,7 +6,8 @@
  * leaves that died is found on the nodes, by everybody, and neither goes on nor back by itself.
  */
 import type { Clock, Random, Timer } from '../clock.ts'
-import { asError, ClosedError, TopologyError } from '../errors.ts'
+import { asError, ClosedError, ConfigurationError, TopologyError } from '../errors.ts'
+import type { Emit } from '../events.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
 import { nextMembers } from './next-members.ts'
 import { ringRead } from './ring-decisions.ts'
@@ -38,6 +39,7 @@ export interface RingChangesParts {
   /** The fleet's. */
   readonly clock: Clock
   readonly random: Random
+  readonly emit: Emit
 }
 
 export class RingChanges {
@@ -232,9 +234,7 @@ export class RingChanges {
     change?: RingChange,
   ): Promise<RingChangeReport> {
     const { nodes, watch, clock, random } = this.#parts
-    knownOptions(options, 'a change of the ring', ['onProgress', 'signal', 'rate', 'by'])
-    const rate = wholeNumber(options.rate ?? RATE, 'a change of the ring: rate', 1)
-    const by = options.by ?? nameOfThisProcess()
+    const { by, rate } = checkedOptions(options)
     const id = `${clock.now().toString(36)}-${Math.floor(random() * 2 ** 32).toString(36)}`
     await watch.look()
     this.#closing.signal.throwIfAborted()
@@ -294,8 +294,24 @@ export class RingChanges {
 
   #tell(progress: ChangeProgress, { onProgress }: RingChangeOptions): void {
     this.#progress = progress
-    onProgress?.(progress)
+    try {
+      onProgress?.(progress)
+    } catch (thrown) {
+      this.#parts.emit('listener:failed', { event: 'onProgress', reason: asError(thrown).message })
+    }
   }
+}
+
+/** What is not a text, say, others could not read in the records that it is written into. */
+function checkedOptions(options: RingChangeOptions): { readonly by: string; readonly rate: number } {
+  const what = 'a change of the ring'
+  knownOptions(options, what, ['onProgress', 'signal', 'rate', 'by'])
+  const { onProgress, signal, rate = RATE, by = nameOfThisProcess() } = options
+  if (typeof by !== 'string' || by === '') throw ConfigurationError.of(`${what}: by`, 'a text that is not empty', by)
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw ConfigurationError.of(`${what}: signal`, 'an AbortSignal', signal)
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw ConfigurationError.of(`${what}: onProgress`, 'a function', onProgress)
+  return { by, rate: wholeNumber(rate, `${what}: rate`, 1) }
 }
 
 function nodesOf(nodes: TopologyNodes, record: TopologyRecord) {

@@ -61,13 +61,13 @@ export interface RingChange {
 }
 
 export interface RingChangeOptions {
-  /** Told after each step, some times a second at most. It must not throw. */
+  /** Told after each step, some times a second at most. That it threw is told as `listener:failed`, and the change goes on. */
   readonly onProgress?: ((progress: ChangeProgress) => void) | undefined
   /** Gives the change up: it is rolled back, as long as the new ring is not settled. */
   readonly signal?: AbortSignal | undefined
   /** Entries looked at a second, at most. Default 20,000. */
   readonly rate?: number | undefined
-  /** Who does it, for others to see. Default: host and process. */
+  /** Who does it, for others to see: a text that is not empty. Default: host and process. */
   readonly by?: string | undefined
 }
 
@@ -136,7 +136,7 @@ export interface TopologyNodes {
    * @param given of these, the nodes themselves
    */
   admit(members: readonly Member[], given?: readonly CacheNode[]): void
-  /** The rings of this record from now on. @param holdsUntilMs see `LiveRing.turn` */
+  /** The rings of this record from now on: over all its members where they are fewer than a key is to have owners. @param holdsUntilMs see `LiveRing.turn` */
   turn(record: TopologyRecord, holdsUntilMs: number): void
   /** Lets go of all nodes but these. */
   retireAllBut(members: readonly Member[]): void

@@ -1,0 +1,58 @@
+/**
+ * Changes of the ring that are asked for wrongly, or are made beside processes that are configured otherwise: nothing is left behind, and nobody
+ * ends of it.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ConfigurationError, type RingChangeOptions } from '../src/index.ts'
+import { type Process, RingFleet } from './support/ring-fleet.ts'
+
+const membersOf = ({ tier }: Process): string =>
+  tier
+    .topology()
+    .members.map(({ id }) => id)
+    .join(' ')
+
+test('options of a change are checked before anything is taken, and another operator may go on at once', async () => {
+  const fleet = await RingFleet.start()
+  const [a, b] = fleet.processes as [Process, Process]
+  const wrong: readonly (readonly [string, Record<string, unknown>, string])[] = [
+    ['by', { by: 5 }, 'a change of the ring: by: needs a text that is not empty, but got: 5'],
+    ['by', { by: '' }, 'a change of the ring: by: needs a text that is not empty, but got: ""'],
+    ['signal', { signal: {} }, 'a change of the ring: signal: needs an AbortSignal, but got: {}'],
+    ['onProgress', { onProgress: 'log' }, 'a change of the ring: onProgress: needs a function, but got: "log"'],
+    ['rate', { rate: 0 }, 'a change of the ring: rate: needs a whole number ≥ 1, but got: 0'],
+  ]
+  for (const [name, options, message] of wrong) {
+    for (const make of [
+      (each: RingChangeOptions) => a.tier.changeRing({ remove: ['n4'] }, each),
+      (each: RingChangeOptions) => a.tier.resumeRingChange(each),
+      (each: RingChangeOptions) => a.tier.rollBackRingChange(each),
+    ])
+      await assert.rejects(fleet.until(make(options)), (thrown: Error) => {
+        assert.ok(thrown instanceof ConfigurationError, `${name}: ${thrown}`)
+        assert.equal(thrown.message, message)
+        return true
+      })
+  }
+  await fleet.until(b.tier.changeRing({ remove: ['n4'] }))
+  assert.deepEqual([membersOf(a), membersOf(b)], ['n1 n2 n3', 'n1 n2 n3'])
+  await fleet.close()
+})
+
+test('a change whose onProgress throws is made all the same, is told of, and leaves no lock', async () => {
+  const fleet = await RingFleet.start({ nodes: 5 })
+  const [a, b] = fleet.processes as [Process, Process]
+  const failures: unknown[] = []
+  a.tier.on('listener:failed', (payload) => failures.push(payload))
+  const onProgress = (): void => {
+    throw new Error('no room on the page')
+  }
+  const { epoch } = await fleet.until(a.tier.changeRing({ remove: ['n5'] }, { onProgress }))
+  assert.equal(epoch, 3)
+  await fleet.until(b.tier.changeRing({ remove: ['n4'] }))
+  assert.deepEqual([membersOf(a), membersOf(b)], ['n1 n2 n3', 'n1 n2 n3'])
+  assert.ok(failures.length > 0)
+  assert.deepEqual(failures[0], { event: 'onProgress', reason: 'no room on the page' })
+  await fleet.close()
+})
