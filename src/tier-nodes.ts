@@ -47,7 +47,8 @@ export interface NodeListener {
   readFrom?(nodes: readonly CacheNode[]): void
 }
 
-type Build = (members: readonly Member[]) => Ring<CacheNode>
+/** @param takesFewer whether a key has as many owners as there are members where those are too few, as what was decided has to be gone by */
+type Build = (members: readonly Member[], takesFewer?: boolean) => Ring<CacheNode>
 
 interface OwnRing {
   readonly live: LiveRing
@@ -145,7 +146,7 @@ export class TierNodes implements TopologyNodes {
     const { members, change } = record
     this.#members = members
     this.#others = change?.members
-    for (const { live, build } of this.#each()) live.turn(build(members), this.#others && build(this.#others), holdsUntilMs)
+    for (const { live, build } of this.#each()) live.turn(build(members, true), this.#others && build(this.#others, true), holdsUntilMs)
     this.#markDraining(comingAndGoing(record).leaving)
     for (const listener of this.#listeners) listener.readFrom?.(this.ring.members)
   }
@@ -252,7 +253,7 @@ export class TierNodes implements TopologyNodes {
   #builder(choice: Partial<RingChoice>): Build {
     const { placement, replicas } = this.#parts
     const wanted = choice.replicas ?? replicas
-    return (members) => {
+    return (members, takesFewer = false) => {
       const named = choice.nodes === undefined ? members : members.filter(({ id }) => choice.nodes!.includes(id))
       const used = named.length < wanted ? members : named
       const order =
@@ -261,7 +262,7 @@ export class TierNodes implements TopologyNodes {
           : used.toSorted((a, b) => choice.nodes!.indexOf(a.id) - choice.nodes!.indexOf(b.id))
       const weights = new Map(order.map(({ id, weight }) => [id, weight]))
       const nodes = order.flatMap(({ id }) => this.all.find((node) => node.id === id) ?? [])
-      return reweighted(choice.ring ?? placement, nodes, weights, wanted)
+      return reweighted(choice.ring ?? placement, nodes, weights, takesFewer ? Math.min(wanted, nodes.length) : wanted)
     }
   }
 
@@ -275,8 +276,8 @@ export class TierNodes implements TopologyNodes {
   }
 
   #made(build: Build): OwnRing {
-    const live = new LiveRing(build(this.#members), this.knowledge)
-    if (this.#others !== undefined) live.turn(live.ring, build(this.#others))
+    const live = new LiveRing(build(this.#members, true), this.knowledge)
+    if (this.#others !== undefined) live.turn(live.ring, build(this.#others, true))
     return { live, build }
   }
 

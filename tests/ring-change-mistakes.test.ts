@@ -56,3 +56,35 @@ test('a change whose onProgress throws is made all the same, is told of, and lea
   assert.deepEqual(failures[0], { event: 'onProgress', reason: 'no room on the page' })
   await fleet.close()
 })
+
+test('a process that wants more replicas than the fleet has nodes left goes on with as many as there are', async () => {
+  const fleet = await RingFleet.start({ nodes: 3, tiers: 0 })
+  const ids = ['n1', 'n2', 'n3']
+  const three = await fleet.join(ids, undefined, { replicas: 3 })
+  const operator = await fleet.join(ids, undefined, { replicas: 2 })
+  await fleet.until(three.cache.set('k', 1), 0)
+  await fleet.until(operator.tier.changeRing({ remove: ['n3'] }))
+  await fleet.clock.advance(5_000)
+  assert.equal(membersOf(three), 'n1 n2')
+  assert.equal(await fleet.until(three.cache.get('k'), 0), 1)
+  await fleet.until(three.cache.set('k', 2), 0)
+  assert.equal(await fleet.until(operator.cache.get('k'), 0), 2)
+  // One that is started then, with the list of before.
+  const late = await fleet.join(ids, undefined, { replicas: 3 })
+  assert.equal(membersOf(late), 'n1 n2')
+  assert.equal(await fleet.until(late.cache.get('k'), 0), 2)
+  // Who plans a change that leaves too few for itself is told so.
+  await assert.rejects(fleet.until(three.tier.changeRing({ weights: { n1: 2 } })), ConfigurationError)
+  await fleet.until(operator.tier.changeRing({ weights: { n1: 2 } }))
+  await fleet.close()
+})
+
+test('a change that leaves fewer nodes than a cache is to have owners is refused before anything happens', async () => {
+  const fleet = await RingFleet.start({ nodes: 3, tiers: 1, replicas: 2, cache: { replicas: 3 } })
+  const [a] = fleet.processes as [Process]
+  const steps: string[] = []
+  const changing = a.tier.changeRing({ remove: ['n3'] }, { onProgress: ({ step }) => steps.push(step) })
+  await assert.rejects(fleet.until(changing), ConfigurationError)
+  assert.deepEqual([steps, a.tier.topology().epoch], [[], 0])
+  await fleet.close()
+})

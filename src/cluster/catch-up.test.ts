@@ -151,6 +151,20 @@ test('while too few of the others answer to know what was missed, a node that ca
   assert.ok(process.trusts('n0'))
 })
 
+test('where fewer nodes are left than a key is to have owners, one that came back is not trusted while another does not answer', async () => {
+  const process = await fleet.process()
+  for (const node of process.ring.members.slice(2)) process.catchUp.remove(node)
+  for (const nth of [0, 1]) fleet.server(nth).node.mishaps.down()
+  await fleet.pass(1_000)
+  fleet.server(0).node.mishaps.up()
+  process.found('n0')
+  await fleet.pass(5_000)
+  assert.ok(!process.trusts('n0'))
+  fleet.server(1).node.mishaps.up()
+  await fleet.pass(1_000)
+  assert.ok(process.trusts('n0'))
+})
+
 test('a node that is behind is not trusted because those that know it do not answer a look', async () => {
   const [writer, reader] = [await fleet.process(), await fleet.process()]
   fleet.server(0).node.mishaps.script(({ operation }) => (operation === 'apply' || operation === 'change' ? 'fail' : undefined))

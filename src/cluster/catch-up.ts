@@ -29,7 +29,7 @@ export interface CatchUpParts {
   readonly random: Random
   readonly emit: Emit
   readonly hints: Hints
-  /** On how many nodes each key lives. */
+  /** On how many nodes each key lives, as far as there are so many. */
   readonly replicas: number
   /** Told when a node is not to be read, as it may have missed changes or is known to have, and when it is to be again. */
   readonly mark: (node: string, mark: 'returning' | 'behind' | undefined) => void
@@ -218,7 +218,7 @@ export class CatchUp {
     }
     // As many as hold a key beside it may be away but one: each hint is kept by all that took the change.
     const unheard = this.#wards.length - 1 - kept.length
-    const isKnown = unheard < Math.max(1, this.#parts.replicas - 1)
+    const isKnown = unheard < Math.max(1, this.#othersOfKey)
     const hasMissed = lie.some(({ keeper, hints }) => hints.oldestUs! <= ward.since.get(keeper.node.id)!)
     if (ward.doubted && isKnown && !hasMissed) ward.doubted = false
     const isBehind = lie.some(isOld)
@@ -228,6 +228,11 @@ export class CatchUp {
       ward.since.clear()
     }
     this.#setBehind(ward, isBehind)
+  }
+
+  /** How many nodes hold a key beside one that does. */
+  get #othersOfKey(): number {
+    return Math.min(this.#parts.replicas, this.#wards.length) - 1
   }
 
   #keptFor(ward: Ward, looks: Looks): KeptFor[] {
@@ -309,11 +314,11 @@ export class CatchUp {
 
   /** What it kept for others is gone with it. Where nobody else is left who kept the same, any of those may have missed anything. */
   async #leaveDoubts(ward: Ward, looks: Looks): Promise<void> {
-    const { replicas, clock } = this.#parts
+    const { clock } = this.#parts
     const weak = new Set(this.#wards.filter((each) => each === ward || !looks.has(each) || each.emptiedMs > 0))
     for (const away of this.#wards) {
       if (away === ward || looks.has(away)) continue
-      if (weak.size - 1 >= replicas - 1) await leaveAnything(ward.node, away.node.id, clock.now() * 1_000, CALL)
+      if (weak.size - 1 >= this.#othersOfKey) await leaveAnything(ward.node, away.node.id, clock.now() * 1_000, CALL)
     }
   }
 }

@@ -56,7 +56,11 @@ export class RingFleet {
   }
 
   /** A process that was configured with these nodes. @param through what its calls go through on their way to each node */
-  async join(ids: readonly string[], through: (node: CacheNode) => CacheNode = (node) => node): Promise<Process> {
+  async join(
+    ids: readonly string[],
+    through: (node: CacheNode) => CacheNode = (node) => node,
+    { replicas = this.#options.replicas ?? 3 }: Pick<RingFleetOptions, 'replicas'> = {},
+  ): Promise<Process> {
     const ways = new Map<string, FlakyNode>()
     const wayTo = ({ id, weight }: Pick<Member, 'id'> & Partial<Member>): FlakyNode => {
       const way = flakyNode(through(unclosed(this.node(id, { weight: weight ?? 1 }))))
@@ -68,7 +72,7 @@ export class RingFleet {
       createTier({
         nodes: ids.map((id) => wayTo({ id })),
         connectNode: wayTo,
-        replicas: this.#options.replicas ?? 3,
+        replicas,
         clock: this.clock,
         random: seededRandom(100 + nth),
       }),
