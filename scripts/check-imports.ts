@@ -94,6 +94,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'ring/',
     'cluster/cluster.ts',
     'cluster/newest.ts',
+    'cluster/hint-records.ts',
     'cluster/owner-order.ts',
     'cluster/copy-life.ts',
     'cluster/ring-knowledge.ts',

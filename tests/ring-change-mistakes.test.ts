@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { leaveHints, lookForHints } from '../src/cluster/hint-records.ts'
 import { ConfigurationError, type RingChangeOptions } from '../src/index.ts'
 import { type Process, RingFleet } from './support/ring-fleet.ts'
 
+const CALL = { timeoutMs: 50 }
 const membersOf = ({ tier }: Process): string =>
   tier
     .topology()
@@ -86,5 +88,25 @@ test('a change that leaves fewer nodes than a cache is to have owners is refused
   const changing = a.tier.changeRing({ remove: ['n3'] }, { onProgress: ({ step }) => steps.push(step) })
   await assert.rejects(fleet.until(changing), ConfigurationError)
   assert.deepEqual([steps, a.tier.topology().epoch], [[], 0])
+  await fleet.close()
+})
+
+test('the hints of a node that has left go with it', async () => {
+  const fleet = await RingFleet.start({ nodes: 5, tiers: 2 })
+  const [a, b] = fleet.processes as [Process, Process]
+  const kept = async (missing: string) => {
+    const looks = ['n1', 'n2', 'n3', 'n4'].map((id) => lookForHints(fleet.node(id), [missing], 0, CALL))
+    return (await Promise.all(looks)).map(({ kept: [hints] }) => hints!.oldestUs !== undefined)
+  }
+  for (const each of [a, b]) each.way('n5').mishaps.down('refusing')
+  for (let nth = 0; nth < 60; nth++) await fleet.until(a.cache.set(`k${nth}`, nth), 0)
+  await fleet.clock.advance(1_000)
+  assert.ok((await kept('n5')).includes(true))
+  // Of an id that left before anybody took its hints away.
+  await leaveHints(fleet.node('n1'), 'n0', ['rt:item:k0'], 0, CALL)
+  await fleet.until(a.tier.changeRing({ remove: ['n5'] }))
+  await fleet.clock.advance(10_000)
+  assert.deepEqual(await kept('n5'), [false, false, false, false])
+  assert.deepEqual(await kept('n0'), [false, false, false, false])
   await fleet.close()
 })

@@ -3,7 +3,8 @@
  *
  * A hint names a key and the moment it was left, by the time of the node that keeps it, in microseconds; it holds no value, for what is copied
  * is the entry as it then is. A key is there once, with its latest moment, so that who has copied it takes away only what was there when
- * it began. On Redis it is a sorted set; the local forms keep the same in one JSON text. They never expire. Above `MAX_HINTS` all of them
+ * it began. On Redis it is a sorted set; the local forms keep the same in one JSON text. They never expire, and go when their node leaves the ring
+ * (`topology/leftovers.ts`). Above `MAX_HINTS` all of them
  * give way to one that says that anything may have been missed: the empty key.
  */
 import type { CacheNode, LocalEntries, NodeCall, Script, ScriptReply } from '../node/node.ts'
@@ -35,7 +36,8 @@ export interface KeeperLook {
   readonly kept: readonly HintsLook[]
 }
 
-const hintsKey = (missing: string): string => `rt:!hints:${missing}`
+const HINTS = 'rt:!hints:'
+const hintsKey = (missing: string): string => `${HINTS}${missing}`
 const RECORD_KEY = `rt:!${NODE_RECORD}`
 
 // KEYS 1: the hints of a node. ARGV 1: how many are kept at most; 2: the time, µs, for nodes that do not have their own; the rest: keys, or '' for
@@ -135,6 +137,18 @@ return gone`,
   },
 }
 
+// KEYS: the hints of nodes. Reply 1.
+const FORGET: Script = {
+  name: 'forget-hints',
+  lua: `
+redis.call('UNLINK', unpack(KEYS))
+return 1`,
+  local(entries, keys) {
+    for (const key of keys) entries.delete(key)
+    return 1
+  },
+}
+
 /** @param keys at least one @param nowUs for nodes without a time of their own to go by @throws RingtailError where it is not known that they are kept */
 export async function leaveHints(
   keeper: CacheNode,
@@ -176,6 +190,16 @@ export async function takeHintsAway(keeper: CacheNode, missing: string, hints: r
     hints.flatMap(({ key, leftUs }) => [key, String(leftUs)]),
     call,
   )
+}
+
+/** The id of the node whose hints lie under the key; undefined: no hints do. */
+export function missingOf(key: string): string | undefined {
+  return key.startsWith(HINTS) ? key.slice(HINTS.length) : undefined
+}
+
+/** Whatever is kept of these nodes. @param missing at least one */
+export async function forgetHints(keeper: CacheNode, missing: readonly string[], call: NodeCall): Promise<void> {
+  await keeper.run(FORGET, missing.map(hintsKey), [], call)
 }
 
 export const saysAnything = ({ key }: Hint): boolean => key === ANYTHING

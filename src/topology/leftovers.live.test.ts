@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { leaveHints, listHints } from '../cluster/hint-records.ts'
 import { encodeEnvelope } from '../codec/envelope.ts'
 import type { EntryKind } from '../entry.ts'
 import { memoryNode } from '../node/memory-node.ts'
@@ -10,7 +11,7 @@ import { versionAt } from '../version-clock.ts'
 import { sweepLeftovers } from './leftovers.ts'
 import { WalkedNodes } from './walked-nodes.ts'
 
-test('a Redis node drops what is not its own, sends pending entries home, and leaves what is no string', LIVE, async (t) => {
+test('a Redis node drops what is not its own, and hints of who has left; pending entries go home, other types stay', LIVE, async (t) => {
   await hashRing().prepare()
   const redis = await server(t)
   const { node } = await connected(t, redis.url)
@@ -26,6 +27,7 @@ test('a Redis node drops what is not its own, sends pending entries home, and le
   await admin.set('rt:item:pending', Buffer.from(pending))
   await admin.set('rt:item:foreign', '')
   await admin.rpush('rt:item:list', 'x')
+  for (const missing of ['owner', 'gone']) await leaveHints(node, missing, ['rt:item:value'], 0, { timeoutMs: 1_000 })
   const ring = hashRing().build([owner], 1)
   const placing = { prefix: 'rt:', members: ring.members, fewestOwners: 1, ownersOf: (key: string) => ring.ownersOf(key) }
   const walked = new WalkedNodes({ clock, rate: 1_000, signal: new AbortController().signal, looked: () => {} })
@@ -36,6 +38,7 @@ test('a Redis node drops what is not its own, sends pending entries home, and le
   })
   while (!isDone) await Promise.all([clock.advance(10), node.ping()])
   assert.deepEqual(await sweeping, { removed: 3, unswept: [] })
-  assert.deepEqual(await admin.keys('rt:*'), ['rt:item:list'])
+  assert.deepEqual((await admin.keys('rt:*')).toSorted(), ['rt:!hints:owner', 'rt:item:list'])
+  assert.equal((await listHints(node, 'owner', 10, { timeoutMs: 1_000 })).length, 1)
   assert.deepEqual(await owner.getMany(['rt:item:pending', 'rt:item:value']), [Buffer.from(pending), undefined])
 })

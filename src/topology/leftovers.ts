@@ -8,7 +8,10 @@
  * One kind is never merely removed: a pending entry is a write that the store may not have yet. It goes once more than half of its owners hold
  * it, or something newer; those that do not are given it. If the store has it all the same, who reads it there finds that out
  * (`strategy/adoption.ts`).
+ *
+ * With them go the hints of nodes that own nothing any more, which nobody would ever take away.
  */
+import { forgetHints, missingOf } from '../cluster/hint-records.ts'
 import { KIND_BYTE, MAGIC } from '../codec/envelope.ts'
 import type { CacheNode, Script, ScriptReply } from '../node/node.ts'
 import type { KeyPlacing } from './topology.ts'
@@ -55,11 +58,14 @@ return reply`,
 export async function sweepLeftovers(walked: WalkedNodes, nodes: readonly CacheNode[], placing: KeyPlacing): Promise<Swept> {
   let removed = 0
   const failed = new Set<CacheNode>()
+  const owning = new Set(placing.members.map(({ id }) => id))
   const unwalked = await walked.walk(nodes, placing.prefix, async (node, keys) => {
+    const gone = keys.map(missingOf).filter((id) => id !== undefined && !owning.has(id)) as string[]
+    if (gone.length > 0) await forgetHints(node, gone, CALL)
     const leftovers = keys.filter((key) => placing.ownersOf(key)?.includes(node) === false)
     if (leftovers.length === 0) return
-    const [gone, ...kept] = (await node.run(DROP_BUT_PENDING, leftovers, [MAGIC, KIND_BYTE.pending], CALL)) as readonly ScriptReply[]
-    removed += Number(gone)
+    const [dropped, ...kept] = (await node.run(DROP_BUT_PENDING, leftovers, [MAGIC, KIND_BYTE.pending], CALL)) as readonly ScriptReply[]
+    removed += Number(dropped)
     for (const position of kept) {
       const key = leftovers[Number(position) - 1]!
       if (await isMovedToOwners(node, key, placing.ownersOf(key)!, walked.nowMs())) removed++
