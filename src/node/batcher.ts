@@ -146,7 +146,7 @@ export class Batcher<Origin> {
   lose<Request, Reply>(batch: Batch<Request, Reply, Origin>, error: RingtailError, sent: boolean): void {
     if (!this.#takeDown(batch)) return
     const lost = this.#failAll(batch, error, sent)
-    if (sent && lost > 0) this.#observer?.lost(lost, error)
+    if (sent && lost > 0) this.#observer?.lost(lost, error, this.#clock.monotonic() - batch.sinceMs)
     this.#moveOn()
   }
 
@@ -332,7 +332,7 @@ export class Batcher<Origin> {
       this.#fail(batch, i, error, sent)
       lost++
     }
-    if (error !== undefined && sent) this.#observer?.lost(lost, error)
+    if (error !== undefined && sent) this.#observer?.lost(lost, error, nowMs - batch.sinceMs)
     // A change that was failed as not sent must not be sent after all.
     if (error !== undefined && !sent) {
       const bytes = batch.bytes

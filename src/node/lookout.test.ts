@@ -11,7 +11,7 @@ function watched() {
   const observer: NodeObserver = {
     lateAfterMs: 5,
     landed: (calls, tookMs, reads) => void told.push(`${calls} ${reads ? 'reads' : 'writes'} in ${tookMs} ms`),
-    lost: (calls, error) => void told.push(`${calls} lost: ${error.code}`),
+    lost: (calls, error, tookMs) => void told.push(`${calls} lost after ${tookMs} ms: ${error.code}`),
   }
   const b = batcherRig({ observer })
   const reads = b.batcher.lane<string, string>(b.send, { reads: true })
@@ -77,5 +77,5 @@ test('the observer is told of each batch that landed with what it took, and of w
   await clock.advance(50)
   read('d')
   batcher.lose(flying[0]!, new NodeError('lost', 'n1', { outcome: 'unknown' }), true)
-  assert.deepEqual(told, ['2 reads in 3 ms', '1 writes in 2 ms', '1 lost: DEADLINE_EXCEEDED'])
+  assert.deepEqual(told, ['2 reads in 3 ms', '1 writes in 2 ms', '1 lost after 50 ms: DEADLINE_EXCEEDED'])
 })

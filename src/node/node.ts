@@ -47,8 +47,8 @@ export interface NodeObserver {
   readonly lateAfterMs: number
   /** A batch was answered. @param reads whether it was one of reads @param tookMs from being sent to being answered */
   landed(calls: number, tookMs: number, reads: boolean): void
-  /** Calls of a batch that had been sent were not answered: in time, before the connection was lost, or but with an error. */
-  lost(calls: number, error: RingtailError): void
+  /** Calls of a batch that had been sent were not answered: in time, before the connection was lost, or but with an error. @param tookMs since it was sent */
+  lost(calls: number, error: RingtailError, tookMs: number): void
 }
 
 /** What is thought of a node by who guards it. Kept up to date in place: it is looked at on the path of every read. */

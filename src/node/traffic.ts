@@ -26,7 +26,7 @@ export class Traffic implements NodeObserver {
     for (const observer of this.#observers) observer.landed(calls, tookMs, reads)
   }
 
-  lost(calls: number, error: RingtailError): void {
-    for (const observer of this.#observers) observer.lost(calls, error)
+  lost(calls: number, error: RingtailError, tookMs: number): void {
+    for (const observer of this.#observers) observer.lost(calls, error, tookMs)
   }
 }

@@ -174,7 +174,7 @@ test('a lost connection is told as down at once, whatever the others do, and fou
 test('a node most of whose calls fail is down, refuses at once, and is up again once pings have probed it', async () => {
   const { clock, patients, states, guarded } = await ward()
   patients[1]!.observer!.landed(10, 1, true)
-  patients[1]!.observer!.lost(30, timedOut)
+  patients[1]!.observer!.lost(30, timedOut, 50)
   assert.equal(states(), 'up down up up up')
   let failure: RingtailError | undefined
   guarded[1]!.get('k', { answered: () => {}, failed: (error) => (failure = error) })
@@ -186,9 +186,30 @@ test('a node most of whose calls fail is down, refuses at once, and is up again 
   assert.equal(states(), 'up up up up up')
 })
 
+test('calls of before its breaker opened that are lost later do not keep a node down that is well again', async () => {
+  const { clock, patients, states } = await ward()
+  patients[1]!.observer!.lost(30, timedOut, 50)
+  for (let ms = 50; ms <= 1_000; ms += 50) {
+    await clock.advance(50)
+    patients[1]!.observer!.lost(1, timedOut, ms + 1)
+  }
+  assert.equal(states(), 'up up up up up')
+})
+
+test('calls of before its breaker opened that are answered later do not count as probes', async () => {
+  const { clock, patients, states } = await ward()
+  patients[1]!.observer!.lost(30, timedOut, 50)
+  patients[1]!.answers = 'never'
+  for (let ms = 100; ms <= 1_000; ms += 100) {
+    await clock.advance(100)
+    for (let nth = 0; nth < 3; nth++) patients[1]!.observer!.landed(1, ms + 1, true)
+    assert.equal(states(), 'up down up up up')
+  }
+})
+
 test('where most nodes fail none refuses', async () => {
   const { patients, states, guarded } = await ward()
-  for (const { observer } of patients.slice(0, 3)) observer!.lost(30, timedOut)
+  for (const { observer } of patients.slice(0, 3)) observer!.lost(30, timedOut, 50)
   assert.equal(states(), 'suspect suspect suspect up up')
   guarded[1]!.get('k', { answered: () => {}, failed: assert.fail })
   assert.equal(patients[1]!.reads, 1)
@@ -196,7 +217,7 @@ test('where most nodes fail none refuses', async () => {
 
 test('that calls failed because the connection was lost opens no breaker', async () => {
   const { patients, states } = await ward()
-  patients[1]!.observer!.lost(100, new NodeError('connection lost', 'n1', { outcome: 'unknown' }))
+  patients[1]!.observer!.lost(100, new NodeError('connection lost', 'n1', { outcome: 'unknown' }), 5)
   assert.equal(states(), 'up up up up up')
 })
 

@@ -58,12 +58,17 @@ export class NodeHealth implements NodeObserver, Standing {
   /** It looked dead when it was last judged. */
   wasDead = false
   #turns = 0
+  readonly #clock: Clock
+  /** When the breaker opened last, ms, monotonic. */
+  #openedMs = Number.NEGATIVE_INFINITY
 
   /** @param turned told when the breaker opens or closes */
   constructor(node: CacheNode, clock: Clock, random: Random, turned: () => void) {
     this.node = node
+    this.#clock = clock
     this.breaker = new Breaker({}, clock, random, ({ state }) => {
       this.failing = state !== 'closed'
+      if (state === 'open') this.#openedMs = clock.monotonic()
       turned()
     })
   }
@@ -98,12 +103,17 @@ export class NodeHealth implements NodeObserver, Standing {
   landed(calls: number, tookMs: number, reads: boolean): void {
     this.heard()
     if (reads) this.times.add(tookMs, Math.max(1, calls))
-    if (calls > 0) this.breaker.succeeded(calls)
+    if (calls > 0 && this.#isCounted(tookMs)) this.breaker.succeeded(calls)
   }
 
-  lost(calls: number, error: RingtailError): void {
+  lost(calls: number, error: RingtailError, tookMs: number): void {
     // A lost connection is evidence of its own, and ends with it.
-    if (error.code === 'DEADLINE_EXCEEDED' || isReply(error)) this.breaker.failed(calls)
+    if ((error.code === 'DEADLINE_EXCEEDED' || isReply(error)) && this.#isCounted(tookMs)) this.breaker.failed(calls)
+  }
+
+  /** What was sent before the breaker opened is no probe, and says nothing of what the node has become since. */
+  #isCounted(tookMs: number): boolean {
+    return this.#clock.monotonic() - tookMs >= this.#openedMs
   }
 
   takesRead(): boolean {
