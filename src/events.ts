@@ -57,7 +57,7 @@ export interface TierEvents {
   'cache:bypassed': { readonly cache: string; readonly operation: 'read' | 'write' | 'delete'; readonly reason: string }
   /** An owner did not take a change that others took. */
   'write:missed': { readonly node: string; readonly changes: number; readonly reason: string }
-  /** More was missed by a node than could be remembered: it may hold older entries until their time is over. */
+  /** So many keys more were missed by a node than could be remembered: it may hold older entries until their time is over. */
   'hints:lost': { readonly node: string; readonly keys: number }
   /** Reads found that an owner held older states of some keys than others, and it took the newest. */
   'replica:repaired': { readonly node: string; readonly keys: number }
