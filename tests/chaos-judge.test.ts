@@ -4,7 +4,8 @@ import { History, type Operation } from '../src/testing/index.ts'
 import { rowOf } from './chaos/all-rows.ts'
 import type { Healed } from './chaos/chaos-messages.ts'
 import { type ChaosPlan, LONG, SHORT } from './chaos/chaos-plan.ts'
-import { type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
+import { DEMANDS, type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
+import { isAllowed, NOT_YET } from './chaos/not-yet.ts'
 import { decisionOf } from './chaos/repeated-runs.ts'
 import { RequestLog, type RequestRow } from './chaos/request-log.ts'
 import { DEMANDED, type FaultRow } from './chaos/row.ts'
@@ -67,6 +68,11 @@ test('a row in which everything went well is kept', () => {
   assert.deepEqual(verdictOf('node-stopped'), { ...verdictOf('node-stopped'), ok: true, missed: [], excused: [], why: '' })
 })
 
+test('a window that too few requests came in says nothing, and one that is never answered is not right', () => {
+  assert.deepEqual(misses('node-stopped', { windowGapMs: 10 }), ['offered'])
+  assert.deepEqual(misses('node-stopped', { window: oneIn(200, { result: 'unanswered' }) }), ['right', 'requests'])
+})
+
 test('a fault that nobody felt, and a failure before it, are no passes', () => {
   assert.deepEqual(misses('node-stopped', { events: {} }), ['felt'])
   assert.deepEqual(misses('node-stopped', { before: { result: 'refused', code: 'X' } }), ['before'])
@@ -106,7 +112,9 @@ test('only a lag that was measured excuses, and only what depends on speed', () 
 })
 
 test('runs of a row: what cannot be the machine counts at once, the rest unless two of three keep everything', () => {
-  const run = (missed: readonly DemandName[] = [], excused: readonly DemandName[] = []) => ({ missed, excused })
+  const run = (missed: readonly DemandName[] = [], excused: readonly DemandName[] = []) => ({
+    ...{ missed, excused, success: 0.99, recoveryMs: 2_500, stale: 1 },
+  })
   const [kept, slow, spoilt] = [run(), run(['requests']), run(['requests'], ['requests'])]
   assert.equal(decisionOf([kept]), true)
   for (const name of ['right', 'stale', 'lost', 'bounds'] as const) assert.equal(decisionOf([run([name, 'requests'], ['requests'])]), false)
@@ -122,9 +130,33 @@ test('runs of a row: what cannot be the machine counts at once, the rest unless 
   assert.equal(decisionOf([spoilt, spoilt, spoilt]), true)
   assert.equal(decisionOf([slow, spoilt, spoilt]), false)
   // Where time has run out, what was missed once counts.
-  assert.equal(decisionOf([slow], [], false), false)
-  assert.equal(decisionOf([slow, kept], [], false), false)
-  assert.equal(decisionOf([slow], ['requests']), true)
+  assert.equal(decisionOf([slow], {}, false), false)
+  assert.equal(decisionOf([slow, kept], {}, false), false)
+  // What is known not to be kept is excused as far as is said, and nothing else.
+  assert.equal(decisionOf([slow], { requests: 0.02 }), true)
+  assert.equal(decisionOf([slow, slow], { requests: 0.005 }), false)
+  assert.equal(decisionOf([run(['requests', 'offered']), run(['goodput'])], { requests: 0.02 }), false)
+})
+
+test('what is known not to be kept is allowed up to its figure, and what is not one of failures, recovery or staleness never is', () => {
+  const allowance = { requests: 0.1, recovery: 3_000, stale: 2 }
+  const met = { missed: [], success: 0.95, recoveryMs: 2_900, stale: 2 }
+  const allowed = (run: typeof met) => DEMANDS.filter((each) => isAllowed(run, each, allowance))
+  assert.deepEqual(allowed(met), ['requests', 'recovery', 'stale'])
+  assert.deepEqual(allowed({ ...met, success: 0.85 }), ['recovery', 'stale'])
+  assert.deepEqual(allowed({ ...met, recoveryMs: 3_100 }), ['requests', 'stale'])
+  assert.deepEqual(allowed({ ...met, stale: 3 }), ['requests', 'recovery'])
+  assert.deepEqual(
+    DEMANDS.filter((each) => isAllowed(met, each, {})),
+    [],
+  )
+  // Of the real rows: database-silent refuses some, or all.
+  const refused = { kind: 'read', result: 'refused', code: 'OVERLOADED', tookMs: 5 } as const
+  const known = NOT_YET['database-silent']!.misses
+  const silent = (window: readonly Answered[]) => verdictOf('database-silent', { window, events: { 'store:failed': 1 } })
+  assert.deepEqual(silent(oneIn(200, refused)).missed, ['requests'])
+  assert.equal(decisionOf([silent(oneIn(200, refused))], known), true)
+  assert.equal(decisionOf([silent([refused]), silent([refused])], known), false)
 })
 
 test('while a node is away, what others hold is answered by them, and as quickly', () => {
@@ -147,13 +179,13 @@ test('an overload is one: something is shed in time, the usual load is done, and
   assert.deepEqual(overload(...usual), ['felt'])
   assert.deepEqual(overload(...usual, shed, { ...shed, tookMs: 1_100 }), ['requests'])
   assert.deepEqual(overload(...usual, shed, { tookMs: 1_100 }), ['requests'])
-  assert.deepEqual(overload(...usual, shed, { result: 'unanswered' }), ['requests'])
+  assert.deepEqual(overload(...usual, shed, { result: 'unanswered' }), ['right', 'requests'])
   assert.deepEqual(overload(...usual, shed, { result: 'broken', code: 'TypeError' }), ['right', 'requests'])
   assert.deepEqual(overload(...usual, shed, { result: 'wrong' }), ['right', 'requests'])
   assert.deepEqual(overload(...usual, shed, { result: 'unsent' }, {}, {}, {}, {}, {}, {}), [])
-  assert.deepEqual(overload(...usual, shed, { result: 'unsent' }), ['requests'])
+  assert.deepEqual(overload(...usual, shed, { result: 'unsent' }), ['offered'])
   // All is refused, in time and typed, but for a few.
-  assert.deepEqual(overload(...Array.from({ length: 99 }, () => shed), {}), ['requests'])
+  assert.deepEqual(overload(...Array.from({ length: 99 }, () => shed), {}), ['goodput'])
 })
 
 test('memory outside of the heap, and what a closed client leaves behind, are bounded', () => {

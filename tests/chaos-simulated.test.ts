@@ -24,10 +24,10 @@ for (const name of ROW_NAMES) {
     for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
       const verdict = await simulatedVerdict(planWith(planOf(seed), simulated), row, { ...DEMANDED, ...row.demand })
       requests += verdict.requests
-      // Of the real row `chaos-*.test.ts` sees to it that it misses what stands in NOT_YET, and nothing else.
-      const expected = known?.sometimes === true ? verdict.missed.filter((each) => known.misses.includes(each)) : (known?.misses ?? [])
-      const common = expected.filter((each) => COMMON.includes(each))
-      assert.deepEqual(verdict.missed, common, `seed ${seed}: ${verdict.why.join('\n')}`)
+      // Of the real row `chaos-*.test.ts` sees to it that it misses what stands in NOT_YET, and nothing else. What it misses now and then is
+      // the doing of a machine that is busy, which a simulated one never is.
+      const expected = known === undefined || known.sometimes === true ? [] : COMMON.filter((each) => each in known.misses)
+      assert.deepEqual(verdict.missed, expected, `seed ${seed}: ${verdict.why.join('\n')}`)
     }
     assert.ok(requests > 0, 'no request came within the window')
     t.diagnostic(`${requests} requests in the window, of ${COMMON.join(', ')}: all as the real row demands`)

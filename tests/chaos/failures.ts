@@ -30,9 +30,9 @@ export function failureOf(request: RequestRow, { demand, isExcusing, lagMs }: Ju
   return tookMs <= boundOf(request, demand, isExcusing) + lagMs ? undefined : `${kind} ${result} late`
 }
 
-/** What is the library's to prevent, however slow the machine is. */
+/** What is the library's to prevent, however slow the machine is: who has no answer when all is over was given seconds beyond any deadline. */
 export function isNeverRight({ result }: RequestRow): boolean {
-  return result === 'wrong' || result === 'broken'
+  return result === 'wrong' || result === 'broken' || result === 'unanswered'
 }
 
 function boundOf(request: RequestRow, demand: Demand, isExcusing: boolean): number {

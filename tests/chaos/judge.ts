@@ -10,7 +10,7 @@ import { unbounded } from './bounds.ts'
 import { type ChaosPlan, VOID_LAG_MS } from './chaos-plan.ts'
 import { failureOf, isNeverRight, type Judging, reasonsText, worstSecond } from './failures.ts'
 import type { Observed } from './observed.ts'
-import { unlikeOverload } from './overload.ts'
+import { lowGoodput, notOffered } from './overload.ts'
 import { type RequestRow, requestsOf } from './request-log.ts'
 import type { Demand, FaultRow } from './row.ts'
 import type { RowName } from './row-names.ts'
@@ -37,11 +37,25 @@ export interface RowReport {
 }
 
 /**
- * What can be kept or not. `felt`: the fault came about. `before`: nothing failed before it. `right`: no answer was wrong, no error another's
- * than the library's. `requests`: their share that must not fail. `hits`: how long they took. `spared`: nodes answered what they hold.
+ * What can be kept or not. `felt`: the fault came about. `before`: nothing failed before it. `offered`: as many requests were sent as say
+ * something. `right`: none hung, no answer was wrong, no error another's than the library's. `requests`: their share that must not fail.
+ * `goodput`: right answers a second where more is asked than can be done. `hits`: how long they took. `spared`: nodes answered what they hold.
  * `bounds`: of memory, sockets, loads, and what is left after closing.
  */
-export const DEMANDS = ['felt', 'before', 'right', 'requests', 'hits', 'spared', 'recovery', 'stale', 'lost', 'bounds'] as const
+export const DEMANDS = [
+  'felt',
+  'before',
+  'offered',
+  'right',
+  'requests',
+  'goodput',
+  'hits',
+  'spared',
+  'recovery',
+  'stale',
+  'lost',
+  'bounds',
+] as const
 export type DemandName = (typeof DEMANDS)[number]
 
 export interface RowVerdict extends RowReport {
@@ -108,13 +122,17 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
   // More is asked of the generator then than can be done: that it is late is part of it.
   const lagIn = demand.mayShed ? undefined : lagText(generatorMs, healed.lagMs)
   const least = Math.ceil(plan.leastRequests * (row.clients?.do === 'kill' ? 0.5 : 1))
-  if (window.length < least) tally.miss('requests', `only ${window.length} requests of ${least} in the window`, lagIn)
+  if (window.length < least) tally.miss('offered', `only ${window.length} requests of ${least} in the window`, lagIn)
   if (plan.noneMayFail ? failures.length > 0 : success < demand.success) {
     const reasons = reasonsText(window, inWindow)
     tally.miss('requests', `${failures.length} failed (${reasons}), worst second ${worstSecond(window, inWindow, injectedMs)}`, lagIn)
   }
-  if (demand.mayShed)
-    for (const text of unlikeOverload(window, healed.healedMs - injectedMs, plan.rate, inWindow)) tally.miss('requests', text)
+  if (demand.mayShed) {
+    const unsent = notOffered(window)
+    if (unsent !== undefined) tally.miss('offered', unsent)
+    const undone = lowGoodput(window, healed.healedMs - injectedMs, plan.rate, inWindow)
+    if (undone !== undefined) tally.miss('goodput', undone)
+  }
   if (p999Ms !== null && p999Ms > demand.hitP999Ms) tally.miss('hits', `p99.9 of hits ${p999Ms} ms`, lagIn)
   if (!demand.emptied && !demand.mayShed)
     for (const text of unspared(window, before, after, observed, demand)) tally.miss('spared', text, lagIn)

@@ -9,15 +9,17 @@ const MOST_UNSENT = 0.1
 /** Of the changes, which only the database can make. */
 const LEAST_SHED = 0.05
 
-/** @param usualRate requests a second before the window @returns what was not as demanded; nothing where it was no overload's window */
-export function unlikeOverload(window: readonly RequestRow[], windowMs: number, usualRate: number, judging: Judging): string[] {
-  const why: string[] = []
+/** @returns why the generator did not ask for as much as it was to */
+export function notOffered(window: readonly RequestRow[]): string | undefined {
+  const unsent = window.filter(({ result }) => result === 'unsent').length
+  return unsent > MOST_UNSENT * window.length ? `${unsent} of ${window.length} were not sent in time` : undefined
+}
+
+/** @param usualRate requests a second before the window @returns why what can be done was not */
+export function lowGoodput(window: readonly RequestRow[], windowMs: number, usualRate: number, judging: Judging): string | undefined {
   const answered = window.filter((each) => !['refused', 'unsent'].includes(each.result) && failureOf(each, judging) === undefined)
   const rightRate = (answered.length * 1_000) / windowMs
-  if (rightRate < usualRate) why.push(`${Math.round(rightRate)} right answers a second, and ${Math.round(usualRate)} are usual`)
-  const unsent = window.filter(({ result }) => result === 'unsent').length
-  if (unsent > MOST_UNSENT * window.length) why.push(`${unsent} of ${window.length} were not sent in time`)
-  return why
+  return rightRate < usualRate ? `${Math.round(rightRate)} right answers a second, and ${Math.round(usualRate)} are usual` : undefined
 }
 
 /** @returns why it was no overload */

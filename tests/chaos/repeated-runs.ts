@@ -6,24 +6,25 @@
  * generator or of the proxies was measured, a run that misses only what depends on speed counts neither for the row nor against it.
  */
 import type { DemandName, RowVerdict } from './judge.ts'
+import { type Allowance, isAllowed, type Missing } from './not-yet.ts'
 
 export const MOST_RUNS = 3
 /** What one more run may show to be the machine's doing. */
-const REPEATABLE: readonly DemandName[] = ['felt', 'before', 'requests', 'hits', 'spared', 'recovery']
+const REPEATABLE: readonly DemandName[] = ['felt', 'before', 'offered', 'requests', 'goodput', 'hits', 'spared', 'recovery']
 
 /**
- * @param known what the row need not keep
+ * @param known how far the row may miss what it does not keep yet
  * @param mayRepeat whether there may be one more run
  * @returns whether it is kept; undefined: one more run may tell
  */
 export function decisionOf(
-  runs: readonly Pick<RowVerdict, 'missed' | 'excused'>[],
-  known: readonly DemandName[] = [],
+  runs: readonly (Missing & Pick<RowVerdict, 'excused'>)[],
+  known: Allowance = {},
   mayRepeat = runs.length < MOST_RUNS,
 ): boolean | undefined {
   let [kept, missed] = [0, 0]
   for (const run of runs) {
-    const others = run.missed.filter((each) => !known.includes(each))
+    const others = run.missed.filter((each) => !isAllowed(run, each, known))
     const counted = others.filter((each) => !run.excused.includes(each))
     if (counted.some((each) => !REPEATABLE.includes(each))) return false
     if (counted.length > 0) missed++

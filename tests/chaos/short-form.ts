@@ -46,7 +46,7 @@ export function testFamily(name: string): void {
 
 function titleOf({ name, what }: Row): string {
   const notYet = NOT_YET[name]
-  return notYet === undefined ? `${name}: ${what}, and nobody is failed` : `${name}: ${what}; not yet kept: ${notYet.misses.join(', ')}`
+  return notYet === undefined ? `${name}: ${what}, and nobody is failed` : `${name}: ${what}; not yet kept: ${Object.keys(notYet.misses).join(', ')}`
 }
 
 async function tested(row: Row, run: ChaosRun, mayRepeat: () => boolean, tell: (text: string) => void): Promise<void> {
@@ -55,7 +55,7 @@ async function tested(row: Row, run: ChaosRun, mayRepeat: () => boolean, tell: (
     assert.ok(notYet !== undefined, `${row.name} is ${row.missing}, and NOT_YET does not say so`)
     return
   }
-  const known = notYet?.misses ?? []
+  const known = notYet?.misses ?? {}
   let verdict = await run.once(row.name)
   tell(textOf(verdict))
   const runs = [verdict]

@@ -29,7 +29,7 @@ const DEMAND_OF: Readonly<Record<Rule, DemandName>> = {
   ...{ overtaken: 'stale', 'came back': 'stale', outlived: 'stale', 'old load': 'stale', 'old refresh': 'stale', session: 'stale' },
   ...{ phantom: 'stale', backwards: 'stale', apart: 'stale', lease: 'right', 'wrong error': 'right' },
   ...{ unsaved: 'lost', 'lost update': 'lost', unacknowledged: 'lost' },
-  ...{ late: 'requests', hung: 'requests', unhealed: 'recovery', leak: 'bounds' },
+  ...{ late: 'requests', hung: 'right', unhealed: 'recovery', leak: 'bounds' },
 }
 
 /** As in the real rows there is a database, which answers where nodes do not. */
