@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { NodeState } from '../src/index.ts'
 import { History, type Operation } from '../src/testing/index.ts'
 import { rowOf } from './chaos/all-rows.ts'
 import type { Healed } from './chaos/chaos-messages.ts'
 import { type ChaosPlan, LONG, SHORT } from './chaos/chaos-plan.ts'
+import { NODES } from './chaos/ground.ts'
 import { DEMANDS, type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
 import { isAllowed, NOT_YET } from './chaos/not-yet.ts'
 import { decisionOf } from './chaos/repeated-runs.ts'
@@ -32,6 +34,8 @@ interface Run {
   readonly plan?: ChaosPlan
   readonly herded?: number
   readonly adopted?: number
+  /** What the client thinks of its nodes at the end; in place of `up`. */
+  readonly states?: Readonly<Record<string, NodeState | 'gone'>>
 }
 
 /** What the judge says of a row in which everything else went well. */
@@ -51,12 +55,16 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
     ...{ heapMb: 50, firstHeapMb: 50, externalMb: 10, firstExternalMb: 10, rssMb: run.rssMb ?? 100, firstRssMb: 100 },
     ...{ sockets: 10, firstSockets: 10, inFlight: 5 },
   }
+  const { add = [], remove = [] } = row.clients?.do === 'change-ring' ? row.clients : {}
+  const ids = [...NODES.map(({ id }) => id), ...add].filter((id) => !remove.includes(id))
+  const states = { ...Object.fromEntries(ids.map((id) => [id, 'up' as const])), ...run.states }
+  const nodes = Object.entries(states).flatMap(([id, state]) => (state === 'gone' ? [] : [{ id, state, upMs: undefined }]))
   const { herded = 0, adopted = 0, loads = [], events = { 'node:down': 1 } } = run
   return judge(row, { ...DEMANDED, evicting: row.setting?.full === true, ...row.demand }, run.plan ?? SHORT, {
     ...{ loadMs: 0, injectedMs: INJECTED_MS, history: History.of(run.history ?? []), left: run.left ?? [[], []] },
     healed: { healedMs: HEALED_MS, lagMs: 1, saw: {}, ...run.healed },
     lagMs: run.lagMs ?? { before: 1, after: 1 },
-    reports: [{ requests: log.columns(), peaks, loads, events, wallJumpMs: 0, adopted, herded, messages: [] }],
+    reports: [{ requests: log.columns(), nodes, peaks, loads, events, wallJumpMs: 0, adopted, herded, messages: [] }],
   })
 }
 
@@ -186,6 +194,17 @@ test('an overload is one: something is shed in time, the usual load is done, and
   assert.deepEqual(overload(...usual, shed, { result: 'unsent' }), ['offered'])
   // All is refused, in time and typed, but for a few.
   assert.deepEqual(overload(...Array.from({ length: 99 }, () => shed), {}), ['goodput'])
+})
+
+test('a node that does not come back to every client is missed, however well others answer for it', () => {
+  assert.deepEqual(misses('node-stopped', { states: { n1: 'down' } }), ['returned'])
+  assert.deepEqual(misses('node-stopped', { states: { n3: 'returning' } }), ['returned'])
+  assert.deepEqual(misses('node-stopped', { states: { n1: 'gone' } }), ['returned'])
+  assert.deepEqual(verdictOf('node-stopped', { states: { n1: 'suspect' }, lagMs: { before: 1, after: 90 } }).excused, ['returned'])
+  const change = (states: Run['states']) => misses('node-replaced', { events: { 'topology:changed': 1 }, ...(states && { states }) })
+  assert.deepEqual(change(undefined), [])
+  assert.deepEqual(change({ n1: 'up' }), ['returned'])
+  assert.deepEqual(change({ n6: 'gone' }), ['returned'])
 })
 
 test('memory outside of the heap, and what a closed client leaves behind, are bounded', () => {

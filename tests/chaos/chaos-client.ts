@@ -53,6 +53,7 @@ interface Parts {
 class ChaosClient {
   readonly #parts: Parts
   readonly #events: Record<string, number> = {}
+  readonly #upMs = new Map<string, number>()
   readonly #loads: (readonly [number, number])[] = []
   readonly #looking: NodeJS.Timeout
   readonly #loop: OpenLoop
@@ -72,6 +73,7 @@ class ChaosClient {
         this.#events[name] = (this.#events[name] ?? 0) + 1
       })
     }
+    parts.tier.on('node:up', ({ node }) => void this.#upMs.set(node, sharedMs()))
     const { heapMb, externalMb, rssMb, sockets } = bounded()
     this.#peaks = {
       ...{ heapMb, firstHeapMb: heapMb, externalMb, firstExternalMb: externalMb, rssMb, firstRssMb: rssMb },
@@ -156,7 +158,8 @@ class ChaosClient {
     await this.#loop.stop(DRAIN_WITHIN_MS)
     this.#look()
     const { log, herded, messages } = this.#parts.requester
-    const seen = { peaks: this.#peaks, loads: this.#loads, events: this.#events, wallJumpMs: this.#wallJumpMs }
+    const nodes = (await this.#parts.tier.nodes()).map(({ id, state }) => ({ id, state, upMs: this.#upMs.get(id) }))
+    const seen = { nodes, peaks: this.#peaks, loads: this.#loads, events: this.#events, wallJumpMs: this.#wallJumpMs }
     return { requests: log.columns(), ...seen, adopted: this.#parts.adopted, herded, messages: [...messages] }
   }
 

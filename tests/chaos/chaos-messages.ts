@@ -1,6 +1,7 @@
 /**
  * What the conductor says to a client and to the injector, and what they answer.
  */
+import type { NodeReport } from '../../src/index.ts'
 import type { RequestColumns } from './request-log.ts'
 import type { RowName } from './row-names.ts'
 import type { RowSetting } from './row-setting.ts'
@@ -54,6 +55,11 @@ export interface ClientReport {
   readonly loads: readonly (readonly [atMs: number, rows: number])[]
   /** What the tier told, by event. */
   readonly events: Readonly<Record<string, number>>
+  /** The nodes that it knew when it stopped, and what it thought of each. */
+  readonly nodes: readonly (Pick<NodeReport, 'id' | 'state'> & {
+    /** When it last told that the node is up, by `sharedMs`; undefined: it never did, nor had to. */
+    readonly upMs: number | undefined
+  })[]
   /** By how much its wall clock was moved at most, against the monotonic one. */
   readonly wallJumpMs: number
   /** Writes that it found in its journal. */

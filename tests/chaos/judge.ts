@@ -9,6 +9,7 @@ import { checkHistory, type Violation, violationText } from '../../src/testing/i
 import { unbounded } from './bounds.ts'
 import { type ChaosPlan, VOID_LAG_MS } from './chaos-plan.ts'
 import { failureOf, isNeverRight, type Judging, reasonsText, worstSecond } from './failures.ts'
+import { NODES } from './ground.ts'
 import type { Observed } from './observed.ts'
 import { lowGoodput, notOffered } from './overload.ts'
 import { type RequestRow, requestsOf } from './request-log.ts'
@@ -40,7 +41,7 @@ export interface RowReport {
  * What can be kept or not. `felt`: the fault came about. `before`: nothing failed before it. `offered`: as many requests were sent as say
  * something. `right`: none hung, no answer was wrong, no error another's than the library's. `requests`: their share that must not fail.
  * `goodput`: right answers a second where more is asked than can be done. `hits`: how long they took. `spared`: nodes answered what they hold.
- * `bounds`: of memory, sockets, loads, and what is left after closing.
+ * `returned`: every node is up again, to every client. `bounds`: of memory, sockets, loads, and what is left after closing.
  */
 export const DEMANDS = [
   'felt',
@@ -52,6 +53,7 @@ export const DEMANDS = [
   'hits',
   'spared',
   'recovery',
+  'returned',
   'stale',
   'lost',
   'bounds',
@@ -140,6 +142,7 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
   const lagAfter = lagIn ?? lagText(lagOf(after.filter(({ dueMs }) => dueMs - healed.healedMs > demand.recoveryMs)), observed.lagMs.after)
   if (recoveryMs > demand.recoveryMs)
     tally.miss('recovery', `still failing ${round(recoveryMs)} ms after healing (${reasonsText(after, outside)})`, lagAfter)
+  for (const text of notReturned(row, reports)) tally.miss('returned', text, lagAfter)
   if (stale > 0) tally.miss('stale', `${stale} reads past their bound`)
   if (lost > 0) tally.miss('lost', `${lost} acknowledged writes lost`)
   for (const text of unbounded(observed, demand, plan)) tally.miss('bounds', text)
@@ -151,7 +154,9 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
     details: [
       ...[countsText('before', before), countsText('window', window), countsText('after', after)],
       JSON.stringify({ saw: healed.saw, left: observed.left, lagMs: { ...observed.lagMs, window: healed.lagMs, generator: generatorMs } }),
-      ...reports.map(({ peaks, events, messages }) => JSON.stringify({ peaks, events, messages })),
+      ...reports.map(({ peaks, events, messages, nodes }) =>
+        JSON.stringify({ peaks, events, messages, upAfterMs: upAfter(nodes, healed.healedMs) }),
+      ),
       ...told,
     ],
   }
@@ -178,6 +183,25 @@ function notFelt(row: Judged, before: readonly RequestRow[], window: readonly Re
     return `nobody felt the fault: no ${row.signs.join(', no ')}`
   if (row.setting?.fakeClock === true && reports.every(({ wallJumpMs }) => wallJumpMs < LEAST_WALL_JUMP_MS)) return 'no wall clock jumped'
   return row.proof?.({ before, window, observed })
+}
+
+/** @returns nodes that a client does not have, or not `up`, when all is over: others may answer for them for ever */
+function notReturned({ clients }: Judged, reports: Observed['reports']): string[] {
+  const [added, removed] = clients?.do === 'change-ring' ? [clients.add, clients.remove] : [[], []]
+  const wanted = [...NODES.map(({ id }) => id), ...added].filter((id) => !removed.includes(id))
+  return reports.flatMap(({ nodes }) => {
+    const known = new Set(nodes.map(({ id }) => id))
+    return [
+      ...wanted.filter((id) => !known.has(id)).map((id) => `a client has no ${id}`),
+      ...removed.filter((id) => known.has(id)).map((id) => `a client still has ${id}`),
+      ...nodes.filter(({ state }) => state !== 'up').map(({ id, state }) => `to a client ${id} is ${state} when all is over`),
+    ]
+  })
+}
+
+/** Of nodes that came up after healing, how long it took, ms. */
+function upAfter(nodes: Observed['reports'][number]['nodes'], healedMs: number): Record<string, number> {
+  return Object.fromEntries(nodes.flatMap(({ id, upMs }) => (upMs !== undefined && upMs >= healedMs ? [[id, round(upMs - healedMs)]] : [])))
 }
 
 /** @returns what was late; undefined where it was on time */

@@ -35,9 +35,9 @@ const BEHIND_WITH_ALL =
 
 export const NOT_YET: Partial<Record<RowName, NotYet>> = {
   'database-down': { misses: { requests: 0.02, recovery: 3_000 }, sometimes: true, because: SLOW_TO_RECOVER },
-  'database-silent': { misses: { requests: 0.1, recovery: 3_000 }, sometimes: true, because: SILENT },
+  'database-silent': { misses: { requests: 0.03, recovery: 3_000 }, sometimes: true, because: SILENT },
   'overload-10x': { misses: { requests: 0.05, stale: 5 }, sometimes: true, because: BEHIND_WITH_ALL },
-  'shard-silent': { misses: { requests: 0.05, recovery: 3_000 }, sometimes: true, because: SILENT },
+  'shard-silent': { misses: { requests: 0.03, recovery: 3_000 }, sometimes: true, because: SILENT },
 }
 
 export type Missing = Pick<RowVerdict, 'missed' | 'success' | 'recoveryMs' | 'stale'>

@@ -10,7 +10,7 @@ import { type Allowance, isAllowed, type Missing } from './not-yet.ts'
 
 export const MOST_RUNS = 3
 /** What one more run may show to be the machine's doing. */
-const REPEATABLE: readonly DemandName[] = ['felt', 'before', 'offered', 'requests', 'goodput', 'hits', 'spared', 'recovery']
+const REPEATABLE: readonly DemandName[] = ['felt', 'before', 'offered', 'requests', 'goodput', 'hits', 'spared', 'recovery', 'returned']
 
 /**
  * @param known how far the row may miss what it does not keep yet

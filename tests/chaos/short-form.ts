@@ -46,7 +46,9 @@ export function testFamily(name: string): void {
 
 function titleOf({ name, what }: Row): string {
   const notYet = NOT_YET[name]
-  return notYet === undefined ? `${name}: ${what}, and nobody is failed` : `${name}: ${what}; not yet kept: ${Object.keys(notYet.misses).join(', ')}`
+  return notYet === undefined
+    ? `${name}: ${what}, and nobody is failed`
+    : `${name}: ${what}; not yet kept: ${Object.keys(notYet.misses).join(', ')}`
 }
 
 async function tested(row: Row, run: ChaosRun, mayRepeat: () => boolean, tell: (text: string) => void): Promise<void> {
