@@ -16,6 +16,9 @@ import type { RowName } from './chaos/row-names.ts'
 const [INJECTED_MS, HEALED_MS, END_MS] = [1_000, 3_500, 6_500]
 const GAP_MS = 3
 
+/** Of the rows that have nodes at `maxmemory`. */
+const SAW = { full: NODES.length, evicted: 3 }
+
 type Answered = Partial<Pick<RequestRow, 'result' | 'tookMs' | 'lagMs' | 'kind' | 'code' | 'isSteady' | 'shard'>>
 
 interface Run {
@@ -62,7 +65,7 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
   const { herded = 0, adopted = 0, loads = [], events = { 'node:down': 1 } } = run
   return judge(row, { ...DEMANDED, evicting: row.setting?.full === true, ...row.demand }, run.plan ?? SHORT, {
     ...{ loadMs: 0, injectedMs: INJECTED_MS, history: History.of(run.history ?? []), left: run.left ?? [[], []] },
-    healed: { healedMs: HEALED_MS, lagMs: 1, saw: {}, ...run.healed },
+    healed: { healedMs: HEALED_MS, lagMs: 1, ...run.healed, saw: { ...SAW, ...run.healed?.saw } },
     lagMs: run.lagMs ?? { before: 1, after: 1 },
     reports: [{ requests: log.columns(), nodes, peaks, loads, events, wallJumpMs: 0, adopted, herded, messages: [] }],
   })
@@ -74,6 +77,26 @@ const misses = (name: RowName, run: Run): readonly DemandName[] => verdictOf(nam
 
 test('a row in which everything went well is kept', () => {
   assert.deepEqual(verdictOf('node-stopped'), { ...verdictOf('node-stopped'), ok: true, missed: [], excused: [], why: '' })
+})
+
+test('a node that did not load, was not empty, had no old data or was not full when it was lost shows nothing of that', () => {
+  const felt = (name: RowName, saw: Healed['saw'], before: Answered = {}) =>
+    misses(name, { events: { 'node:down': 1, 'node:restarted': 1, 'cache:bypassed': 1 }, healed: { saw }, before })
+  assert.deepEqual(felt('node-loading', { loading: 20 }), [])
+  assert.deepEqual(felt('node-loading', { loading: 1 }), ['felt'])
+  assert.deepEqual(felt('node-restarted-empty', { held: 1_200, holds: 3 }), [])
+  assert.deepEqual(felt('node-restarted-empty', { held: 1_200, holds: 1_200 }), ['felt'])
+  assert.deepEqual(felt('node-restarted-empty', { held: 3, holds: 3 }), ['felt'])
+  assert.deepEqual(misses('node-restarted-empty', { healed: { saw: { held: 1_200, holds: 3 } } }), ['felt'])
+  const written = { kind: 'write', isSteady: false, result: 'done' } as const
+  assert.deepEqual(felt('node-restarted-from-old-snapshot', { restored: 1_200 }, written), [])
+  assert.deepEqual(felt('node-restarted-from-old-snapshot', { restored: 0 }, written), ['felt'])
+  assert.deepEqual(felt('node-restarted-from-old-snapshot', { restored: 1_200 }), ['felt'])
+  for (const name of ['node-killed', 'two-nodes-killed', 'zone-killed', 'all-nodes-killed'] as const) {
+    assert.deepEqual(felt(name, {}), [])
+    assert.deepEqual(felt(name, { full: NODES.length - 1 }), ['felt'])
+    assert.deepEqual(felt(name, { evicted: 0 }), name === 'all-nodes-killed' ? [] : ['felt'])
+  }
 })
 
 test('a window that too few requests came in says nothing, and one that is never answered is not right', () => {

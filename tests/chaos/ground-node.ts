@@ -87,6 +87,20 @@ export class GroundNode {
     }
   }
 
+  /** A number that its INFO tells; undefined where it tells none. */
+  async figure(name: string): Promise<number | undefined> {
+    const found = new RegExp(`^${name}:(\\d+)`, 'm').exec(String(await this.command('INFO')))
+    return found === null ? undefined : Number(found[1])
+  }
+
+  /** Whether it answers that it is loading its snapshot. */
+  async isLoading(): Promise<boolean> {
+    return this.command('PING').then(
+      () => false,
+      (error: Error) => error.message.startsWith('LOADING'),
+    )
+  }
+
   /** A snapshot of what it has now, which a restart finds. */
   async save(): Promise<void> {
     await this.command('SAVE')
@@ -95,8 +109,7 @@ export class GroundNode {
   /** Until it evicts. */
   async fill(): Promise<void> {
     for (let call = 0; call < MOST_BALLAST_CALLS; call++) {
-      const evicted = /evicted_keys:(\d+)/.exec(String(await this.command('INFO', 'stats')))
-      if (Number(evicted?.[1]) > 0) return
+      if (((await this.figure('evicted_keys')) ?? 0) > 0) return
       await this.command('EVAL', BALLAST, 0, call)
     }
     throw new Error(`chaos: node ${this.id} did not fill up`)

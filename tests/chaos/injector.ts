@@ -26,13 +26,36 @@ async function answer(order: InjectorOrder): Promise<unknown> {
   if (ground === undefined) throw new Error(`chaos: needs to be prepared for '${order.do}'`)
   if (order.do === 'before') return row.before?.(ground)
   if (order.do === 'inject') {
-    const injected: Injected = { injectedMs: sharedMs(), lagMs: lagMs() }
     ground.forget()
+    if (row.setting?.full === true) await sawFull(ground)
+    const injected: Injected = { injectedMs: sharedMs(), lagMs: lagMs() }
     await row.inject?.(ground)
     return injected
   }
+  if (row.setting?.full === true) await sawEvicting(ground)
   await row.heal?.(ground)
   return { healedMs: sharedMs(), lagMs: lagMs(), saw: ground.sawSoFar } satisfies Healed
+}
+
+/** Of the nodes that are full, by their process: what they had evicted when the fault came. */
+const evicted = new Map<number, number>()
+
+async function sawFull(ground: Ground): Promise<void> {
+  evicted.clear()
+  for (const node of ground.nodes) {
+    const keys = (await node.figure('evicted_keys')) ?? 0
+    evicted.set(node.pid, keys)
+    ground.saw('full', keys > 0 ? 1 : 0)
+  }
+}
+
+/** Of those that are still there; what took the place of another has nothing to evict yet. */
+async function sawEvicting(ground: Ground): Promise<void> {
+  for (const node of ground.nodes) {
+    const keys = await node.figure('evicted_keys').catch(() => undefined)
+    const before = evicted.get(node.pid)
+    if (keys !== undefined && before !== undefined) ground.saw('evicted', keys - before)
+  }
 }
 
 /** Since it was last asked. */

@@ -113,7 +113,7 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
   const success = window.length === 0 ? 0 : 1 - failures.length / window.length
   const tally = new Tally()
 
-  const unfelt = notFelt(row, before, window, observed)
+  const unfelt = notFelt(row, demand, before, window, observed)
   if (unfelt !== undefined) tally.miss('felt', unfelt)
   const lagBefore = lagText(lagOf(before), observed.lagMs.before)
   const early = reasonsText(before, outside)
@@ -177,11 +177,21 @@ class Tally {
 }
 
 /** @returns why there was no fault to speak of */
-function notFelt(row: Judged, before: readonly RequestRow[], window: readonly RequestRow[], observed: Observed): string | undefined {
+function notFelt(
+  row: Judged,
+  demand: Demand,
+  before: readonly RequestRow[],
+  window: readonly RequestRow[],
+  observed: Observed,
+): string | undefined {
   const { reports } = observed
   if (row.signs !== undefined && !row.signs.some((sign) => reports.some(({ events }) => events[sign] !== undefined)))
     return `nobody felt the fault: no ${row.signs.join(', no ')}`
   if (row.setting?.fakeClock === true && reports.every(({ wallJumpMs }) => wallJumpMs < LEAST_WALL_JUMP_MS)) return 'no wall clock jumped'
+  const { full = 0, evicted = 0 } = observed.healed.saw
+  if (row.setting?.full === true && full < NODES.length) return `of ${NODES.length} nodes only ${full} were full when the fault came`
+  // Of those that the fault has left; where it has left none they were full until then.
+  if (row.setting?.full === true && !demand.emptied && evicted === 0) return 'no node evicted while the fault lasted'
   return row.proof?.({ before, window, observed })
 }
 

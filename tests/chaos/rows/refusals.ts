@@ -14,9 +14,9 @@ export const REFUSAL_ROWS: readonly FaultRow[] = [
     signs: ['write:missed', 'node:down'],
     inject: async (ground) => {
       const node = ground.node('n1')
-      const used = /used_memory:(\d+)/.exec(String(await node.command('INFO', 'memory')))
+      const used = (await node.figure('used_memory')) ?? 0
       await node.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
-      await node.command('CONFIG', 'SET', 'maxmemory', Math.floor(Number(used![1]) / 2))
+      await node.command('CONFIG', 'SET', 'maxmemory', Math.floor(used / 2))
     },
     heal: async (ground) => ground.node('n1').restoreMemory(),
   },
