@@ -46,6 +46,27 @@ test('a server answers once it is started, says what it is, and is gone once it 
   assert.equal(isRunning(server.pid), false)
 })
 
+test('a server that still loads its snapshot has not started, though it answers INFO', LIVE, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ringtail-redis-test-'))
+  const args = ['--dir', folder, '--dbfilename', 'snapshot.rdb']
+  const told = async (port: number, command: string): Promise<string> => {
+    const socket = connect(port, '127.0.0.1')
+    socket.write(`${command}\r\n`)
+    const [reply] = await once(socket, 'data')
+    socket.destroy()
+    return String(reply)
+  }
+  const before = await startRedisServer({ args })
+  await told(before.port, `EVAL "for n = 1, 400 do redis.call('set', n, n) end" 0`)
+  await told(before.port, 'SAVE')
+  await before.kill()
+  const server = await startRedisServer({ args: [...args, '--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'] })
+  assert.equal(await told(server.port, 'PING'), '+PONG\r\n')
+  assert.equal(await told(server.port, 'DBSIZE'), ':400\r\n')
+  await server.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
 test('a frozen server is stopped all the same', LIVE, async () => {
   const server = await startRedisServer()
   server.pause()

@@ -254,7 +254,7 @@ function freePort(host: string): Promise<number> {
 
 /**
  * Whether the server on the port answers and is the process we started, not someone else's that holds the port. One that asks for a
- * password cannot be told apart, and is taken as ours; one that is still loading has not started.
+ * password cannot be told apart, and is taken as ours. One that is still loading has not started: it answers INFO then, and refuses PING.
  */
 function answers(host: string, port: number, pid: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -268,12 +268,15 @@ function answers(host: string, port: number, pid: number): Promise<boolean> {
     }
     socket.once('error', () => done(false))
     socket.once('close', () => done(false))
-    socket.once('connect', () => socket.write('INFO server\r\n'))
+    socket.once('connect', () => socket.write('INFO server\r\nPING\r\n'))
     socket.on('data', (bytes) => {
       reply += bytes.toString('latin1')
       if (reply.startsWith('-')) done(!reply.startsWith('-LOADING'))
       const process = /process_id:(\d+)/.exec(reply)
-      if (process !== null) done(Number(process[1]) === pid)
+      if (process === null) return
+      if (Number(process[1]) !== pid) done(false)
+      else if (reply.endsWith('+PONG\r\n')) done(true)
+      else if (/\r\n-[^\r]*\r\n$/.test(reply)) done(false)
     })
   })
 }
