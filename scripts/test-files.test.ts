@@ -38,6 +38,12 @@ test('a test that was passed over has failed', async () => {
   assert.deepEqual(names(await runText("test('a', { skip: true }, () => {})\ntest('b', { todo: true }, () => {})")), ['a', 'b'])
 })
 
+test('a test that says that nothing could be measured has neither passed nor failed, and is told of', async () => {
+  const result = await runText("test('a', () => {})\ntest('b', (t) => t.skip('not measured: too busy'))\ntest('c', (t) => t.skip('no'))")
+  assert.deepEqual([result.passed, names(result)], [1, ['c']])
+  assert.deepEqual(result.unmeasured, [{ name: 'b (line 5)', detail: 'too busy' }])
+})
+
 test('a file without tests has failed', async () => {
   assert.deepEqual(names(await runText('')), ['has no tests'])
 })

@@ -3,7 +3,8 @@
  *
  * Node's own runner lets a file that never ends hang for ever; here each file has a bound, a process group that is ended with it, and a
  * temporary folder that must be empty and unused when it is done: a test that leaves a server or a file behind has failed. So has a test
- * that was passed over, and a file without tests.
+ * that was passed over, and a file without tests. One that says, with the reason, that nothing could be measured has neither passed nor failed,
+ * and is told of.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
@@ -13,6 +14,7 @@ import { endProcesses, processesLeftBy } from './left-behind.ts'
 import { projectRoot } from './source-files.ts'
 import { widePath } from './system-tools.ts'
 
+/** A test that has not passed. */
 export interface Failure {
   readonly name: string
   readonly detail: string
@@ -22,6 +24,8 @@ export interface FileResult {
   readonly path: string
   readonly passed: number
   readonly failures: readonly Failure[]
+  /** Tests that found, while they ran, that nothing could be measured, and why. */
+  readonly unmeasured: readonly Failure[]
   readonly seconds: number
 }
 
@@ -39,6 +43,7 @@ interface Ended {
   readonly line?: number
   readonly passed: boolean
   readonly passedOver?: boolean
+  readonly unmeasured?: string
   readonly onlyBySubtests?: boolean
   readonly error?: string
 }
@@ -103,7 +108,8 @@ async function runTestFile(path: string, root: string, scratch: string, timeoutM
     ...failuresOfFile(tests, isWhole, exit, timeoutMs),
     ...(await leftBehind(child, temporary, exit.isLate)),
   ]
-  return { path, passed: tests.filter(isGood).length, failures, seconds: (performance.now() - started) / 1_000 }
+  const unmeasured = tests.flatMap((test) => (test.unmeasured === undefined ? [] : [{ name: nameOf(test), detail: test.unmeasured }]))
+  return { path, passed: tests.filter(isGood).length, failures, unmeasured, seconds: (performance.now() - started) / 1_000 }
 }
 
 function testEnvironment(temporary: string): NodeJS.ProcessEnv {
@@ -155,11 +161,19 @@ function isGood(test: Ended): boolean {
   return test.passed && test.passedOver !== true
 }
 
+function hasFailed(test: Ended): boolean {
+  return !isGood(test) && test.unmeasured === undefined
+}
+
+function nameOf({ name, line }: Ended): string {
+  return line === undefined ? name : `${name} (line ${line})`
+}
+
 function failuresOf(tests: readonly Ended[]): Failure[] {
   return tests
-    .filter((test) => !isGood(test) && test.onlyBySubtests !== true)
+    .filter((test) => hasFailed(test) && test.onlyBySubtests !== true)
     .map((test) => ({
-      name: test.line === undefined ? test.name : `${test.name} (line ${test.line})`,
+      name: nameOf(test),
       detail: test.passedOver === true ? 'passed over: a test that is not run proves nothing' : (test.error ?? 'failed'),
     }))
 }
@@ -169,12 +183,12 @@ function failuresOfFile(tests: readonly Ended[], isWhole: boolean, exit: Exit, t
   if (exit.isLate) {
     return [{ name: `did not end within ${timeoutMs / 1_000} s`, detail: `A test hangs, or something is still open.\n${exit.output}` }]
   }
-  const isEndedBadly = exit.code !== 0 && tests.every(isGood)
+  const isEndedBadly = exit.code !== 0 && !tests.some(hasFailed)
   if (isEndedBadly) {
     return [{ name: `ended with ${exit.signal ?? `exit code ${exit.code}`}`, detail: exit.output }]
   }
   if (tests.length === 0) return [{ name: 'has no tests', detail: exit.output }]
-  return isWhole || !tests.every(isGood) ? [] : [{ name: 'was broken off before all its tests had ended', detail: exit.output }]
+  return isWhole || tests.some(hasFailed) ? [] : [{ name: 'was broken off before all its tests had ended', detail: exit.output }]
 }
 
 async function leftBehind(child: ChildProcess, temporary: string, isLate: boolean): Promise<Failure[]> {

@@ -5,6 +5,9 @@
  */
 import { inspect } from 'node:util'
 
+/** How the reason begins of a test that found, while it ran, that the machine let nothing be measured. */
+const UNMEASURED = 'not measured: '
+
 export default async function* testReporter(events) {
   for await (const { type, data } of events) {
     if ((type === 'test:pass' || type === 'test:fail') && data.details.type !== 'suite') {
@@ -14,6 +17,7 @@ export default async function* testReporter(events) {
         line: data.line,
         passed: type === 'test:pass',
         passedOver: data.skip !== undefined || data.todo !== undefined,
+        unmeasured: typeof data.skip === 'string' && data.skip.startsWith(UNMEASURED) ? data.skip.slice(UNMEASURED.length) : undefined,
         onlyBySubtests: error?.failureType === 'subtestsFailed',
         error: error === undefined ? undefined : inspect(error.cause ?? error, { depth: 6 }),
       })}\n`

@@ -136,15 +136,18 @@ async function runTests(paths: readonly string[], tally: Tally): Promise<void> {
     tally.passed += passed
     tally.failures.push(...failures.map(({ name, detail }) => ({ name: `${path} › ${name}`, detail })))
   }
+  for (const { path, unmeasured } of results)
+    for (const { name, detail } of unmeasured) console.log(`\nNot measured: ${path} › ${name}\n   ${detail}`)
   const slow = results.filter(({ seconds }) => seconds > SLOW_SECONDS).sort((a, b) => b.seconds - a.seconds)
   if (slow.length > 0) {
     console.log(`\nSlow: ${slow.map(({ path, seconds }) => `${path} ${seconds.toFixed(1)} s`).join(', ')}`)
   }
 }
 
-function tellFile({ path, passed, failures, seconds }: FileResult): void {
+function tellFile({ path, passed, failures, unmeasured, seconds }: FileResult): void {
   const isGood = failures.length === 0
-  tell(isGood, path, seconds.toFixed(1), `${passed} passed${isGood ? '' : `, ${failures.length} failed`}`)
+  const others = `${isGood ? '' : `, ${failures.length} failed`}${unmeasured.length === 0 ? '' : `, ${unmeasured.length} not measured`}`
+  tell(isGood, path, seconds.toFixed(1), `${passed} passed${others}`)
 }
 
 function tell(isGood: boolean, name: string, seconds: string, figures: string): void {

@@ -147,26 +147,29 @@ test('runs of a row: what cannot be the machine counts at once, the rest unless 
     ...{ missed, excused, success: 0.99, recoveryMs: 2_500, stale: 1 },
   })
   const [kept, slow, spoilt] = [run(), run(['requests']), run(['requests'], ['requests'])]
-  assert.equal(decisionOf([kept]), true)
-  for (const name of ['right', 'stale', 'lost', 'bounds'] as const) assert.equal(decisionOf([run([name, 'requests'], ['requests'])]), false)
-  assert.equal(decisionOf([slow]), undefined)
-  assert.equal(decisionOf([slow, kept]), undefined)
-  assert.equal(decisionOf([slow, kept, kept]), true)
-  assert.equal(decisionOf([slow, slow]), false)
-  assert.equal(decisionOf([slow, kept, slow]), false)
-  assert.equal(decisionOf([run(['felt']), run(['felt'])]), false)
-  assert.equal(decisionOf([run(['before']), run(['before'])]), false)
-  assert.equal(decisionOf([spoilt]), undefined)
-  assert.equal(decisionOf([spoilt, kept]), true)
-  assert.equal(decisionOf([spoilt, spoilt, spoilt]), true)
-  assert.equal(decisionOf([slow, spoilt, spoilt]), false)
+  assert.equal(decisionOf([kept]), 'kept')
+  for (const name of ['right', 'stale', 'lost', 'bounds'] as const)
+    assert.equal(decisionOf([run([name, 'requests'], ['requests'])]), 'missed')
+  assert.equal(decisionOf([slow]), 'again')
+  assert.equal(decisionOf([slow, kept]), 'again')
+  assert.equal(decisionOf([slow, kept, kept]), 'kept')
+  assert.equal(decisionOf([slow, slow]), 'missed')
+  assert.equal(decisionOf([slow, kept, slow]), 'missed')
+  assert.equal(decisionOf([run(['felt']), run(['felt'])]), 'missed')
+  assert.equal(decisionOf([run(['before']), run(['before'])]), 'missed')
+  assert.equal(decisionOf([spoilt]), 'again')
+  assert.equal(decisionOf([spoilt, kept]), 'kept')
+  assert.equal(decisionOf([spoilt, spoilt, spoilt]), 'unmeasured')
+  assert.equal(decisionOf([spoilt], {}, false), 'unmeasured')
+  assert.equal(decisionOf([spoilt, kept], {}, false), 'kept')
+  assert.equal(decisionOf([slow, spoilt, spoilt]), 'missed')
   // Where time has run out, what was missed once counts.
-  assert.equal(decisionOf([slow], {}, false), false)
-  assert.equal(decisionOf([slow, kept], {}, false), false)
+  assert.equal(decisionOf([slow], {}, false), 'missed')
+  assert.equal(decisionOf([slow, kept], {}, false), 'missed')
   // What is known not to be kept is excused as far as is said, and nothing else.
-  assert.equal(decisionOf([slow], { requests: 0.02 }), true)
-  assert.equal(decisionOf([slow, slow], { requests: 0.005 }), false)
-  assert.equal(decisionOf([run(['requests', 'offered']), run(['goodput'])], { requests: 0.02 }), false)
+  assert.equal(decisionOf([slow], { requests: 0.02 }), 'kept')
+  assert.equal(decisionOf([slow, slow], { requests: 0.005 }), 'missed')
+  assert.equal(decisionOf([run(['requests', 'offered']), run(['goodput'])], { requests: 0.02 }), 'missed')
 })
 
 test('what is known not to be kept is allowed up to its figure, and what is not one of failures, recovery or staleness never is', () => {
@@ -186,8 +189,8 @@ test('what is known not to be kept is allowed up to its figure, and what is not 
   const known = NOT_YET['database-silent']!.misses
   const silent = (window: readonly Answered[]) => verdictOf('database-silent', { window, events: { 'store:failed': 1 } })
   assert.deepEqual(silent(oneIn(200, refused)).missed, ['requests'])
-  assert.equal(decisionOf([silent(oneIn(200, refused))], known), true)
-  assert.equal(decisionOf([silent([refused]), silent([refused])], known), false)
+  assert.equal(decisionOf([silent(oneIn(200, refused))], known), 'kept')
+  assert.equal(decisionOf([silent([refused]), silent([refused])], known), 'missed')
 })
 
 test('while a node is away, what others hold is answered by them, and as quickly', () => {
