@@ -212,6 +212,7 @@ test('an overload is one: something is shed in time, the usual load is done, and
   assert.deepEqual(overload(...usual, shed), [])
   assert.deepEqual(overload(...usual), ['felt'])
   assert.deepEqual(overload(...usual, shed, { ...shed, tookMs: 1_100 }), ['requests'])
+  assert.deepEqual(overload(...usual, shed, { ...shed, code: 'DEADLINE_EXCEEDED', tookMs: 1_000 }), ['requests'])
   assert.deepEqual(overload(...usual, shed, { tookMs: 1_100 }), ['requests'])
   assert.deepEqual(overload(...usual, shed, { result: 'unanswered' }), ['right', 'requests'])
   assert.deepEqual(overload(...usual, shed, { result: 'broken', code: 'TypeError' }), ['right', 'requests'])

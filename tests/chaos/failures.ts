@@ -5,6 +5,9 @@ import { DEADLINE_MS, TIMER_LATE_MS } from './chaos-plan.ts'
 import type { RequestRow } from './request-log.ts'
 import type { Demand } from './row.ts'
 
+/** The code of a call that was refused for there being too many. */
+export const SHED = 'OVERLOADED'
+
 /** How one request is to be judged. */
 export interface Judging {
   readonly demand: Demand
@@ -19,9 +22,11 @@ export function failureOf(request: RequestRow, { demand, isExcusing, lagMs }: Ju
   const { kind, result, tookMs, code } = request
   const isShedding = isExcusing && demand.mayShed
   if (result === 'refused') {
-    const isExcused =
-      tookMs <= DEADLINE_MS.stored + TIMER_LATE_MS + lagMs && (isShedding || (isExcusing && needsWhatIsAway(request, demand)))
-    return isExcused ? undefined : `${kind} refused with ${code}${isShedding ? ' late' : ''}`
+    // A call that ran into its deadline was not shed: its caller has waited, and so has what it took the place of.
+    const isShed = isShedding && code === SHED
+    const isInTime = tookMs <= DEADLINE_MS.stored + TIMER_LATE_MS + lagMs
+    if (isInTime && (isShed || (isExcusing && needsWhatIsAway(request, demand)))) return undefined
+    return `${kind} refused with ${code}${isShed ? ' late' : ''}`
   }
   if (result === 'broken') return `${kind} broken by ${code}`
   // Of what cannot be sent there is a bound of its own: see `overload.ts`.

@@ -1,7 +1,7 @@
 /**
  * What is demanded while more is asked than can be done: that something is shed, that what can be done is, and that the generator could ask.
  */
-import { failureOf, type Judging } from './failures.ts'
+import { failureOf, type Judging, SHED } from './failures.ts'
 import type { RequestRow } from './request-log.ts'
 
 /** Of all that was due; more, and it is not the tier that was overloaded. */
@@ -25,6 +25,6 @@ export function lowGoodput(window: readonly RequestRow[], windowMs: number, usua
 /** @returns why it was no overload */
 export function noOverload(window: readonly RequestRow[]): string | undefined {
   const changes = window.filter(({ kind }) => kind === 'write' || kind === 'delete')
-  const shed = changes.filter(({ result, code }) => result === 'refused' && code === 'OVERLOADED').length
+  const shed = changes.filter(({ result, code }) => result === 'refused' && code === SHED).length
   return shed >= LEAST_SHED * changes.length ? undefined : `of ${changes.length} changes only ${shed} were shed: it was no overload`
 }

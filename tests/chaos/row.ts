@@ -66,7 +66,7 @@ export interface Demand {
    * changes are not excused: nodes have them.
    */
   readonly away: 'none' | 'one' | 'all'
-  /** Whether any request may be refused with a typed error: more was asked than can be done. */
+  /** Whether any request may be shed, with the error that says so and in time: more was asked than can be done. */
   readonly mayShed: boolean
   /** Nodes lost what they had, so that reads may have to be loaded. */
   readonly emptied: boolean
