@@ -8,6 +8,7 @@ import { type ChaosPlan, LONG, SHORT } from './chaos/chaos-plan.ts'
 import { NODES } from './chaos/ground.ts'
 import { DEMANDS, type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
 import { isAllowed, NOT_YET } from './chaos/not-yet.ts'
+import type { FaultSpan } from './chaos/observed.ts'
 import { decisionOf } from './chaos/repeated-runs.ts'
 import { RequestLog, type RequestRow } from './chaos/request-log.ts'
 import { DEMANDED, type FaultRow } from './chaos/row.ts'
@@ -37,6 +38,7 @@ interface Run {
   readonly plan?: ChaosPlan
   readonly herded?: number
   readonly adopted?: number
+  readonly faults?: readonly FaultSpan[]
   /** What the client thinks of its nodes at the end; in place of `up`. */
   readonly states?: Readonly<Record<string, NodeState | 'gone'>>
 }
@@ -64,7 +66,13 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
   const nodes = Object.entries(states).flatMap(([id, state]) => (state === 'gone' ? [] : [{ id, state, upMs: undefined }]))
   const { herded = 0, adopted = 0, loads = [], events = { 'node:down': 1 } } = run
   return judge(row, { ...DEMANDED, evicting: row.setting?.full === true, ...row.demand }, run.plan ?? SHORT, {
-    ...{ loadMs: 0, injectedMs: INJECTED_MS, history: History.of(run.history ?? []), left: run.left ?? [[], []] },
+    ...{
+      loadMs: 0,
+      injectedMs: INJECTED_MS,
+      history: History.of(run.history ?? []),
+      left: run.left ?? [[], []],
+      ...(run.faults && { faults: run.faults }),
+    },
     healed: { healedMs: HEALED_MS, lagMs: 1, ...run.healed, saw: { ...SAW, ...run.healed?.saw } },
     lagMs: run.lagMs ?? { before: 1, after: 1 },
     reports: [{ requests: log.columns(), nodes, peaks, loads, events, wallJumpMs: 0, adopted, herded, messages: [] }],
@@ -203,6 +211,21 @@ test('while a node is away, what others hold is answered by them, and as quickly
   assert.deepEqual(misses('all-nodes-killed', { window: loaded, events: { 'cache:bypassed': 1 } }), [])
   const loads = [[0, 0], [INJECTED_MS, 10], [HEALED_MS, 400], [END_MS, 430]] as const // biome-ignore format: one line tells more
   assert.deepEqual(misses('node-added', { loads, events: { 'topology:changed': 1 } }), ['spared'])
+})
+
+test('of several faults each has to be recovered from in time, until the next begins', () => {
+  // In a window of 2,500 ms a request in 200 fails, each 600 ms.
+  const window = oneIn(200, { result: 'refused', code: 'X' })
+  const faults = (healedMs: number, nextMs: number) => [
+    { name: 'node-slow' as const, injectedMs: INJECTED_MS, healedMs },
+    { name: 'node-killed' as const, injectedMs: nextMs, healedMs: HEALED_MS },
+  ]
+  const of = (healedMs: number, nextMs: number) =>
+    verdictOf('node-stopped', { window, faults: faults(healedMs, nextMs), plan: { ...LONG, leastRequests: 400 } })
+  assert.deepEqual(of(1_000, 3_450).missed, ['requests', 'recovery'])
+  assert.match(of(1_000, 3_450).why, /still failing 2400 ms after node-slow was healed/)
+  assert.deepEqual(of(1_500, 3_450).missed, ['requests'])
+  assert.deepEqual(of(1_000, 3_300).missed, ['requests'])
 })
 
 test('an overload is one: something is shed in time, the usual load is done, and nothing else goes wrong', () => {

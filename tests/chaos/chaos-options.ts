@@ -2,7 +2,9 @@
  * The command line of `npm run chaos`, checked whole before anything starts. What is wrong is a `UsageError`, exit code 2.
  */
 import { parseArgs } from 'node:util'
-import { type ChaosPlan, LONG, SHORT } from './chaos-plan.ts'
+import { rowOf } from './all-rows.ts'
+import { type ChaosPlan, LONG, MOST_REQUESTS, SHORT } from './chaos-plan.ts'
+import { isMissing } from './row.ts'
 import { ROW_NAMES, type RowName } from './row-names.ts'
 
 export interface ChaosCommand {
@@ -24,7 +26,7 @@ export const USAGE = `Faults in real processes, under load: a row each, and whet
   npm run chaos -- --short                 the form that the tests run: ${SHORT.rate} requests/s, ${SHORT.faultMs / 1_000} s of fault
 
   --only NAME    this row; may be given several times
-  --for SECONDS  how long the fault of each row lasts: 1 to 3600 (default: ${LONG.faultMs / 1_000})
+  --for SECONDS  how long the fault of each row lasts: 1 to 3600, with the rate at most ${MOST_REQUESTS.toLocaleString('en')} requests a row (default: ${LONG.faultMs / 1_000})
   --rate N       requests a second, of both clients together: 10 to 100000 (default: ${LONG.rate})
   --seed N       what is drawn (default: ${LONG.seed})
   --short        the short form
@@ -56,10 +58,22 @@ export function parseOptions(args: readonly string[]): ChaosCommand | 'help' | '
   const form = values.short === true ? SHORT : LONG
   const rate = whole(values.rate, '--rate', 10, 100_000) ?? form.rate
   const faultMs = (whole(values.for, '--for', 1, 3_600) ?? form.faultMs / 1_000) * 1_000
+  const rows = named(values.only)
+  const mostMs = (MOST_REQUESTS * 1_000) / (rate * Math.max(...rows.map(surgeOf)))
+  if (faultMs > mostMs)
+    throw new UsageError(
+      `--for: needs at most ${Math.floor(mostMs / 1_000)} at ${rate} requests/s with these rows, for each of at most ${MOST_REQUESTS} requests of a row is kept until it is judged, but got: "${faultMs / 1_000}"`,
+    )
   // Less was asked for, so less is enough.
   const leastRequests = Math.min(form.leastRequests, Math.floor((rate * faultMs) / 1_000) * 0.8)
   const plan = { ...form, rate, faultMs, leastRequests, seed: whole(values.seed, '--seed', 0, 2 ** 31) ?? form.seed }
-  return { plan, rows: named(values.only), json: values.json === true, details: values.details === true }
+  return { plan, rows, json: values.json === true, details: values.details === true }
+}
+
+/** How many times the usual load the row has in its window. */
+function surgeOf(name: RowName): number {
+  const row = rowOf(name)
+  return !isMissing(row) && row.clients?.do === 'surge' ? row.clients.times : 1
 }
 
 function read(args: readonly string[]) {

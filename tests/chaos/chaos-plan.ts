@@ -71,4 +71,6 @@ export const STALENESS_BOUND_MS = 2_000
 export const UNSENT_AFTER_MS = 1_000
 /** Above this lag (p99.9) of a generator, or of the proxies' process, what depends on speed says nothing of the tier. */
 export const VOID_LAG_MS = 60
+/** Of a run or of one row: each request is kept until all are judged, in the conductor with some 350 bytes. */
+export const MOST_REQUESTS = 4_000_000
 export const MOST_IN_FLIGHT = 50_000

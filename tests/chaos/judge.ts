@@ -10,7 +10,7 @@ import { unbounded } from './bounds.ts'
 import { type ChaosPlan, VOID_LAG_MS } from './chaos-plan.ts'
 import { failureOf, isNeverRight, type Judging, reasonsText, worstSecond } from './failures.ts'
 import { NODES } from './ground.ts'
-import type { Observed } from './observed.ts'
+import type { FaultSpan, Observed } from './observed.ts'
 import { lowGoodput, notOffered } from './overload.ts'
 import { type RequestRow, requestsOf } from './request-log.ts'
 import type { Demand, FaultRow } from './row.ts'
@@ -105,8 +105,8 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
   const inWindow: Judging = { demand, isExcusing: true, lagMs: demand.mayShed ? generatorMs : 0 }
   const outside: Judging = { demand, isExcusing: false, lagMs: 0 }
   const failures = window.filter((each) => failureOf(each, inWindow) !== undefined)
-  const late = after.filter((each) => failureOf(each, outside) !== undefined).map(({ dueMs }) => dueMs - healed.healedMs)
-  const recoveryMs = late.reduce((most, each) => Math.max(most, each), 0)
+  const recoveries = recoveriesOf(requests, observed.faults ?? [{ name: row.name, injectedMs, healedMs: healed.healedMs }], outside)
+  const recoveryMs = recoveries.reduce((most, { afterMs }) => Math.max(most, afterMs), 0)
   const hits = window.filter(({ kind, result }) => kind === 'read' && (result === 'hit' || result === 'stale')).map(({ tookMs }) => tookMs)
   const p999Ms = hits.length === 0 ? null : round(quantile(hits, 0.999))
   const { stale, lost, told } = judgedHistory(observed)
@@ -140,8 +140,9 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
     for (const text of unspared(window, before, after, observed, demand)) tally.miss('spared', text, lagIn)
 
   const lagAfter = lagIn ?? lagText(lagOf(after.filter(({ dueMs }) => dueMs - healed.healedMs > demand.recoveryMs)), observed.lagMs.after)
-  if (recoveryMs > demand.recoveryMs)
-    tally.miss('recovery', `still failing ${round(recoveryMs)} ms after healing (${reasonsText(after, outside)})`, lagAfter)
+  for (const { name, afterMs, reasons } of recoveries)
+    if (afterMs > demand.recoveryMs)
+      tally.miss('recovery', `still failing ${round(afterMs)} ms after ${name} was healed (${reasons})`, lagAfter)
   for (const text of notReturned(row, reports)) tally.miss('returned', text, lagAfter)
   if (stale > 0) tally.miss('stale', `${stale} reads past their bound`)
   if (lost > 0) tally.miss('lost', `${lost} acknowledged writes lost`)
@@ -193,6 +194,16 @@ function notFelt(
   // Of those that the fault has left; where it has left none they were full until then.
   if (row.setting?.full === true && !demand.emptied && evicted === 0) return 'no node evicted while the fault lasted'
   return row.proof?.({ before, window, observed })
+}
+
+/** @returns of each fault when the last request failed that was due after its healing and ended before the next fault, ms from its healing */
+function recoveriesOf(requests: readonly RequestRow[], faults: readonly FaultSpan[], judging: Judging) {
+  return faults.map(({ name, healedMs }, nth) => {
+    const nextMs = faults[nth + 1]?.injectedMs ?? Number.POSITIVE_INFINITY
+    const between = requests.filter(({ dueMs, tookMs }) => dueMs >= healedMs && dueMs + tookMs < nextMs)
+    const failed = between.filter((each) => failureOf(each, judging) !== undefined)
+    return { name, afterMs: failed.reduce((most, { dueMs }) => Math.max(most, dueMs - healedMs), 0), reasons: reasonsText(failed, judging) }
+  })
 }
 
 /** @returns nodes that a client does not have, or not `up`, when all is over: others may answer for them for ever */

@@ -3,12 +3,22 @@
  */
 import type { History } from '../../src/testing/index.ts'
 import type { ClientReport, Healed } from './chaos-messages.ts'
+import type { RowName } from './row-names.ts'
+
+/** One fault of several. */
+export interface FaultSpan {
+  readonly name: RowName | 'soak'
+  readonly injectedMs: number
+  readonly healedMs: number
+}
 
 export interface Observed {
   /** When clients had run in. */
   readonly loadMs: number
   readonly injectedMs: number
   readonly healed: Healed
+  /** Of a soak each fault, in order. */
+  readonly faults?: readonly FaultSpan[]
   /** Of the proxies' process, p99.9, before the fault and after healing. */
   readonly lagMs: { readonly before: number; readonly after: number }
   readonly reports: readonly ClientReport[]

@@ -43,6 +43,7 @@ export interface RequestColumns {
   readonly codes: readonly string[]
 }
 
+/** A client has half of what a run may ask for: see `MOST_REQUESTS`. */
 const MOST_ROWS = 4_000_000
 const MOST_CODES = 250
 const FIRST_ROWS = 16_384

@@ -16,7 +16,7 @@ import { Clients } from './clients.ts'
 import { readDatabase, seedDatabase } from './database.ts'
 import { SPARES } from './ground.ts'
 import { isVoid, judge, type RowVerdict, unmeasured } from './judge.ts'
-import type { Observed } from './observed.ts'
+import type { FaultSpan, Observed } from './observed.ts'
 import { DEMANDED, type Demand, type FaultRow, isMissing } from './row.ts'
 import type { RowName } from './row-names.ts'
 import { type RowSetting, USUAL } from './row-setting.ts'
@@ -34,7 +34,7 @@ const MOST_LEAD_MS = 8_000
 const SOAK_FAULT_MS = [3_000, 12_000] as const
 const SOAK_PAUSE_MS = [4_000, 8_000] as const
 
-type Fault = Pick<Observed, 'loadMs' | 'injectedMs' | 'healed' | 'lagMs'>
+type Fault = Pick<Observed, 'loadMs' | 'injectedMs' | 'healed' | 'lagMs' | 'faults'>
 
 export class ChaosRun {
   readonly #plan: ChaosPlan
@@ -131,6 +131,7 @@ export class ChaosRun {
     const between = (least: number, most: number): number => least + random() * (most - least)
     await until(loadMs + this.#plan.leadMs)
     let fault: Omit<Fault, 'lagMs'> | undefined
+    const spans: FaultSpan[] = []
     let isSpareIn = false
     let [mostMs, beforeMs] = [0, 0]
     while (fault === undefined || sharedMs() - loadMs < forMs) {
@@ -147,10 +148,11 @@ export class ChaosRun {
       const healed = await this.#order<Healed>('heal', name)
       mostMs = Math.max(mostMs, healed.lagMs, fault === undefined ? 0 : lagMs)
       fault = { loadMs, injectedMs: fault?.injectedMs ?? injectedMs, healed: { ...healed, lagMs: mostMs } }
+      spans.push({ name, injectedMs, healedMs: healed.healedMs })
       this.#tell(`soak: ${name} is over`)
       await pause(between(...SOAK_PAUSE_MS))
     }
-    return { ...fault, lagMs: { before: beforeMs, after: await this.#lagMs() } }
+    return { ...fault, faults: spans, lagMs: { before: beforeMs, after: await this.#lagMs() } }
   }
 
   /** @returns when what clients do begins to count, by `sharedMs` */

@@ -3,7 +3,7 @@
  */
 import { parseArgs } from 'node:util'
 import { seededRandom } from '../../src/testing/index.ts'
-import { LONG } from './chaos-plan.ts'
+import { LONG, MOST_REQUESTS } from './chaos-plan.ts'
 import type { RowName } from './row-names.ts'
 import { ChaosRun } from './row-run.ts'
 import { reportOf, tableOf } from './table.ts'
@@ -12,7 +12,7 @@ const USAGE = `Load for a long time, and one random fault after another.
 
   npm run soak                   10 minutes at ${LONG.rate.toLocaleString('en')} requests/s
 
-  --for SECONDS  10 to 86400 (default: 600)
+  --for SECONDS  10 to 86400, with the rate at most ${MOST_REQUESTS.toLocaleString('en')} requests (default: 600)
   --rate N       requests a second, of both clients together: 10 to 100000 (default: ${LONG.rate})
   --seed N       which faults, and when (default: 1)
   --json         one object on stdout: rows[{name,ok,requests,failed,success,p999Ms,recoveryMs,stale,lost,why}]
@@ -69,6 +69,10 @@ async function main(args: readonly string[]): Promise<number> {
     numbers.push(number)
   }
   const [seconds, rate, seed] = numbers as [number, number, number]
+  if (seconds * rate > MOST_REQUESTS)
+    return complain(
+      `--for: needs at most ${Math.floor(MOST_REQUESTS / rate)} at ${rate} requests/s, for each of at most ${MOST_REQUESTS} is kept until all are judged, but got: "${seconds}"`,
+    )
   return soak(seconds * 1_000, rate, seed, values.json === true)
 }
 
