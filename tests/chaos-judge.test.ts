@@ -8,7 +8,7 @@ import { type ChaosPlan, LONG, SHORT } from './chaos/chaos-plan.ts'
 import { NODES } from './chaos/ground.ts'
 import { DEMANDS, type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
 import { isAllowed, NOT_YET } from './chaos/not-yet.ts'
-import type { FaultSpan } from './chaos/observed.ts'
+import type { FaultSpan, KilledClient } from './chaos/observed.ts'
 import { decisionOf } from './chaos/repeated-runs.ts'
 import { RequestLog, type RequestRow } from './chaos/request-log.ts'
 import { DEMANDED, type FaultRow } from './chaos/row.ts'
@@ -38,6 +38,7 @@ interface Run {
   readonly plan?: ChaosPlan
   readonly herded?: number
   readonly adopted?: number
+  readonly killed?: readonly KilledClient[]
   readonly faults?: readonly FaultSpan[]
   /** What the client thinks of its nodes at the end; in place of `up`. */
   readonly states?: Readonly<Record<string, NodeState | 'gone'>>
@@ -71,6 +72,7 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
       injectedMs: INJECTED_MS,
       history: History.of(run.history ?? []),
       left: run.left ?? [[], []],
+      killed: run.killed ?? [],
       ...(run.faults && { faults: run.faults }),
     },
     healed: { healedMs: HEALED_MS, lagMs: 1, ...run.healed, saw: { ...SAW, ...run.healed?.saw } },
@@ -226,6 +228,25 @@ test('of several faults each has to be recovered from in time, until the next be
   assert.match(of(1_000, 3_450).why, /still failing 2400 ms after node-slow was healed/)
   assert.deepEqual(of(1_500, 3_450).missed, ['requests'])
   assert.deepEqual(of(1_000, 3_300).missed, ['requests'])
+})
+
+test('what a killed client had answered counts, and what was under way in it does not', () => {
+  const log = new RequestLog()
+  log.due(INJECTED_MS - 2, 1, 'write', false, 0)
+  log.settle(log.due(INJECTED_MS - 40, 1, 'write', false, 0), 'done', 50)
+  const killed = (requests = log.columns()) =>
+    verdictOf('process-killed-with-writes-pending', { adopted: 3, killed: [{ requests, killedMs: 1_010, replacedMs: 2_010 }] })
+  assert.deepEqual([killed().missed, killed().requests], [[], verdictOf('node-stopped').requests + 1])
+  assert.ok(
+    killed().details.includes(
+      'not counted: 1 requests under way in a client that was killed, and about 150 that were due before its successor could be asked',
+    ),
+  )
+  log.settle(log.due(INJECTED_MS - 300, 1, 'read', true, 0), 'hit', 299)
+  assert.deepEqual(killed().missed, ['before'])
+  log.settle(log.due(INJECTED_MS - 20, 1, 'write', false, 0), 'refused', 30, 'X')
+  assert.deepEqual(killed().missed, ['before', 'requests'])
+  assert.deepEqual(misses('process-killed-with-writes-pending', { adopted: 3, windowGapMs: 10 }), ['offered'])
 })
 
 test('an overload is one: something is shed in time, the usual load is done, and nothing else goes wrong', () => {

@@ -24,6 +24,7 @@ import type { ClientOrder, ClientReport, ClientSetting, Peaks } from './chaos-me
 import { CHANGING_KEYS, changingKey, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
 import { type Database, type Held, openDatabase, slotOf, TABLE } from './database.ts'
 import { OpenLoop } from './open-loop.ts'
+import type { RequestColumns } from './request-log.ts'
 import { Requester } from './requester.ts'
 
 const LOOK_EVERY_MS = 100
@@ -154,6 +155,10 @@ class ChaosClient {
     await this.#changing
   }
 
+  log(): RequestColumns {
+    return this.#parts.requester.log.columns()
+  }
+
   async stop(): Promise<ClientReport> {
     await this.#loop.stop(DRAIN_WITHIN_MS)
     this.#look()
@@ -242,6 +247,7 @@ answerOrders<ClientOrder>(
     if (order.do === 'herd') return client.herd(order.share)
     if (order.do === 'change-ring') return client.changeRing(order.add, order.remove)
     if (order.do === 'ring-changed') return client.ringChanged()
+    if (order.do === 'log') return client.log()
     if (order.do === 'stop') return client.stop()
     if (order.do === 'rest') return client.rest()
     const closing = client

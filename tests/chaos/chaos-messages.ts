@@ -41,6 +41,8 @@ export type ClientOrder =
   | { readonly do: 'change-ring'; readonly add: readonly string[]; readonly remove: readonly string[] }
   /** Answered once that is done. */
   | { readonly do: 'ring-changed' }
+  /** Answered with the `RequestColumns` of all that was due until then. */
+  | { readonly do: 'log' }
   /** No more requests; answered with `ClientReport` once those under way have ended. */
   | { readonly do: 'stop' }
   /** Every changing key is read once more. */

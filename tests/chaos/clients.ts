@@ -7,6 +7,8 @@ import { ForkedWorker } from '../support/forked-worker.ts'
 import type { ClientOrder, ClientReport, Prepared } from './chaos-messages.ts'
 import { type ChaosPlan, CLIENTS } from './chaos-plan.ts'
 import { NODES } from './ground.ts'
+import type { KilledClient } from './observed.ts'
+import type { RequestColumns } from './request-log.ts'
 import type { FaultRow } from './row.ts'
 import type { RowSetting } from './row-setting.ts'
 import { fakeClockEnvironment } from './wall-clock.ts'
@@ -21,6 +23,7 @@ export class Clients {
   readonly #setting: RowSetting
   readonly #workers: ForkedWorker<ClientOrder>[]
   readonly #lives: number[]
+  readonly #killed: KilledClient[] = []
 
   private constructor(plan: ChaosPlan, prepared: Prepared, setting: RowSetting) {
     this.#plan = plan
@@ -50,6 +53,10 @@ export class Clients {
   /** Of each process: how many have had its place. */
   get lives(): readonly number[] {
     return this.#lives
+  }
+
+  get killed(): readonly KilledClient[] {
+    return this.#killed
   }
 
   /** @param rate a second, of all together @returns when load begins, by `sharedMs` */
@@ -91,11 +98,16 @@ export class Clients {
   }
 
   async #replace(nth: number): Promise<void> {
+    // Whatever it has seen is gone with it.
+    const requests = await this.#ask<RequestColumns>(nth, { do: 'log' })
     await this.#workers[nth]!.kill()
+    const killedMs = sharedMs()
     this.#lives[nth]!++
     this.#workers[nth] = this.#fork(nth)
     await this.#openOne(nth)
-    await this.#ask(nth, { do: 'start', startMs: sharedMs() + START_IN_MS, rate: this.#plan.rate / CLIENTS })
+    const replacedMs = sharedMs() + START_IN_MS
+    await this.#ask(nth, { do: 'start', startMs: replacedMs, rate: this.#plan.rate / CLIENTS })
+    this.#killed.push({ requests, killedMs, replacedMs })
   }
 
   async #openOne(nth: number): Promise<void> {

@@ -7,7 +7,7 @@
  */
 import { checkHistory, type Violation, violationText } from '../../src/testing/index.ts'
 import { unbounded } from './bounds.ts'
-import { type ChaosPlan, VOID_LAG_MS } from './chaos-plan.ts'
+import { type ChaosPlan, CLIENTS, VOID_LAG_MS } from './chaos-plan.ts'
 import { failureOf, isNeverRight, type Judging, reasonsText, worstSecond } from './failures.ts'
 import { NODES } from './ground.ts'
 import type { FaultSpan, Observed } from './observed.ts'
@@ -95,7 +95,13 @@ export function isVoid({ missed, excused }: RowVerdict): boolean {
 
 export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Observed): RowVerdict {
   const { loadMs, injectedMs, healed, reports } = observed
-  const requests = reports.flatMap((report) => [...requestsOf(report.requests)]).filter(({ dueMs }) => dueMs >= loadMs)
+  // Who asked a process that was killed is gone with it, so that what was under way in it then has nobody to fail.
+  const killed = (observed.killed ?? []).flatMap((client) => [...requestsOf(client.requests)])
+  const answered = [
+    ...reports.flatMap((report) => [...requestsOf(report.requests)]),
+    ...killed.filter(({ result }) => result !== 'unanswered'),
+  ]
+  const requests = answered.filter(({ dueMs }) => dueMs >= loadMs)
   // What was under way when the fault began has met it.
   const hasEnded = ({ dueMs, tookMs }: RequestRow): boolean => dueMs + tookMs < injectedMs
   const before = requests.filter(hasEnded)
@@ -123,8 +129,8 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
   if (neverRight.length > 0) tally.miss('right', `${neverRight.length} never right: ${reasonsText(neverRight, outside)}`)
   // More is asked of the generator then than can be done: that it is late is part of it.
   const lagIn = demand.mayShed ? undefined : lagText(generatorMs, healed.lagMs)
-  const least = Math.ceil(plan.leastRequests * (row.clients?.do === 'kill' ? 0.5 : 1))
-  if (window.length < least) tally.miss('offered', `only ${window.length} requests of ${least} in the window`, lagIn)
+  if (window.length < plan.leastRequests)
+    tally.miss('offered', `only ${window.length} requests of ${plan.leastRequests} in the window`, lagIn)
   if (plan.noneMayFail ? failures.length > 0 : success < demand.success) {
     const reasons = reasonsText(window, inWindow)
     tally.miss('requests', `${failures.length} failed (${reasons}), worst second ${worstSecond(window, inWindow, injectedMs)}`, lagIn)
@@ -158,6 +164,7 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
       ...reports.map(({ peaks, events, messages, nodes }) =>
         JSON.stringify({ peaks, events, messages, upAfterMs: upAfter(nodes, healed.healedMs) }),
       ),
+      ...uncountedTexts(observed, plan),
       ...told,
     ],
   }
@@ -251,6 +258,15 @@ function judgedHistory({ history }: Observed): { stale: number; lost: number; to
 /** What the database has against what a read found says nothing of writes: it may be the read that was wrong. */
 function isLoss({ operations: [accused, , newer] }: Violation): boolean {
   return accused?.level === 'database' && newer?.kind !== 'read'
+}
+
+/** What is no request of the row's: of a client that was killed, and of the time until there was another in its place. */
+function uncountedTexts({ killed = [] }: Observed, plan: ChaosPlan): string[] {
+  return killed.map(({ requests, killedMs, replacedMs }) => {
+    const underWay = [...requestsOf(requests)].filter(({ result }) => result === 'unanswered').length
+    const unsent = Math.round(((replacedMs - killedMs) * plan.rate) / CLIENTS / 1_000)
+    return `not counted: ${underWay} requests under way in a client that was killed, and about ${unsent} that were due before its successor could be asked`
+  })
 }
 
 /** How many requests ended how, and the longest of each. */

@@ -3,6 +3,7 @@
  */
 import type { History } from '../../src/testing/index.ts'
 import type { ClientReport, Healed } from './chaos-messages.ts'
+import type { RequestColumns } from './request-log.ts'
 import type { RowName } from './row-names.ts'
 
 /** One fault of several. */
@@ -12,11 +13,21 @@ export interface FaultSpan {
   readonly healedMs: number
 }
 
+/** A client that was killed. */
+export interface KilledClient {
+  /** All that was due until a moment before. */
+  readonly requests: RequestColumns
+  readonly killedMs: number
+  /** From when its successor is asked. */
+  readonly replacedMs: number
+}
+
 export interface Observed {
   /** When clients had run in. */
   readonly loadMs: number
   readonly injectedMs: number
   readonly healed: Healed
+  readonly killed?: readonly KilledClient[]
   /** Of a soak each fault, in order. */
   readonly faults?: readonly FaultSpan[]
   /** Of the proxies' process, p99.9, before the fault and after healing. */

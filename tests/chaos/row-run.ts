@@ -102,7 +102,7 @@ export class ChaosRun {
       this.#tell(`${name}: judged`)
       const history = historyOf(prepared.folder, clients.lives)
       for (const operation of [...seeded, ...(await readDatabase(prepared.databases))]) history.add(operation)
-      return { ...fault, reports, left, history }
+      return { ...fault, reports, left, history, killed: clients.killed }
     } finally {
       await clients.close()
     }

@@ -12,7 +12,7 @@ const clock = (offset: string): Pick<FaultRow, 'setting' | 'inject' | 'heal'> =>
 export const CLIENT_ROWS: readonly FaultRow[] = [
   {
     name: 'process-killed-with-writes-pending',
-    what: 'a process that writes behind gets SIGKILL, and a successor goes on with its journal',
+    what: 'a process that writes behind gets SIGKILL, and a successor goes on with its journal; what was under way in it, or due before that, is not counted',
     setting: { strategy: 'write-behind' },
     clients: { do: 'kill' },
     proof: ({ observed: { reports } }) =>
