@@ -37,6 +37,7 @@ interface Run {
   readonly history?: readonly Operation[]
   readonly plan?: ChaosPlan
   readonly herded?: number
+  readonly herdReads?: Readonly<Record<string, number>>
   readonly adopted?: number
   readonly killed?: readonly KilledClient[]
   readonly faults?: readonly FaultSpan[]
@@ -65,7 +66,8 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
   const ids = [...NODES.map(({ id }) => id), ...add].filter((id) => !remove.includes(id))
   const states = { ...Object.fromEntries(ids.map((id) => [id, 'up' as const])), ...run.states }
   const nodes = Object.entries(states).flatMap(([id, state]) => (state === 'gone' ? [] : [{ id, state, upMs: undefined }]))
-  const { herded = 0, adopted = 0, loads = [], events = { 'node:down': 1 } } = run
+  const { herded = 0, herdReads = {} } = run
+  const { adopted = 0, loads = [], events = { 'node:down': 1 } } = run
   return judge(row, { ...DEMANDED, evicting: row.setting?.full === true, ...row.demand }, run.plan ?? SHORT, {
     ...{
       loadMs: 0,
@@ -77,7 +79,7 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
     },
     healed: { healedMs: HEALED_MS, lagMs: 1, ...run.healed, saw: { ...SAW, ...run.healed?.saw } },
     lagMs: run.lagMs ?? { before: 1, after: 1 },
-    reports: [{ requests: log.columns(), nodes, peaks, loads, events, wallJumpMs: 0, adopted, herded, messages: [] }],
+    reports: [{ requests: log.columns(), nodes, peaks, loads, events, wallJumpMs: 0, adopted, herded, herdReads, messages: [] }],
   })
 }
 
@@ -115,13 +117,15 @@ test('a window that too few requests came in says nothing, and one that is never
 })
 
 test('a fault that nobody felt, and a failure before it, are no passes', () => {
+  const even = { n1: 27, n2: 27, n3: 27, n4: 10, n5: 9 }
   assert.deepEqual(misses('node-stopped', { events: {} }), ['felt'])
   assert.deepEqual(misses('node-stopped', { before: { result: 'refused', code: 'X' } }), ['before'])
   // It was under way when the fault began, and is judged as what came later.
   assert.deepEqual(misses('node-stopped', { before: { result: 'refused', code: 'X', tookMs: 1_020 } }), ['requests'])
-  assert.deepEqual(misses('hot-key-herd', {}), ['felt'])
-  assert.deepEqual(misses('hot-key-herd', { herded: 400, healed: { saw: { drops: 2 } } }), ['felt'])
-  assert.deepEqual(misses('hot-key-herd', { herded: 400, healed: { saw: { drops: 8 } } }), [])
+  assert.deepEqual(misses('hot-key-herd', { herdReads: even }), ['felt'])
+  assert.deepEqual(misses('hot-key-herd', { herdReads: even, herded: 400, healed: { saw: { drops: 2 } } }), ['felt'])
+  assert.deepEqual(misses('hot-key-herd', { herdReads: even, herded: 400, healed: { saw: { drops: 8 } } }), [])
+  assert.deepEqual(misses('hot-key-herd', { herdReads: {}, herded: 400, healed: { saw: { drops: 8 } } }), ['felt'])
   assert.deepEqual(misses('cold-start', { healed: { saw: { held: 6_000 } } }), ['felt'])
   const loads = [[0, 0], [INJECTED_MS, 0], [HEALED_MS, 500]] as const // biome-ignore format: one line tells more
   assert.deepEqual(misses('cold-start', { loads }), ['felt'])
@@ -276,6 +280,15 @@ test('a node that does not come back to every client is missed, however well oth
   assert.deepEqual(change(undefined), [])
   assert.deepEqual(change({ n1: 'up' }), ['returned'])
   assert.deepEqual(change({ n6: 'gone' }), ['returned'])
+})
+
+test("a herd is spread over its key's owners: no node answers far more than its part of a client's reads", () => {
+  const herd = { herded: 400, healed: { saw: { drops: 8 } } }
+  assert.deepEqual(misses('hot-key-herd', { ...herd, herdReads: { n1: 3_800, n2: 2_600, n3: 1_800, n4: 900, n5: 900 } }), [])
+  // Not spread: the first owner has them all, or that of the client's zone.
+  assert.deepEqual(misses('hot-key-herd', { ...herd, herdReads: { n1: 6_000, n2: 1_000, n3: 1_000, n4: 1_000, n5: 1_000 } }), ['bounds'])
+  // Too few for the key to have been found.
+  assert.deepEqual(misses('hot-key-herd', { ...herd, herdReads: { n1: 240, n2: 40, n3: 40, n4: 40, n5: 40 } }), [])
 })
 
 test('memory outside of the heap, and what a closed client leaves behind, are bounded', () => {

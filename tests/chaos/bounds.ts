@@ -1,5 +1,5 @@
 /**
- * What must stay bounded whatever happens: memory, sockets, requests under way, what the database is asked for; and what is left once a
+ * What must stay bounded whatever happens: memory, sockets, requests under way, what the database and one node are asked for; and what is left once a
  * client has closed.
  */
 import { type ChaosPlan, MOST_IN_FLIGHT } from './chaos-plan.ts'
@@ -14,6 +14,12 @@ const MOST_RSS_GROWTH_MB = 448
 /** Five nodes with their links and watches, and the pools of three shards. */
 const MOST_SOCKETS = 120
 
+/**
+ * A key is hot from the eighth of its reads on that is noted, and one read in 16 is: until then, some 250 reads, the herd's go to one owner. Of
+ * few more, as in the short form, nothing follows.
+ */
+const LEAST_HERD_READS = 2_000
+
 /** @returns what was not */
 export function unbounded({ reports, left, injectedMs, healed }: Observed, demand: Demand, plan: ChaosPlan): string[] {
   const why: string[] = []
@@ -26,6 +32,12 @@ export function unbounded({ reports, left, injectedMs, healed }: Observed, deman
       if (most - first > bound) why.push(`a client's ${what} grew from ${first} to ${most} MB`)
     if (peaks.sockets > MOST_SOCKETS) why.push(`a client had ${peaks.sockets} sockets`)
     if (peaks.inFlight >= MOST_IN_FLIGHT) why.push(`a client had ${peaks.inFlight} requests under way`)
+  }
+  for (const { herdReads } of reports) {
+    const all = Object.values(herdReads).reduce((sum, reads) => sum + reads, 0)
+    for (const [id, reads] of Object.entries(herdReads))
+      if (all >= LEAST_HERD_READS && reads > demand.mostOfOneNode * all)
+        why.push(`${id} answered ${reads} of the ${all} reads of a client while there was a herd`)
   }
   for (const resources of left) if (resources.length > 0) why.push(`a closed client has ${countedText(resources)}`)
   const loaded = loadsBetween(reports, injectedMs, healed.healedMs)

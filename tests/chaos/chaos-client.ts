@@ -54,6 +54,8 @@ interface Parts {
 class ChaosClient {
   readonly #parts: Parts
   readonly #events: Record<string, number> = {}
+  /** Of each node, before there is a herd, and while there was one once that is over. */
+  #herdReads: Readonly<Record<string, number>> = {}
   readonly #upMs = new Map<string, number>()
   readonly #loads: (readonly [number, number])[] = []
   readonly #looking: NodeJS.Timeout
@@ -141,8 +143,12 @@ class ChaosClient {
     this.#loop.setRate(rate)
   }
 
-  herd(share: number): void {
+  /** Counts what nodes answer while the share is not 0. */
+  async herd(share: number): Promise<void> {
     this.#parts.requester.herd(share)
+    const nodes = await this.#parts.tier.nodes()
+    const before = this.#herdReads
+    this.#herdReads = Object.fromEntries(nodes.map(({ id, reads }) => [id, reads - (before[id] ?? 0)]))
   }
 
   changeRing(add: readonly string[], remove: readonly string[]): void {
@@ -165,7 +171,7 @@ class ChaosClient {
     const { log, herded, messages } = this.#parts.requester
     const nodes = (await this.#parts.tier.nodes()).map(({ id, state }) => ({ id, state, upMs: this.#upMs.get(id) }))
     const seen = { nodes, peaks: this.#peaks, loads: this.#loads, events: this.#events, wallJumpMs: this.#wallJumpMs }
-    return { requests: log.columns(), ...seen, adopted: this.#parts.adopted, herded, messages: [...messages] }
+    return { requests: log.columns(), ...seen, adopted: this.#parts.adopted, herded, herdReads: this.#herdReads, messages: [...messages] }
   }
 
   rest(): Promise<void> {

@@ -68,6 +68,8 @@ export interface ClientReport {
   readonly adopted: number
   /** Requests for the one key that a herd wants. */
   readonly herded: number
+  /** Reads that each node answered while there was a herd. */
+  readonly herdReads: Readonly<Record<string, number>>
   /** The texts of the first errors, each once. */
   readonly messages: readonly string[]
 }

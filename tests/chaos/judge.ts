@@ -161,8 +161,8 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
     details: [
       ...[countsText('before', before), countsText('window', window), countsText('after', after)],
       JSON.stringify({ saw: healed.saw, left: observed.left, lagMs: { ...observed.lagMs, window: healed.lagMs, generator: generatorMs } }),
-      ...reports.map(({ peaks, events, messages, nodes }) =>
-        JSON.stringify({ peaks, events, messages, upAfterMs: upAfter(nodes, healed.healedMs) }),
+      ...reports.map(({ peaks, events, messages, nodes, herdReads }) =>
+        JSON.stringify({ peaks, events, messages, herdReads, upAfterMs: upAfter(nodes, healed.healedMs) }),
       ),
       ...uncountedTexts(observed, plan),
       ...told,

@@ -24,6 +24,9 @@ const KEYS_OF_MANY = 4
 /** Values of one life of one process do not reach those of the next. */
 const VALUES = 100_000_000
 
+/** What is never changed any owner may answer, and hot keys are spread at this level alone. */
+const SPREAD = { reads: 'nearest' } as const
+
 const MOST_MESSAGES = 8
 
 export class Requester {
@@ -129,7 +132,7 @@ export class Requester {
 
   async #read(key: string): Promise<RequestResult> {
     const callMs = sharedMs()
-    const { value, outcome } = await this.#cache.getWithOutcome(key)
+    const { value, outcome } = await this.#cache.getWithOutcome(key, key === HERD_KEY ? SPREAD : undefined)
     if (value !== undefined && value.k !== key) return 'wrong'
     this.#saw(key, value, callMs, outcome === 'stale' && this.#staleShards.has(this.#shardOf(key)))
     if (outcome === 'miss') return 'loaded'

@@ -78,6 +78,8 @@ export interface Demand {
   readonly mostDip: number
   /** How many times as many rows as outside of the window the database may be asked for. */
   readonly mostLoadsTimes: number
+  /** The share of the reads of one client that one node may answer at most while there is a herd; judged where it made enough of them. */
+  readonly mostOfOneNode: number
   /** Rows that the database may be asked for at most in a window of so many ms. */
   readonly mostLoads: (faultMs: number) => number
 }
@@ -93,6 +95,7 @@ export const DEMANDED: Demand = {
   emptiedAfter: false,
   mostDip: 0.01,
   mostLoadsTimes: Number.POSITIVE_INFINITY,
+  mostOfOneNode: 1,
   mostLoads: () => Number.POSITIVE_INFINITY,
 }
 
