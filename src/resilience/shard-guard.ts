@@ -51,6 +51,9 @@ interface Waiter {
 const WIDEN_AGAIN_MS = 250
 /** What is left running by those who gave it up, or is never answered, counts as under way for no longer than this, ms. */
 const LEFT_MS = 30_000
+/** How many times longer than the mean many calls take, of which a part of the caller's time is set aside at most. */
+const LONGER = 3
+const MARGIN = 20
 /** Where a call does not say how long its caller waits, ms. */
 const USUAL_MS = 1_000
 
@@ -169,7 +172,9 @@ export class ShardGuard {
     const line = this.#lines[side]
     if (line.size >= queue) throw this.refusal('full', `has ${this.#running} calls under way and ${line.size} ${side}s in line`)
     const { meanMs, current } = this.#limit
-    const remainingMs = (call?.withinMs ?? Number.POSITIVE_INFINITY) - meanMs
+    const withinMs = call?.withinMs ?? Number.POSITIVE_INFINITY
+    // Some take several times as long as the mean: whose turn comes so late that it may not be answered in time is shed, and told so.
+    const remainingMs = withinMs - meanMs - Math.min(LONGER * meanMs, withinMs / MARGIN)
     // A read may have something stale to fall back on, a write has nothing: it waits for as long as its caller does.
     const mostMs = waitMs ?? (call?.withinMs === undefined ? WAIT_MS : call.withinMs / 2)
     const boundMs = side === 'write' && Number.isFinite(remainingMs) ? remainingMs : Math.min(mostMs, remainingMs)
