@@ -42,6 +42,8 @@ export interface StoreGuardParts {
   readonly clock: Clock
   readonly random: Random
   readonly emit: Emit
+  /** Told of each guard as it is made, to be closed. */
+  readonly made?: ((guard: ShardGuard) => void) | undefined
 }
 
 const CONCURRENCY = 16
@@ -213,8 +215,8 @@ class ShardGuards<V> {
 
   #newGuard(shard: string): ShardGuard {
     const { name } = this.#store
-    const { emit, clock, random } = this.#parts
-    return new ShardGuard({
+    const { emit, clock, random, made } = this.#parts
+    const guard = new ShardGuard({
       name: shard === '' ? name : `${name}: ${shard}`,
       limits: this.#limits,
       clock,
@@ -222,6 +224,8 @@ class ShardGuards<V> {
       changed: (state, reason) =>
         state === 'down' ? emit('shard:down', { store: name, shard, reason }) : emit('shard:up', { store: name, shard }),
     })
+    made?.(guard)
+    return guard
   }
 
   #asError(thrown: unknown): RingtailError {

@@ -8,14 +8,15 @@ import type { SaveStatus, Store, StoreCall } from '../store/store.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { seededRandom } from '../testing/seeded-random.ts'
 import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './guarded-store.ts'
+import type { ShardGuard } from './shard-guard.ts'
 
 let clock: FakeClock
 beforeEach(() => {
   clock = new FakeClock()
 })
 
-function guarded(store: Store<number>, options: StoreGuardOptions = {}): Store<number> {
-  return guardStore(store, checkedGuardOptions(options, 'stores'), { clock, random: seededRandom(1), emit: noEmit })
+function guarded(store: Store<number>, options: StoreGuardOptions = {}, made?: (guard: ShardGuard) => void): Store<number> {
+  return guardStore(store, checkedGuardOptions(options, 'stores'), { clock, random: seededRandom(1), emit: noEmit, made })
 }
 
 /** So many keys that no other load goes with them. */
@@ -44,6 +45,47 @@ describe('what is under way', () => {
     assert.equal(held.most, 3)
     assert.ok(loads.every(({ value }) => value !== undefined))
     assert.equal(clock.pendingTimers, 0)
+  })
+
+  test('counts what an answered call has left running until that is over, and for no longer than 30 s', async () => {
+    const left = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const running = left.values()
+    const leaving = async (saves: readonly unknown[], call?: StoreCall): Promise<SaveStatus[]> => {
+      call?.leftRunning?.(running.next().value!.promise)
+      return saves.map(() => ({ state: 'saved', version: 1n }))
+    }
+    const store = guarded(Object.assign(new HeldStore(), { save: leaving }), { concurrency: 2, minConcurrency: 2 })
+    for (const key of ['a', 'b']) assert.equal((await save(store, key))[0]!.state, 'saved')
+    await clock.advance(29_999)
+    assert.equal(guardOf(store).underWay, 2)
+    left[0]!.resolve()
+    await clock.settle()
+    assert.equal(guardOf(store).underWay, 1)
+    await clock.advance(1)
+    assert.equal(guardOf(store).underWay, 0)
+    assert.equal(clock.pendingTimers, 0)
+  })
+
+  test('is left alone when the tier is closed: who waits is refused, nobody comes after, and no timer stays', async () => {
+    const held = new HeldStore()
+    const guards: ShardGuard[] = []
+    const store = guarded(held, { concurrency: 2, minConcurrency: 2 }, (guard) => guards.push(guard))
+    const left = new AbortController()
+    outcomeOf(save(store, 'left', { signal: left.signal }))
+    const underWay = outcomeOf(save(store, 'under way'))
+    const waiting = save(store, 'waiting')
+    await clock.settle()
+    left.abort(new DeadlineError('late'))
+    await clock.settle()
+    assert.ok(clock.pendingTimers > 0)
+    for (const guard of guards) guard.close()
+    assert.equal(clock.pendingTimers, 0)
+    for (const refused of [(await waiting)[0]!, (await save(store, 'late'))[0]!])
+      assert.equal(refused.state === 'failed' && refused.error.code, 'CLOSED')
+    held.calls.find(({ keys }) => keys[0] === 'under way')!.answer()
+    await clock.settle()
+    assert.equal((underWay.value as SaveStatus[])[0]!.state, 'saved')
+    assert.equal(guardOf(store).underWay, 0)
   })
 
   test('becomes more while nothing has been answered, at once and again a window later, for who is in line', async () => {

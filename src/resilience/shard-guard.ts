@@ -4,11 +4,11 @@
  * What comes above the limit (`adaptive-limit.ts`) waits in a bounded line, for a bounded time; what the line has no room for, or what would
  * not get its turn in time, is shed at once with an `OverloadError`: an answer that comes too late costs the database as much as one in time.
  * Reads and writes have lines of their own and take turns, so that a flood of misses does not shed saves. A shard that fails is not asked
- * (`breaker.ts`), but by a few calls that try. A place is taken until the work is over, also when its caller has left before: a database
- * gone silent is not asked more and more.
+ * (`breaker.ts`), but by a few calls that try. A place is taken until the work is over, also when its caller has left or was answered before: a
+ * database gone silent is not asked more and more. For no longer than 30 s, though: what nobody waits for may never end.
  */
 import type { Clock, Random, Timer } from '../clock.ts'
-import { asError, DeadlineError, OverloadError, RingtailError, StoreError } from '../errors.ts'
+import { asError, ClosedError, DeadlineError, OverloadError, RingtailError, StoreError } from '../errors.ts'
 import type { ShardGuardStats, StoreCall } from '../store/store.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Breaker, type BreakerChange, type BreakerOptions } from './breaker.ts'
@@ -75,6 +75,9 @@ export class ShardGuard {
   #shed = 0
   #lastFailure = ''
   #widening: Timer | undefined
+  /** Of those whose callers have left. */
+  readonly #left = new Set<Place>()
+  #isClosed = false
 
   constructor(parts: ShardGuardParts) {
     this.#parts = parts
@@ -95,6 +98,7 @@ export class ShardGuard {
     judge: (answer: T) => Verdict,
   ): Promise<T> {
     call?.signal?.throwIfAborted()
+    if (this.#isClosed) throw this.#closedError()
     const era = this.#pass()
     try {
       const turn = this.#enter(kind, call)
@@ -105,6 +109,13 @@ export class ShardGuard {
     }
     if (call?.signal?.aborted === true || era !== this.#breaker.era) this.#passAgain(call?.signal, era)
     return this.#perform(task, call, judge)
+  }
+
+  /** With its tier. Who waits in line is refused; what is under way goes on, and is waited for no longer. Leaves no timer. */
+  close(): void {
+    this.#isClosed = true
+    for (const line of Object.values(this.#lines)) for (const waiter of [...line]) waiter.refuse(this.#closedError())
+    for (const place of this.#left) place.leave()
   }
 
   /** Whether a call would be made at once, unless the shard is not asked. */
@@ -221,7 +232,14 @@ export class ShardGuard {
       left.push(work)
       call?.leftRunning?.(work)
     }
-    const place = new Place(clock, () => this.#leave())
+    const place = new Place(clock, () => {
+      this.#left.delete(place)
+      this.#leave()
+    })
+    const leaveLater = (): void => {
+      this.#left.add(place)
+      place.leaveLater(LEFT_MS)
+    }
     const startMs = clock.monotonic()
     const learn = this.#learning(call)
     return new Promise((resolve, reject) => {
@@ -230,14 +248,18 @@ export class ShardGuard {
         // One that waited in line until it was nearly late, and then took no longer than others do, says nothing of the shard.
         const isSlow = clock.monotonic() - startMs >= this.#limit.meanMs
         learn(reason instanceof DeadlineError && isSlow ? 'failed' : 'unsaid', reason)
-        place.leaveLater(LEFT_MS)
+        leaveLater()
         // The store may say what became of it. One that says nothing is not waited for.
         clock.soon(() => reject(reason))
       }
       const over = (): void => {
         signal?.removeEventListener('abort', aborted)
-        if (left.length === 0) place.leave()
-        else void Promise.allSettled(left).then(() => place.leave())
+        if (left.length === 0) {
+          place.leave()
+          return
+        }
+        leaveLater()
+        void Promise.allSettled(left).then(() => place.leave())
       }
       signal?.addEventListener('abort', aborted, { once: true })
       new Promise<T>((begun) => begun(task({ signal, withinMs: call?.withinMs, leftRunning }))).then(
@@ -330,6 +352,10 @@ export class ShardGuard {
     return this.refusal('open', `is not asked, for too many calls to it fail; a few will try ${againMs > 0 ? `in ${againMs} ms` : 'soon'}`)
   }
 
+  #closedError(): ClosedError {
+    return new ClosedError(`${this.#parts.name}: the tier is closed`)
+  }
+
   /** Whose caller's deadline came first was shed; another reason is the caller's own. */
   #leftLine({ reason }: AbortSignal): unknown {
     if (!(reason instanceof DeadlineError)) return reason
@@ -357,6 +383,6 @@ class Place {
   }
 
   leaveLater(ms: number): void {
-    if (!this.#isLeft) this.#timer = this.#clock.after(ms, () => this.leave())
+    if (!this.#isLeft) this.#timer ??= this.#clock.after(ms, () => this.leave())
   }
 }
