@@ -8,7 +8,8 @@
  * no owner took what is above the bound is told of as lost, and is then old until its time is over. So a process that reaches no node at all
  * empties none, however much it writes.
  *
- * A process that ends between a write's acknowledgement and its hint leaves none: then read repair and the key's time are what is left.
+ * A tier that is closed leaves them all first, as far as somebody keeps them. A process that is killed between a write's acknowledgement and its hint
+ * leaves none: then read repair and the key's time are what is left.
  */
 import type { Clock } from '../clock.ts'
 import type { Emit } from '../events.ts'
@@ -67,7 +68,7 @@ export class Hints {
   /** By keeper and missing node. */
   readonly #waiting = new Map<CacheNode, Map<string, Map<string, Owed[]>>>()
   #waitingCount = 0
-  readonly #telling = new Set<CacheNode>()
+  readonly #telling = new Map<CacheNode, Promise<void>>()
   readonly #owed = new Map<string, Owed>()
   /** Nodes that missed more than there was room for, by id, with who may keep that of them. */
   readonly #overflowed = new Map<string, Overflow>()
@@ -76,6 +77,9 @@ export class Hints {
   /** Keys that were lost and not told of yet, by node. */
   readonly #untold = new Map<string, number>()
   #soon = false
+  /** Owners that are being told of changes, whose answers may be hints. */
+  #unanswered = 0
+  #allHeard: (() => void) | undefined
   /** Since this process began. */
   readonly counts = { left: 0, lost: 0 }
 
@@ -116,6 +120,28 @@ export class Hints {
   forget({ id }: CacheNode): void {
     this.#overflowed.delete(id)
     for (const { keepers } of this.#overflowed.values()) for (const keeper of keepers) if (keeper.id === id) keepers.delete(keeper)
+  }
+
+  /** So many owners are being told of changes. */
+  asked(owners: number): void {
+    this.#unanswered += owners
+  }
+
+  /** One of them has answered, or failed. */
+  heard(): void {
+    this.#unanswered--
+    if (this.#unanswered === 0) this.#allHeard?.()
+  }
+
+  /** Before the nodes are closed: hears what owners miss of changes that are on their way, and tries all that is owed once more. Never rejects. */
+  async flush(): Promise<void> {
+    if (this.#unanswered > 0) await new Promise<void>((resolve) => (this.#allHeard = resolve))
+    let before: number
+    do {
+      before = this.owed
+      await this.retry()
+      await Promise.all(Array.from(new Set([...this.#waiting.keys(), ...this.#telling.keys()]), (keeper) => this.#leaveAll(keeper)))
+    } while (this.owed > 0 && this.owed < before)
   }
 
   /** Tries again what is owed, and tells what was lost. Resolves when as much of it was tried as is at once; never rejects. */
@@ -199,9 +225,16 @@ export class Hints {
   }
 
   /** Leaves with one keeper what has gathered for it, and then what gathered meanwhile. */
-  async #leaveAll(keeper: CacheNode): Promise<void> {
-    if (this.#telling.has(keeper)) return
-    this.#telling.add(keeper)
+  #leaveAll(keeper: CacheNode): Promise<void> | undefined {
+    let telling = this.#telling.get(keeper)
+    if (telling === undefined && this.#waiting.has(keeper)) {
+      telling = this.#leaveEach(keeper)
+      this.#telling.set(keeper, telling)
+    }
+    return telling
+  }
+
+  async #leaveEach(keeper: CacheNode): Promise<void> {
     for (let waiting = this.#waiting.get(keeper); waiting !== undefined; waiting = this.#waiting.get(keeper)) {
       this.#waiting.delete(keeper)
       for (const [missing, keys] of waiting) await this.#leaveFor(keeper, missing, [...keys])

@@ -39,6 +39,10 @@ export function addToParts(parts: NodeParts, change: Change, position: number, o
 
 /** Told of what did not get to where it should be. */
 export interface MissedListener {
+  /** So many owners are told of changes; each of them is yet to answer, or to fail. */
+  asked(owners: number): void
+  /** One of them has, and what it missed was told. */
+  heard(): void
   /** An owner did not take some changes of a call. */
   missed(node: CacheNode, changes: readonly Change[], reason: string): void
   /** An owner lacks a change. @param isTaken whether another is known to have it: it is told of once that is so */
@@ -110,6 +114,7 @@ export class Replication {
   }
 
   send(node: CacheNode, part: NodePart, call: NodeCall): void {
+    this.#listener.asked(1)
     node.apply(part.changes, call).then((statuses) => this.#hear(node, part, statuses))
   }
 
@@ -147,6 +152,7 @@ export class Replication {
       }
     }
     if (reason !== undefined) this.#listener.missed(node, missed, reason.message)
+    this.#listener.heard()
   }
 
   #hold(progress: Progress, change: Change): void {

@@ -118,6 +118,8 @@ export class RingCluster implements Cluster {
       if (op !== 'touch' && op !== 'release') this.#hints?.leave(key, node, this.#ring, isTaken)
     }
     this.#hearMissed = {
+      asked: (owners) => this.#hints?.asked(owners),
+      heard: () => this.#hints?.heard(),
       missed,
       lacks,
       unheard: (change, lacking, isUnknown) => {
@@ -125,7 +127,8 @@ export class RingCluster implements Cluster {
         else if (isUnknown) for (const node of lacking) lacks(node, change, false)
       },
     }
-    this.#hearUnfilled = { missed, lacks: () => {}, unheard: () => {} }
+    const nothing = (): void => {}
+    this.#hearUnfilled = { asked: nothing, heard: nothing, missed, lacks: nothing, unheard: nothing }
     const probeEvery = parts.probeEvery ?? PROBE_EVERY
     const probes = probeEvery > 0 && ring.replicas > 1
     this.#probe = probes ? new Probe(probeEvery, this.#repair, firstCall, this.#context.nodeFailed) : undefined

@@ -38,6 +38,7 @@ export class SingleReplication implements StatusReceiver {
 
   send(change: Change, call: NodeCall): void {
     this.#change = change
+    this.#listener.asked(this.#owners.length)
     for (const owner of this.#owners) owner.change(change, this, call)
   }
 
@@ -48,6 +49,7 @@ export class SingleReplication implements StatusReceiver {
       if (status.state === 'unknown') this.#isUnknown = true
       this.#decide(status.error)
       this.#lack(node, status.error.message)
+      this.#listener.heard()
       return
     }
     this.#held++
@@ -58,6 +60,7 @@ export class SingleReplication implements StatusReceiver {
       if (this.#newest === undefined || status.version > this.#newest) this.#newest = status.version
     }
     this.#decide(undefined)
+    this.#listener.heard()
   }
 
   #lack(node: CacheNode, reason: string): void {
