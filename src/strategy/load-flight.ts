@@ -78,7 +78,11 @@ export class LoadFlight<V> {
   }
 
   /** @param seats all of one loader, or of none. Never rejects: each seat is told. */
-  async fly(seats: readonly LoadSeat<V>[]): Promise<void> {
+  fly(seats: readonly LoadSeat<V>[]): Promise<void> {
+    return this.#tracked(this.#leaseAndLoad(seats))
+  }
+
+  async #leaseAndLoad(seats: readonly LoadSeat<V>[]): Promise<void> {
     try {
       const leasings = await this.#lease(seats)
       const mine = seats.filter((seat, at) => this.#settleLeasing(seat, leasings?.[at]))
@@ -184,13 +188,17 @@ export class LoadFlight<V> {
 
   /** Resolves when what is being loaded now has been filled. */
   async drained(): Promise<void> {
-    await Promise.all(this.#underWay)
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 
   #load(seats: readonly LoadSeat<V>[], withinMs?: number): Promise<void> {
-    const load = this.#loadAndFill(seats, withinMs).finally(() => this.#underWay.delete(load))
-    this.#underWay.add(load)
-    return load
+    return this.#tracked(this.#loadAndFill(seats, withinMs))
+  }
+
+  #tracked(work: Promise<void>): Promise<void> {
+    const tracked = work.finally(() => this.#underWay.delete(tracked))
+    this.#underWay.add(tracked)
+    return tracked
   }
 
   async #loadAndFill(seats: readonly LoadSeat<V>[], withinMs: number | undefined): Promise<void> {

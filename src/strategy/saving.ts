@@ -5,6 +5,7 @@
  * could not hold is refused before anything is saved, and the copies are made of the very values that were saved, whatever their owner
  * does with them meanwhile.
  */
+import type { Timer } from '../clock.ts'
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
 import { ConflictError, type RingtailError, UnsupportedError } from '../errors.ts'
@@ -39,6 +40,8 @@ export class Saving<V> {
   readonly #store: Store<V>
   readonly #loads: Loads<V>
   readonly #settleCopies: SettleCopies
+  /** Saves whose outcome is not known, by what is yet to be done about them. */
+  readonly #distrusted = new Map<Timer, readonly Item[]>()
   queries = 0
 
   constructor(parts: StrategyParts<V>, store: Store<V>, loads: Loads<V>, settleCopies: SettleCopies) {
@@ -46,6 +49,14 @@ export class Saving<V> {
     this.#store = store
     this.#loads = loads
     this.#settleCopies = settleCopies
+  }
+
+  /** For a tier that is closed: what is yet to be done about saves whose outcome is not known is done now, as well as it can be. Leaves no timer. */
+  async drained(): Promise<void> {
+    const items = new Map([...this.#distrusted.values()].flat().map((item) => [item.key, item]))
+    for (const timer of this.#distrusted.keys()) timer.cancel()
+    this.#distrusted.clear()
+    if (items.size > 0) await this.#invalidate([...items.values()], true)
   }
 
   saveMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
@@ -243,7 +254,13 @@ export class Saving<V> {
   #distrust(items: readonly Item[]): void {
     const { clock, loadDeadlineMs } = this.#parts
     void this.#invalidate(items, false)
-    for (const times of [1, 2]) clock.after(times * loadDeadlineMs, () => void this.#invalidate(items, true))
+    for (const times of [1, 2]) {
+      const timer = clock.after(times * loadDeadlineMs, () => {
+        this.#distrusted.delete(timer)
+        void this.#invalidate(items, true)
+      })
+      this.#distrusted.set(timer, items)
+    }
   }
 
   /** Never rejects. @param whole whatever lies there now, not only what is older than the save can be */

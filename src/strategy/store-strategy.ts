@@ -67,8 +67,8 @@ export class StoreStrategy<V> implements Strategy<V> {
     return this.#reading.touchMany(keys, call)
   }
 
-  drained(): Promise<void> {
-    return this.#reading.loads.drained()
+  async drained(): Promise<void> {
+    await Promise.all([this.#reading.loads.drained(), this.#saving.drained()])
   }
 
   storeCounts(): StoreCounts {

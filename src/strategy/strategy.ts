@@ -127,7 +127,7 @@ export interface Strategy<V> {
   applyMany(changes: readonly RowChange<V>[], call?: KeyspaceCall): Promise<Settled<void>[]>
   /** Makes cached values fresh for a TTL from now. One result a key: whether there was one. */
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]>
-  /** Resolves when the loads under way have filled the cache, within their deadlines. */
+  /** For a tier that is closed. Resolves when what goes on behind callers is over, within its deadlines: loads have filled the cache. Leaves no timer. */
   drained(): Promise<void>
   /** Undefined where there is no store. */
   storeCounts(): StoreCounts | undefined

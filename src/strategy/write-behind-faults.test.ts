@@ -194,6 +194,19 @@ test('closing waits until the owners have heard that the last writes are saved',
   assert.deepEqual([kindOn(cluster, 'a'), journal.records.size, clock.pendingTimers], ['value', 0, 0])
 })
 
+test('closing leaves no timer where neither nodes nor store take what the journal held', async () => {
+  const { one, processOn, database, clock, cluster, journal } = fleet()
+  database.away = true
+  await one.cache.set('a', { n: 1 })
+  cluster.reachable = false
+  const again = processOn(journal, 3)
+  await clock.advance(5_000)
+  const drained = Promise.all([one, again].map(({ cache }) => cache.drained()))
+  await clock.advance(10_000)
+  await drained
+  assert.deepEqual([journal.records.size, clock.pendingTimers], [1, 0])
+})
+
 test('a value that the store refuses goes from the nodes, though they were away when it did', async () => {
   const { one, other, database, clock, cluster } = fleet()
   database.refused = 'a'

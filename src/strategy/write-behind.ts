@@ -10,6 +10,7 @@
  * disk failed, makes writes write-through until it has some again: acknowledged by the store, under the same version and in the same order. They
  * are slower then, and told of as `journal:refused`.
  */
+import type { Timer } from '../clock.ts'
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
 import {
@@ -83,6 +84,9 @@ class WriteBehind<V> implements Strategy<V> {
   readonly #drainMs: number
   /** Updates whose outcome is being looked up. */
   #lookUps = 0
+  /** Of what is tried again for as long as the tier is open. */
+  readonly #timers = new Set<Timer>()
+  #closed = false
 
   constructor(parts: StrategyParts<V>, store: Store<V>, { journal, delayMs, batch, drainMs, adoptAfterMs }: CheckedWriteBehind) {
     if (!parts.keyspace.enveloped)
@@ -187,6 +191,10 @@ class WriteBehind<V> implements Strategy<V> {
     await this.#reading.loads.drained()
     await this.#through.drained()
     await this.#flusher.drain(this.#drainMs)
+    // The journal has what is left, or who reads it takes it up.
+    this.#closed = true
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
   }
 
   storeCounts(): StoreCounts {
@@ -322,7 +330,16 @@ class WriteBehind<V> implements Strategy<V> {
     if (writes.length === 0) return
     const outcomes = await this.#parts.keyspace.pending.layAgain(writes)
     const left = writes.filter((_, at) => outcomes[at]!.state === 'unacknowledged').map(({ key }) => key)
-    if (left.length > 0) this.#parts.clock.after(LAY_PAUSE_MS * (0.5 + this.#parts.random()), () => void this.#layUntilThere(left))
+    if (left.length > 0) this.#later(LAY_PAUSE_MS * (0.5 + this.#parts.random()), () => void this.#layUntilThere(left))
+  }
+
+  #later(ms: number, task: () => void): void {
+    if (this.#closed) return
+    const timer = this.#parts.clock.after(ms, () => {
+      this.#timers.delete(timer)
+      task()
+    })
+    this.#timers.add(timer)
   }
 
   async #layAgain(writes: readonly PendingWrite[]): Promise<void> {
@@ -333,7 +350,7 @@ class WriteBehind<V> implements Strategy<V> {
   #lookUpLater(record: JournalRecord): void {
     if (this.#lookUps >= MAX_LOOK_UPS) return
     this.#lookUps++
-    this.#parts.clock.after(LOOK_UP_AFTER_MS, () => {
+    this.#later(LOOK_UP_AFTER_MS, () => {
       this.#lookUps--
       void this.#lookUp(record).catch(() => {})
     })
