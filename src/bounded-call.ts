@@ -1,5 +1,5 @@
 /**
- * A call that its caller may give up: at a deadline, or by a signal.
+ * A call that its caller may give up: at a deadline, or by a signal. And work that is waited for no longer than so long.
  *
  * What cannot be right is refused before anything is begun, and a call that is given up before it began never begins. Work under way goes
  * on for whoever else waits for it; only this caller leaves.
@@ -25,15 +25,26 @@ export function callBounds(options: CallOptions | undefined, what: string, also:
   return { signal, deadlineMs: deadline === undefined ? undefined : durationMs(deadline, `${what}: deadline`) }
 }
 
-/** Begins `work` and waits for it within the bounds. Rejects with the signal's reason or a DeadlineError when they are over first. */
-export function boundedCall<T>(work: () => Promise<T>, bounds: CallBounds | undefined, clock: Clock, what: string): Promise<T> {
+/**
+ * Begins `work` and waits for it within the bounds. Rejects with the signal's reason or a DeadlineError when they are over first.
+ * @param left told of work that its caller has left
+ */
+export function boundedCall<T>(
+  work: () => Promise<T>,
+  bounds: CallBounds | undefined,
+  clock: Clock,
+  what: string,
+  left?: (work: Promise<T>) => void,
+): Promise<T> {
   const signal = bounds?.signal
   const deadlineMs = bounds?.deadlineMs
   if (signal === undefined && deadlineMs === undefined) return work()
   if (signal?.aborted === true) return Promise.reject(signal.reason)
   return new Promise<T>((resolve, reject) => {
+    let working: Promise<T> | undefined
     const giveUp = (reason: unknown): void => {
       done()
+      if (working !== undefined) left?.(working)
       reject(reason)
     }
     const aborted = (): void => giveUp(signal!.reason)
@@ -44,7 +55,6 @@ export function boundedCall<T>(work: () => Promise<T>, bounds: CallBounds | unde
       signal?.removeEventListener('abort', aborted)
     }
     signal?.addEventListener('abort', aborted, { once: true })
-    let working: Promise<T>
     try {
       working = work()
     } catch (thrown) {
@@ -53,4 +63,12 @@ export function boundedCall<T>(work: () => Promise<T>, bounds: CallBounds | unde
     }
     working.then(resolve, reject).finally(done)
   })
+}
+
+/** Resolves when the work is over, however it ends, or after so long. Keeps the process alive until then. */
+export async function overWithin(work: Promise<unknown>, mostMs: number, clock: Clock): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = clock.after(mostMs, late.resolve, { keepAlive: true })
+  await Promise.race([work.catch(() => {}), late.promise])
+  timer.cancel()
 }

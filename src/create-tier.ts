@@ -4,6 +4,7 @@
  * This is the only file that knows all rooms. A tier holds the nodes and one ring for each distinct placement; every cache gets a cluster,
  * a keyspace and a strategy of its own on top, which are small.
  */
+import { overWithin } from './bounded-call.ts'
 import { packingCodec } from './cache-codec.ts'
 import { cacheStack } from './cache-stack.ts'
 import { Cache, type CacheReport } from './caches/cache.ts'
@@ -39,6 +40,7 @@ import { type NodeReport, reportNodes } from './node-report.ts'
 import { rareTelling } from './rare-telling.ts'
 import { Admission } from './resilience/admission.ts'
 import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './resilience/guarded-store.ts'
+import type { ShardGuard } from './resilience/shard-guard.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement } from './ring/ring.ts'
 import { Session } from './session.ts'
@@ -50,6 +52,11 @@ import type { RingChange, RingChangeOptions, RingChangeReport, RingPlan, Topolog
 import { TopologyWatch } from './topology/topology-watch.ts'
 import { TurnClock } from './turn-clock.ts'
 import { versionClock } from './version-clock.ts'
+
+/** What calls under way may take when the tier is closed: so many times the longest deadline of a load or of the nodes, as one may follow on another. */
+const CLOSING_DEADLINES = 4
+/** What telling of that which nodes have missed may take then, ms. */
+const CLOSING_HINTS_MS = 2_000
 
 export interface TierMetrics {
   readonly caches: Readonly<Record<string, CacheReport>>
@@ -102,7 +109,10 @@ export class Tier {
   readonly #guarding: StoreGuardOptions | false
   /** By store: one that serves several caches is one database. */
   readonly #guarded = new WeakMap<object, object>()
-  #closed = false
+  readonly #guards = new Set<ShardGuard>()
+  /** Of all caches, ms. */
+  #longestDeadlineMs = 0
+  #closing: Promise<void> | undefined
 
   /** Use `createTier`. */
   constructor(options: TierOptions, replicas: number, placement: Placement) {
@@ -156,11 +166,13 @@ export class Tier {
    * @throws ConfigurationError for an option that cannot work, or a name that is taken
    */
   cache<V>(name: string, options: CacheOptions<V>): Cache<V> {
-    if (this.#closed) throw new ClosedError('the tier is closed')
+    this.#checkOpen()
     cacheName(name)
     if (this.#caches.has(name)) throw ConfigurationError.of('tier.cache: name', 'a name not yet taken in this tier', name)
-    const cache = this.#build(name, checkedCacheOptions(options, `cache '${name}'`))
+    const checked = checkedCacheOptions(options, `cache '${name}'`)
+    const cache = this.#build(name, checked)
     this.#caches.set(name, cache as Cache<unknown>)
+    this.#longestDeadlineMs = Math.max(this.#longestDeadlineMs, checked.loadDeadlineMs, checked.callDeadlineMs)
     return cache
   }
 
@@ -170,7 +182,7 @@ export class Tier {
    * @throws ConfigurationError for options that cannot work, and for a database that was not prepared: see `ringtail-capture up`
    */
   async captureChanges(options: CaptureOptions): Promise<Capture> {
-    if (this.#closed) throw new ClosedError('the tier is closed')
+    this.#checkOpen()
     const { emit: emitAll } = this.#events
     const rarely = rareTelling(this.#clock, emitAll)
     // Failures alone come again and again; of the others each says something new.
@@ -180,6 +192,8 @@ export class Tier {
     const isCutOff = (): boolean => this.#nodes.health.isCutOff
     const capture = await startCapture(options, { clock: this.#clock, random: this.#random, emit, isCutOff })
     this.#captures.add(capture)
+    if (this.#closing !== undefined) await capture.close()
+    this.#checkOpen()
     return capture
   }
 
@@ -210,7 +224,7 @@ export class Tier {
    * @throws ConfigurationError for a cache that is not this tier's, or one that is being checked @throws UnsupportedError for plain values
    */
   checkConsistency(cache: Pick<Cache<never>, 'name'> | string, options: CheckOptions = {}): ConsistencyCheck {
-    if (this.#closed) throw new ClosedError('the tier is closed')
+    this.#checkOpen()
     const name = typeof cache === 'string' ? cache : cache?.name
     if (!this.#caches.has(name)) throw ConfigurationError.of('checkConsistency: cache', 'a cache of this tier, or its name', cache)
     const what = `checkConsistency of '${name}'`
@@ -272,22 +286,37 @@ export class Tier {
     return this.#changes.rollBack(options)
   }
 
-  /** Lets what is under way finish, within its deadlines, and closes every connection. A change of the ring is given up, which may take 2 s. */
-  async close(): Promise<void> {
-    this.#closed = true
-    await this.#changes.close()
-    await Promise.all(Array.from(this.#captures, (capture) => capture.close()))
+  /**
+   * Refuses every further call with a `ClosedError`, lets those under way finish, tells the nodes what others of them have missed, and closes
+   * every connection. No write that was acknowledged is lost by it. Calls under way have their deadlines, and all of them four times the longest of a cache's
+   * (4 s by default); write-behind saves for as long as its `drain`; a change of the ring is given up, which may take 2 s. Called again it is the same.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const over = this.#admission.close()
+    this.#feeds.close()
+    const stopping = [...this.#captures, this.#changes].map((each) => each.close())
+    await overWithin(over, CLOSING_DEADLINES * this.#longestDeadlineMs, this.#ownClock)
+    await Promise.all([...stopping, ...Array.from(this.#checks.values(), (check) => check.stop())])
+    await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
+    await Promise.all(Array.from(this.#dictionaries, (each) => each.close()))
     this.#clock.stop()
     this.#topology.stop()
     this.#nodes.health.stop()
-    this.#admission.stop()
-    this.#feeds.close()
-    await Promise.all(Array.from(this.#checks.values(), (check) => check.stop()))
-    await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
-    await Promise.all(Array.from(this.#dictionaries, (each) => each.close()))
-    await this.#invalidations.close()
     this.#catchUp.stop()
+    await overWithin(this.#hints.flush(), CLOSING_HINTS_MS, this.#ownClock)
+    await this.#invalidations.close()
+    for (const guard of this.#guards) guard.close()
     await this.#nodes.close()
+  }
+
+  /** @throws ClosedError */
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new ClosedError('the tier is closed')
   }
 
   #build<V>(name: string, options: CheckedCacheOptions<V>): Cache<V> {
@@ -345,7 +374,8 @@ export class Tier {
     if (this.#guarding === false) return store
     const known = this.#guarded.get(store)
     if (known !== undefined) return known as S
-    const guarded = guardStore(store, this.#guarding, { clock: this.#clock, random: this.#random, emit: this.#events.emit })
+    const made = (guard: ShardGuard): void => void this.#guards.add(guard)
+    const guarded = guardStore(store, this.#guarding, { clock: this.#clock, random: this.#random, emit: this.#events.emit, made })
     this.#guarded.set(store, guarded)
     return guarded
   }

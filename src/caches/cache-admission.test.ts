@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { systemClock } from '../clock.ts'
-import { OverloadError } from '../errors.ts'
+import { ClosedError, OverloadError } from '../errors.ts'
 import { Outcomes } from '../metrics/outcomes.ts'
 import type { Read, Settled, Strategy } from '../strategy/strategy.ts'
 import { Cache } from './cache.ts'
 
 const nothing: Read<number> = { state: 'missing', negative: false, value: undefined, node: undefined, entry: undefined, sizeBytes: 0 }
 
+function admission(closed: boolean, ended = false) {
+  const error = (what: string) => (ended ? new ClosedError(`${what}: closed`) : new OverloadError(`${what}: behind`))
+  const admitting = { calls: 0, closed, ended, refusal: error, over: () => void admitting.calls-- }
+  return admitting
+}
+
 test('while no calls are taken reads and changes fail at once, are counted, and reach nothing', async () => {
-  const admitting = { calls: 0, closed: true, refusal: (what: string) => new OverloadError(`${what}: behind`) }
+  const admitting = admission(true)
   const strategy = new Proxy({ name: 'none', storeCounts: () => undefined } as unknown as Strategy<number>, {
     get: (target, name) => Reflect.get(target, name) ?? assert.fail(`asked for ${String(name)}`),
   })
@@ -30,7 +36,7 @@ test('while no calls are taken reads and changes fail at once, are counted, and 
 })
 
 test('who tries again at once when refused does not keep the event loop from going on', async () => {
-  const admitting = { calls: 0, closed: true, refusal: (what: string) => new OverloadError(what) }
+  const admitting = admission(true)
   const strategy = { name: 'none', storeCounts: () => undefined } as unknown as Strategy<number>
   const cache = new Cache<number>({ name: 'a', strategy, outcomes: new Outcomes(), clock: systemClock, admitting })
   let tries = 0
@@ -55,7 +61,7 @@ test('calls under way are counted once each, however many keys they are of and h
     read: (_: string, settle: (read: Read<number>) => void, fail: (error: Error) => void) =>
       held.push(() => (held.length > 2 ? fail(new Error('x')) : settle(nothing))),
   } as unknown as Strategy<number>
-  const admitting = { calls: 0, closed: false, refusal: (what: string) => new OverloadError(what) }
+  const admitting = admission(false)
   const cache = new Cache<number>({ name: 'a', strategy, outcomes: new Outcomes(), clock: systemClock, admitting })
   const reads = [cache.getMany(['a', 'b', 'c']), cache.get('a'), cache.get('b')].map((read) => read.catch(() => {}))
   assert.equal(admitting.calls, 3)

@@ -12,7 +12,12 @@ import type { Outcomes } from '../metrics/outcomes.ts'
 export interface Admitting {
   /** Calls under way, each once, however many keys it is of. Counted by the caches that make them. */
   calls: number
+  /** Reads and writes are not taken. */
   readonly closed: boolean
+  /** No call at all is, for good. */
+  readonly ended: boolean
+  /** One of `calls` is over. */
+  over(): void
   refusal(what: string): RingtailError
 }
 
@@ -24,19 +29,64 @@ export interface CacheAdmissionParts {
 }
 
 export class CacheAdmission {
-  readonly counts: Pick<Admitting, 'calls'>
   readonly #parts: CacheAdmissionParts
+  readonly #admitting: Admitting | undefined
   readonly #what: string
 
   /** @param what for messages: `cache 'product'` */
   constructor(parts: CacheAdmissionParts, what: string) {
     this.#parts = parts
-    this.counts = parts.admitting ?? { calls: 0 }
+    this.#admitting = parts.admitting
     this.#what = what
   }
 
   get closed(): boolean {
-    return this.#parts.admitting?.closed === true
+    return this.#admitting?.closed === true
+  }
+
+  get ended(): boolean {
+    return this.#admitting?.ended === true
+  }
+
+  /** A call is under way, until it is `over`. */
+  begin(): void {
+    if (this.#admitting !== undefined) this.#admitting.calls++
+  }
+
+  over(): void {
+    this.#admitting?.over()
+  }
+
+  /** What goes on after its caller has left is under way all the same. */
+  readonly left = (work: Promise<unknown>): void => {
+    const over = (): void => this.over()
+    this.begin()
+    work.then(over, over)
+  }
+
+  /** A call from its beginning to its end. A process that is behind takes it too; a tier that is closed does not. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    if (this.ended) return this.#refuse()
+    this.begin()
+    try {
+      return await work()
+    } finally {
+      this.over()
+    }
+  }
+
+  /** The same for one change, which is reported. */
+  async change<T>(kind: 'write' | 'delete', work: () => Promise<T>): Promise<T> {
+    const { outcomes, clock } = this.#parts
+    const startMs = clock.monotonic()
+    let succeeded = false
+    try {
+      const result = await this.during(work)
+      succeeded = true
+      return result
+    } finally {
+      outcomes.recordWrite(kind, succeeded, clock.monotonic() - startMs)
+    }
   }
 
   /** Rejects, for so many reads. */
@@ -52,7 +102,7 @@ export class CacheAdmission {
   }
 
   #refuse(): Promise<never> {
-    const error = this.#parts.admitting!.refusal(this.#what)
+    const error = this.#admitting!.refusal(this.#what)
     return new Promise((_, reject) => this.#parts.clock.soon(() => reject(error)))
   }
 }

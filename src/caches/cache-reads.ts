@@ -5,7 +5,7 @@ import { boundedCall, type CallBounds } from '../bounded-call.ts'
 import type { Clock } from '../clock.ts'
 import { asError } from '../errors.ts'
 import type { Outcome, Outcomes } from '../metrics/outcomes.ts'
-import type { NearEntry } from '../near/near-cache.ts'
+import type { NearEntry, Reading } from '../near/near-cache.ts'
 import type { NearLayer } from '../near/near-layer.ts'
 import type { Loader, Read, Settled, Strategy } from '../strategy/strategy.ts'
 import { type Admitting, CacheAdmission } from './cache-admission.ts'
@@ -42,34 +42,39 @@ export class CacheReads<V> {
   /** The hot path: no options, one promise. */
   get(key: string): Promise<V | undefined> {
     const near = this.#near?.find(key)
-    if (near !== undefined) {
+    if (near !== undefined && !this.admission.ended) {
       this.#outcomes.recordNear(near.negative)
       return Promise.resolve(near.value())
     }
     const { admission } = this
     if (admission.closed) return admission.refuseReads(1)
-    admission.counts.calls++
+    admission.begin()
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
-      const reading = this.#near?.reading(key)
+      let reading: Reading | undefined
       const settle = (read: Read<V>): void => {
-        admission.counts.calls--
+        admission.over()
         if (reading !== undefined) this.#near!.keep(key, reading, read)
         this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
         resolve(read.value)
       }
       const fail = (error: unknown): void => {
-        admission.counts.calls--
+        admission.over()
         this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
         reject(error)
       }
-      this.#strategy.read(key, settle, fail)
+      try {
+        reading = this.#near?.reading(key)
+        this.#strategy.read(key, settle, fail)
+      } catch (thrown) {
+        fail(thrown)
+      }
     })
   }
 
   peek(key: string): V | undefined {
     const near = this.#near?.find(key)
-    if (near === undefined) return undefined
+    if (near === undefined || this.admission.ended) return undefined
     this.#outcomes.recordNear(near.negative)
     return near.value()
   }
@@ -81,11 +86,11 @@ export class CacheReads<V> {
       return { state: 'fresh', negative: near.negative, value: near.value(), node: undefined, entry: undefined, sizeBytes: 0 }
     }
     if (this.admission.closed) return this.admission.refuseReads(1)
-    this.admission.counts.calls++
+    this.admission.begin()
     const startMs = this.#clock.monotonic()
-    const reading = this.#near?.reading(key)
     const work = () => new Promise<Read<V>>((resolve, reject) => this.#strategy.read(key, resolve, reject, { ...call, loader }))
     try {
+      const reading = this.#near?.reading(key)
       const read = await this.#bounded(work, call)
       if (reading !== undefined) this.#near!.keep(key, reading, read)
       this.#outcomes.record(outcomeOf(read), read.node, this.#clock.monotonic() - startMs)
@@ -94,7 +99,7 @@ export class CacheReads<V> {
       this.#outcomes.record('error', undefined, this.#clock.monotonic() - startMs)
       throw error
     } finally {
-      this.admission.counts.calls--
+      this.admission.over()
     }
   }
 
@@ -104,11 +109,11 @@ export class CacheReads<V> {
     const far = this.#near === undefined ? keys : keys.filter((key) => !this.#takeNear(key, loader, call, values))
     if (far.length === 0) return values
     if (this.admission.closed) return this.admission.refuseReads(far.length)
-    this.admission.counts.calls++
+    this.admission.begin()
     try {
       return await this.#farMany(far, values, loader, call)
     } finally {
-      this.admission.counts.calls--
+      this.admission.over()
     }
   }
 
@@ -152,11 +157,11 @@ export class CacheReads<V> {
 
   /** A call that names whom to ask wants them asked. */
   #nearFor(key: string, loader: Loader<V> | undefined, call: Call | undefined): NearEntry<V> | undefined {
-    return call?.read === undefined ? this.#near?.findFor(key, call?.session, loader !== undefined) : undefined
+    return call?.read === undefined && !this.admission.ended ? this.#near?.findFor(key, call?.session, loader !== undefined) : undefined
   }
 
   #bounded<T>(work: () => Promise<T>, bounds: CallBounds | undefined): Promise<T> {
-    return boundedCall(work, bounds, this.#clock, this.#what)
+    return boundedCall(work, bounds, this.#clock, this.#what, this.admission.left)
   }
 }
 

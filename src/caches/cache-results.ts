@@ -30,6 +30,12 @@ export function resultOf(settled: Settled<unknown>): KeyResult {
   return 'error' in settled ? { ok: false, error: settled.error } : OK
 }
 
+/** @throws the key's error */
+export function settledValue<T>(settled: Settled<T>): T {
+  if ('error' in settled) throw settled.error
+  return settled.value
+}
+
 export function reportOf(
   outcomes: Outcomes,
   strategy: Pick<Strategy<unknown>, 'name' | 'storeCounts'>,

@@ -15,6 +15,7 @@ import type { Outcomes } from '../metrics/outcomes.ts'
 import type { NearLayer } from '../near/near-layer.ts'
 import { type CallOptions, checkedTags } from '../options.ts'
 import type { Loader, Replicated, RowChange, Settled, Strategy } from '../strategy/strategy.ts'
+import type { CacheAdmission } from './cache-admission.ts'
 import {
   type ApplyOptions,
   type Call,
@@ -35,7 +36,7 @@ import {
 } from './cache-calls.ts'
 import type { CacheEvents } from './cache-events.ts'
 import { CacheReads, type CacheReadsParts, outcomeOf, settledPart } from './cache-reads.ts'
-import { type CacheReport, type KeyResult, type ReadOutcome, reportOf, resultOf } from './cache-results.ts'
+import { type CacheReport, type KeyResult, type ReadOutcome, reportOf, resultOf, settledValue } from './cache-results.ts'
 import { Namespace } from './namespace.ts'
 
 export type { CacheReport, KeyResult, ReadOutcome } from './cache-results.ts'
@@ -139,29 +140,29 @@ export class Cache<V> {
   async refresh(keys: string | Iterable<string>, call?: CallOptions): Promise<Map<string, V>> {
     const list = typeof keys === 'string' ? [keys] : distinctKeys(keys, this.#what)
     const bounds = this.#callOf(call, [])
-    const values = new Map<string, V>()
-    for (const part of parts(list)) {
-      const settled = await this.#changing(part, () => this.#bounded(() => this.#strategy.refreshMany(part, bounds), bounds))
-      for (const [at, key] of part.entries()) {
-        const each = settled[at]!
-        if ('error' in each) throw each.error
-        if (each.value !== undefined) values.set(key, each.value)
+    return this.#admission.during(async () => {
+      const values = new Map<string, V>()
+      for (const part of parts(list)) {
+        const settled = await this.#changing(part, () => this.#bounded(() => this.#strategy.refreshMany(part, bounds), bounds))
+        for (const [at, key] of part.entries()) {
+          const value = settledValue(settled[at]!)
+          if (value !== undefined) values.set(key, value)
+        }
       }
-    }
-    return values
+      return values
+    })
   }
 
   /** Acknowledged when the store has it (strategies with a store) or enough owners do (without). */
   set(key: string, value: V, options?: PutOptions): Promise<void> {
     if (options !== undefined) return this.#setOne(key, value, options)
-    const { admission } = this.#reads
+    const admission = this.#admission
     if (admission.closed) return admission.refuseChanges('write', 1)
-    admission.counts.calls++
+    admission.begin()
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
-      this.#near?.forget([key])
       const done = (succeeded: boolean): void => {
-        admission.counts.calls--
+        admission.over()
         this.#announce?.([key])
         this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
       }
@@ -171,6 +172,7 @@ export class Cache<V> {
         reject(error)
       }
       try {
+        this.#near?.forget([key])
         this.#strategy.write(key, checkedValue(value, key, this.#what), settle, fail)
       } catch (thrown) {
         fail(thrown)
@@ -202,19 +204,13 @@ export class Cache<V> {
    * @throws ConflictError after 16 tries
    */
   async update(key: string, change: (current: V | undefined) => V | Promise<V>, options?: PutOptions): Promise<V> {
-    if (this.#reads.admission.closed) return this.#reads.admission.refuseChanges('write', 1)
-    const startMs = this.#clock.monotonic()
-    let succeeded = false
-    try {
+    if (this.#admission.closed) return this.#admission.refuseChanges('write', 1)
+    return this.#admission.change('write', async () => {
       const call = this.#callOf(options, ['ttl', 'grace', 'tags', 'session'])
       const checked = async (current: V | undefined): Promise<V> =>
         checkedValue(await checkedFunction(change, `${this.#what}: update: change`)(current), key, this.#what)
-      const value = await this.#changing([key], () => this.#bounded(() => this.#strategy.update(key, checked, call), call))
-      succeeded = true
-      return value
-    } finally {
-      this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
-    }
+      return this.#changing([key], () => this.#bounded(() => this.#strategy.update(key, checked, call), call))
+    })
   }
 
   /** Deletes from the store too, where the strategy has one to write to; of a read-through cache, forgets the cached copy. */
@@ -242,13 +238,15 @@ export class Cache<V> {
    */
   async applyChanges(changes: readonly RowChange<V>[], options?: ApplyOptions): Promise<Map<string, KeyResult>> {
     const call = checkedApply(options, this.#what)
-    const results = new Map<string, KeyResult>()
-    for (const part of parts(changes)) {
-      const keys = part.map(({ key }) => key)
-      const settled = await this.#changing(keys, () => settledPart(part.length, () => this.#strategy.applyMany(part, call)))
-      for (const [at, key] of keys.entries()) results.set(key, resultOf(settled[at]!))
-    }
-    return results
+    return this.#admission.during(async () => {
+      const results = new Map<string, KeyResult>()
+      for (const part of parts(changes)) {
+        const keys = part.map(({ key }) => key)
+        const settled = await this.#changing(keys, () => settledPart(part.length, () => this.#strategy.applyMany(part, call)))
+        for (const [at, key] of keys.entries()) results.set(key, resultOf(settled[at]!))
+      }
+      return results
+    })
   }
 
   /** Makes the cached value fresh for a TTL from now, where there is one. @returns whether there was; the store is not asked */
@@ -259,16 +257,15 @@ export class Cache<V> {
   /** @returns the keys of which there was a value. Rejects with the first error only if some key could not be touched. */
   async touchMany(keys: Iterable<string>, options?: TouchOptions): Promise<Set<string>> {
     const call = this.#callOf(options, ['ttl', 'grace'])
-    const touched = new Set<string>()
-    for (const part of parts(distinctKeys(keys, this.#what))) {
-      const settled = await this.#bounded(() => this.#strategy.touchMany(part, call), call)
-      for (const [at, key] of part.entries()) {
-        const each = settled[at]!
-        if ('error' in each) throw each.error
-        if (each.value) touched.add(key)
+    const list = distinctKeys(keys, this.#what)
+    return this.#admission.during(async () => {
+      const touched = new Set<string>()
+      for (const part of parts(list)) {
+        const settled = await this.#bounded(() => this.#strategy.touchMany(part, call), call)
+        for (const [at, key] of part.entries()) if (settledValue(settled[at]!)) touched.add(key)
       }
-    }
-    return touched
+      return touched
+    })
   }
 
   /**
@@ -309,7 +306,7 @@ export class Cache<V> {
     return this.#heard().subscribe(options, listener)
   }
 
-  /** Resolves when the loads under way have filled the cache, within their deadlines: for the tier. */
+  /** Resolves when what goes on behind callers has come to its end, within its deadlines: for the tier. */
   drained(): Promise<void> {
     return this.#strategy.drained()
   }
@@ -330,47 +327,42 @@ export class Cache<V> {
     call: Call | undefined,
     work: (part: readonly T[]) => Promise<Settled<void>[]>,
   ): Promise<Map<string, KeyResult>> {
-    const results = new Map<string, KeyResult>()
-    const { admission } = this.#reads
+    const admission = this.#admission
     if (admission.closed && items.length > 0) {
       const error = await admission.refuseChanges(kind, items.length).catch((refusal: RingtailError) => refusal)
       return new Map(items.map((item) => [keyOf(item), { ok: false, error }]))
     }
-    for (const part of parts(items)) {
-      const startMs = this.#clock.monotonic()
-      const settled = await this.#changing(part.map(keyOf), () => settledPart(part.length, () => this.#bounded(() => work(part), call)))
-      const ms = this.#clock.monotonic() - startMs
-      for (const [at, item] of part.entries()) {
-        const result = resultOf(settled[at]!)
-        this.#outcomes.recordWrite(kind, result.ok, ms)
-        results.set(keyOf(item), result)
+    return admission.during(async () => {
+      const results = new Map<string, KeyResult>()
+      for (const part of parts(items)) {
+        const startMs = this.#clock.monotonic()
+        const settled = await this.#changing(part.map(keyOf), () => settledPart(part.length, () => this.#bounded(() => work(part), call)))
+        const ms = this.#clock.monotonic() - startMs
+        for (const [at, item] of part.entries()) {
+          const result = resultOf(settled[at]!)
+          this.#outcomes.recordWrite(kind, result.ok, ms)
+          results.set(keyOf(item), result)
+        }
       }
-    }
-    return results
+      return results
+    })
   }
 
   /** Nothing that was read before the change is over is kept near, whether it succeeds or not. */
   async #changing<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
     this.#near?.forget(keys)
-    this.#reads.admission.counts.calls++
     try {
       return await work()
     } finally {
-      this.#reads.admission.counts.calls--
       this.#announce?.(keys)
     }
   }
 
-  async #raise(work: () => Promise<Replicated>, options: CallOptions | undefined): Promise<void> {
-    const startMs = this.#clock.monotonic()
-    let succeeded = false
-    try {
+  #raise(work: () => Promise<Replicated>, options: CallOptions | undefined): Promise<void> {
+    return this.#admission.change('delete', async () => {
       const raised = await this.#bounded(work, this.#callOf(options, []))
       if (raised.state === 'unacknowledged') throw raised.error
-      succeeded = true
-    } finally {
-      this.#outcomes.recordWrite('delete', succeeded, this.#clock.monotonic() - startMs)
-    }
+    })
   }
 
   #heard(): CacheEvents {
@@ -384,7 +376,11 @@ export class Cache<V> {
   }
 
   #bounded<T>(work: () => Promise<T>, bounds: CallBounds | undefined): Promise<T> {
-    return boundedCall(work, bounds, this.#clock, this.#what)
+    return boundedCall(work, bounds, this.#clock, this.#what, this.#admission.left)
+  }
+
+  get #admission(): CacheAdmission {
+    return this.#reads.admission
   }
 
   get #what(): string {

@@ -54,6 +54,16 @@ test('a follower that does not get anywhere says that it lags, though it cannot 
   await run.close()
 })
 
+test('what fails because it is being closed is no failure to tell of', async () => {
+  const { run, told } = rig(async (following) => {
+    while (!following.closed) await following.pause(1_000)
+    following.failed(new Error('the tier is closed'))
+  })
+  await turn()
+  await run.close()
+  assert.deepEqual(told, [])
+})
+
 test('who waits for another says nothing of a lag', async () => {
   const { run, clock, lagging } = rig(async (following) => {
     await following.placeTaken({ standBy: async () => {}, isFree: async () => false, take: async () => false })

@@ -191,8 +191,9 @@ export class CaptureRun implements Capture {
     this.#left.add(left)
   }
 
+  /** What is refused to one that is being closed is told again to the next who follows. */
   failed(error: Error): void {
-    this.parts.emit('capture:failed', { capture: this.name, reason: error.message })
+    if (!this.closed) this.parts.emit('capture:failed', { capture: this.name, reason: error.message })
   }
 
   /**
@@ -280,7 +281,7 @@ export class CaptureRun implements Capture {
         hasFailed = true
         const error = asError(thrown)
         if (error instanceof ConfigurationError) this.#first.reject(error)
-        if (!this.closed) this.failed(error)
+        this.failed(error)
       }
       this.#first.resolve()
       if (this.closed) break

@@ -56,11 +56,32 @@ test('a long turn now and then, and long turns with little under way, refuse nob
   assert.deepEqual(told, [])
 })
 
-test('nothing is timed often while little is under way, nor at all once it is stopped', async () => {
+test('once the tier is closed no call is taken, also when the process has caught up, and the end of the last one is told', async () => {
+  admission.calls = 2
+  await clock.advance(250)
+  let isOver = false
+  const closed = admission.close().then(() => {
+    isOver = true
+  })
+  assert.deepEqual([admission.closed, admission.ended, clock.pendingTimers], [true, true, 0])
+  assert.deepEqual(
+    [admission.refusal("cache 'a'").code, admission.refusal("cache 'a'").message],
+    ['CLOSED', "cache 'a': the tier is closed"],
+  )
+  admission.over()
+  await clock.settle()
+  assert.equal(isOver, false)
+  admission.over()
+  await closed
+  await admission.close()
+  assert.equal(admission.closed, true)
+})
+
+test('nothing is timed often while little is under way, nor at all once it is closed', async () => {
   admission.calls = 10
   const before = clock.pendingTimers
   await clock.advance(10_000)
   assert.equal(clock.pendingTimers, before)
-  admission.stop()
+  void admission.close()
   assert.equal(clock.pendingTimers, 0)
 })

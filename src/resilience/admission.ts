@@ -8,9 +8,11 @@
  * turn, a garbage collection or somebody's computation, refuses nobody; nor does whatever happens while few calls are under way.
  *
  * A call looks at one field. There is no quick timer while few calls are under way.
+ *
+ * When the tier is closed no call is taken any more, and the last of those under way tells that it is over.
  */
 import type { Clock, Timer } from '../clock.ts'
-import { OverloadError } from '../errors.ts'
+import { ClosedError, OverloadError, type RingtailError } from '../errors.ts'
 
 export interface AdmissionParts {
   readonly clock: Clock
@@ -35,6 +37,8 @@ export class Admission {
   calls = 0
   /** No new call is taken. */
   closed = false
+  /** The tier is closed, and so is this for good. */
+  ended = false
   readonly #parts: AdmissionParts
   #timer: Timer | undefined
   #dueMs = 0
@@ -42,6 +46,7 @@ export class Admission {
   #lateMs = 0
   #toldOverloaded = false
   #closedMs = 0
+  readonly #idle = Promise.withResolvers<void>()
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts
@@ -56,13 +61,24 @@ export class Admission {
     this.#arm(SELDOM_MS)
   }
 
-  stop(): void {
+  /** A call that was counted is over. */
+  over(): void {
+    this.calls--
+    if (this.ended && this.calls === 0) this.#idle.resolve()
+  }
+
+  /** Takes no more calls, and leaves no timer. Resolves when those under way are over. */
+  close(): Promise<void> {
     this.#timer?.cancel()
-    this.closed = false
+    this.closed = true
+    this.ended = true
+    if (this.calls === 0) this.#idle.resolve()
+    return this.#idle.promise
   }
 
   /** @param what for the message: `cache 'product'` */
-  refusal(what: string): OverloadError {
+  refusal(what: string): RingtailError {
+    if (this.ended) return new ClosedError(`${what}: the tier is closed`)
     return new OverloadError(`${what}: this process is ${Math.round(this.#lateMs)} ms behind with ${this.calls} calls under way`)
   }
 
