@@ -181,9 +181,27 @@ test('hints that nobody would keep are told once more when the tier closes', asy
   await cache.set('k', 1)
   await clock.settle()
   assert.equal(await hintsFor('c'), ',,')
-  for (const { mishaps } of nodes.slice(0, 2)) mishaps.script(undefined)
-  await tier.close()
+  for (const { mishaps } of nodes.slice(0, 2)) mishaps.script(({ operation }) => (operation === 'run' ? { delayMs: 50 } : undefined))
+  const closed = outcomeOf(tier.close())
+  await clock.advance(49)
+  assert.deepEqual(closed, {})
+  await clock.advance(1)
+  assert.deepEqual(closed, { value: undefined })
   assert.match(await hintsFor('c'), /"rt:n:k"/)
+})
+
+test('hints that nobody answers for are not waited for longer than 2 s', async () => {
+  nodes = ['a', 'b', 'c', 'd', 'e'].map((id) => flakyNode(memoryNode({ id, clock }), { clock }))
+  const { tier, cache } = await tierOf<number>({ strategy: writeThrough(rows()), ttl: '1h' })
+  for (const { mishaps } of nodes) mishaps.down('silent')
+  const written = cache.setMany(Array.from({ length: 50 }, (_, nth) => [`k${nth}`, 1]))
+  await clock.advance(400)
+  await written
+  const closed = outcomeOf(tier.close())
+  await clock.advance(1_999)
+  assert.deepEqual(closed, {})
+  await clock.advance(1)
+  assert.deepEqual(closed, { value: undefined })
 })
 
 test('changes that no owner took, and that stand, are made once more when the tier closes', async () => {
