@@ -42,7 +42,8 @@ export class Asking<V> {
     const late = new AbortController()
     const deadline = Promise.withResolvers<never>()
     const timer = clock.after(withinMs, () => {
-      const waited = withinMs < loadDeadlineMs ? `, ${Math.round(loadDeadlineMs - withinMs)} ms of waiting for another process among them` : ''
+      const waited =
+        withinMs < loadDeadlineMs ? `, ${Math.round(loadDeadlineMs - withinMs)} ms of waiting for another process among them` : ''
       const error = new DeadlineError(`cache '${cache}': a load of ${asks.length} keys took longer than ${loadDeadlineMs} ms${waited}`)
       late.abort(error)
       deadline.reject(error)
