@@ -10,6 +10,22 @@ export abstract class RingtailError extends Error {
   abstract readonly code: string
 }
 
+/** Whether this process lets anybody set it: not with `--frozen-intrinsics`. */
+const mayLimit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true
+
+/**
+ * One that comes by the thousand when something is down or too much is asked: it has no stack trace. Taking one costs more than a read, which
+ * would be spent just when there is no time, and nearly always it would tell of timers and sockets, not of who called.
+ */
+abstract class MassError extends RingtailError {
+  constructor(message: string, options?: ErrorOptions) {
+    const { stackTraceLimit } = Error
+    if (mayLimit) Error.stackTraceLimit = 0
+    super(message, options)
+    if (mayLimit) Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 /** An option or argument was wrong. Thrown where it was given: at construction, or by the call that took it. */
 export class ConfigurationError extends RingtailError {
   override readonly name = 'ConfigurationError'
@@ -22,30 +38,38 @@ export class ConfigurationError extends RingtailError {
 }
 
 /** A call, or one try of it, took longer than it may. What it asked for may or may not have happened. */
-export class DeadlineError extends RingtailError {
+export class DeadlineError extends MassError {
   override readonly name = 'DeadlineError'
   readonly code = 'DEADLINE_EXCEEDED'
 }
 
 /** A cache node could not take or answer a call: not connected, refused, or replied with an error. Nothing of the call happened unless `outcome` is 'unknown'. */
-export class NodeError extends RingtailError {
+export class NodeError extends MassError {
   override readonly name = 'NodeError'
   readonly code = 'NODE_FAILED'
   readonly node: string
   readonly outcome: 'failed' | 'unknown'
+  /** Whether it was not asked, because an answer to an earlier call is overdue. */
+  declare readonly overdue?: true
 
-  constructor(message: string, node: string, options?: ErrorOptions & { outcome?: 'failed' | 'unknown' }) {
+  constructor(message: string, node: string, options?: ErrorOptions & { outcome?: 'failed' | 'unknown'; overdue?: boolean }) {
     super(message, options)
     this.node = node
     this.outcome = options?.outcome ?? 'failed'
+    if (options?.overdue === true) this.overdue = true
   }
+}
+
+/** Of a node that is not asked while it owes an earlier answer; soon it may have given it. */
+export function overdueError(node: string): NodeError {
+  return new NodeError(`node ${node}: a reply is overdue, nothing more is sent until it comes`, node, { overdue: true })
 }
 
 /**
  * A call was shed rather than queued without end; nothing of it happened. `full`: its queue had no room. `late`: its turn would not have come,
  * or did not come, in time. `open`: whom it would have asked fails so often that it is not asked for now.
  */
-export class OverloadError extends RingtailError {
+export class OverloadError extends MassError {
   override readonly name = 'OverloadError'
   readonly code = 'OVERLOADED'
   readonly reason: 'full' | 'late' | 'open'
@@ -57,7 +81,7 @@ export class OverloadError extends RingtailError {
 }
 
 /** No owner of a key could answer, and there was no store to ask instead. */
-export class UnavailableError extends RingtailError {
+export class UnavailableError extends MassError {
   override readonly name = 'UnavailableError'
   readonly code = 'UNAVAILABLE'
 }

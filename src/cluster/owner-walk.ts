@@ -3,17 +3,21 @@
  * the others in the ring's order, those that look dead last.
  *
  * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise in all. Where the
- * answer is late, or the owner so slow that its load is taken off it, others are asked for a second opinion, and what comes first counts.
+ * answer is late, or the owner so slow that its load is taken off it, others are asked for a second opinion, and what comes first counts. Where all owners
+ * owe earlier answers at once, it is most likely this machine that was held up: they are asked again shortly, for half of the time that there is or less.
  */
-import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
+import { DeadlineError, NodeError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, Receiver } from '../node/node.ts'
 import { costsRetry, outOfRetries } from '../resilience/retry-budget.ts'
 import type { Fetched } from './cluster.ts'
 import type { Answer } from './newest.ts'
-import { lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
+import { isAvoided, lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
 import { othersToAsk, SecondOpinion } from './second-opinion.ts'
 import type { WalkContext } from './walk-context.ts'
+
+/** Before owners that owe earlier answers are asked again, ms. */
+const OWED_PAUSE_MS = 20
 
 export class OwnerWalk implements Receiver, Fetched {
   bytes: Uint8Array | undefined = undefined
@@ -110,6 +114,10 @@ export class OwnerWalk implements Receiver, Fetched {
     nodeFailed(id)
     if (this.#isSettled) return
     const next = nextToAsk(this.#owners, this.#asked, this.#at)
+    if (next === -1 && this.#mayAskAgain(error)) {
+      clock.after(OWED_PAUSE_MS, () => this.#askAgain(), { keepAlive: true })
+      return
+    }
     if (next === -1) {
       this.#fail(new UnavailableError(`none of the ${this.#owners.length} owners answered`, { cause: error }))
       return
@@ -126,6 +134,23 @@ export class OwnerWalk implements Receiver, Fetched {
       this.#asked |= 1 << next
       this.#owners[next]!.get(this.#key, this, call)
     }
+  }
+
+  /** Not where all are known to be down: it may be long until one answers. */
+  #mayAskAgain(error: RingtailError): boolean {
+    if (!(error instanceof NodeError) || error.overdue !== true || this.#owners.every(isAvoided)) return false
+    const { clock, firstCall } = this.#context
+    this.#deadlineAtMs ??= clock.monotonic() + this.#deadlineMs - firstCall.timeoutMs
+    return this.#deadlineAtMs - clock.monotonic() > this.#deadlineMs / 4 + OWED_PAUSE_MS
+  }
+
+  #askAgain(): void {
+    if (this.#isSettled) return
+    this.#attempt = 0
+    this.#at = nextToAsk(this.#owners, 0, this.#anyOwner ? this.#at : 0)
+    this.#asked = 1 << this.#at
+    const { clock } = this.#context
+    this.#owners[this.#at]!.get(this.#key, this, this.#nextCall(this.#deadlineAtMs! - clock.monotonic()))
   }
 
   get #isSettled(): boolean {

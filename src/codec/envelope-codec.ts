@@ -31,7 +31,7 @@ import {
   versionOf,
 } from './envelope.ts'
 import { decodeMeta, encodeMeta, type Meta, NO_META, NO_META_BYTES } from './meta.ts'
-import { serialize } from './serialize.ts'
+import { serializeBriefly } from './serialize.ts'
 import { validated } from './standard-schema.ts'
 
 /** What a codec needs to pack by dictionaries, and to read what was packed so. */
@@ -82,7 +82,8 @@ export class EnvelopeCodec<V> implements Codec<V> {
     const { serializer, compression, maxValueBytes } = this.#options
     // A pending removal is a pending entry without a payload, and so without a serializer.
     const carriesValue = kind === 'value' || (kind === 'pending' && value !== undefined)
-    const serialized = carriesValue ? serialize(value as V, serializer, maxValueBytes, this.#what) : NO_PAYLOAD
+    // Copied into the envelope, or packed, before anything else is serialized.
+    const serialized = carriesValue ? serializeBriefly(value as V, serializer, maxValueBytes, this.#what) : NO_PAYLOAD
     // What the store does not have yet must be readable whatever becomes of dictionaries.
     const packed = kind === 'value' ? this.#packer?.pack(serialized) : undefined
     const isPlain = carriesValue && compression.id !== 0 && (this.#packer === undefined || kind !== 'value')

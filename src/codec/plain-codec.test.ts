@@ -55,3 +55,15 @@ test('there are only values, within the limit, and no options that need an envel
   assert.throws(() => plainCodec({ schema: 1 }, 'cache'), ConfigurationError)
   assert.throws(() => plainCodec({ compression: zstd() }, 'cache'), ConfigurationError)
 })
+
+test('what was encoded stays as it is while other values are', () => {
+  for (const codec of [plainCodec<string>({}, 'cache'), createCodec<string>({}, 'cache')]) {
+    const encoded = Array.from({ length: 3 }, (_, nth) => codec.encode('value', `value ${nth}`, FIELDS))
+    const values = encoded.map((bytes) => {
+      const decoded = codec.decode(bytes)
+      assert.ok(decoded.rejected === undefined)
+      return decoded.value
+    })
+    assert.deepEqual(values, ['value 0', 'value 1', 'value 2'])
+  }
+})

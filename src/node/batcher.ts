@@ -13,7 +13,7 @@
  * and flights keep their limits; and when a connection falls silent, only those already on it pay a timeout, the others fail at once.
  */
 import type { Clock, Timer } from '../clock.ts'
-import { DeadlineError, NodeError, OverloadError, type RingtailError } from '../errors.ts'
+import { DeadlineError, OverloadError, overdueError, type RingtailError } from '../errors.ts'
 import { Batch, Lane, raise, removeHoles, type Sink, splitOff } from './batch.ts'
 import type { BatcherOptions } from './batcher-options.ts'
 import { Lookout } from './lookout.ts'
@@ -387,7 +387,7 @@ export class Batcher<Origin> {
   #whyNot(): RingtailError {
     if (this.#refusal !== undefined) return this.#refusal()
     const { name, maxQueue, maxQueueBytes } = this.#options
-    if (this.#stalled) return new NodeError(`node ${name}: a reply is overdue, nothing more is sent until it comes`, name)
+    if (this.#stalled) return overdueError(name)
     return new OverloadError(
       `node ${name}: needs fewer than ${maxQueue} items and ${maxQueueBytes} bytes waiting, but got: ${this.#waiting} items and ${this.#waitingBytes} bytes`,
     )

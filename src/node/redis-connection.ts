@@ -7,7 +7,7 @@
  * for a script that the server said it does not know, which it therefore did not run.
  */
 import type { Timer } from '../clock.ts'
-import { ClosedError, DeadlineError, NodeError, OverloadError, type RingtailError } from '../errors.ts'
+import { ClosedError, DeadlineError, NodeError, OverloadError, overdueError, type RingtailError } from '../errors.ts'
 import type { Batch, Lane, Sink } from './batch.ts'
 import type { BatchLimits } from './batch-limits.ts'
 import { Batcher } from './batcher.ts'
@@ -208,7 +208,7 @@ export class RedisConnection {
   #notConnected(): RingtailError {
     const { name } = this.#options
     if (this.#closed) return new ClosedError(`node ${name} is closed`)
-    if (this.#batcher.stalled) return new NodeError(`node ${name}: a reply is overdue, nothing more is sent until it comes`, name)
+    if (this.#batcher.stalled) return overdueError(name)
     return new NodeError(`node ${name} is not connected`, name)
   }
 

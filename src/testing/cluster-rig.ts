@@ -10,7 +10,7 @@ import type { ClusterParts } from '../cluster/ring-cluster.ts'
 import { RingCluster } from '../cluster/ring-cluster.ts'
 import { encodeEnvelope } from '../codec/envelope.ts'
 import type { EntryKind } from '../entry.ts'
-import { NodeError, type RingtailError } from '../errors.ts'
+import { NodeError, overdueError, type RingtailError } from '../errors.ts'
 import type { EventName, TierEvents } from '../events.ts'
 import { applyChange, type JudgedEntries } from '../node/judge-change.ts'
 import type { CacheNode, Change, LeaseAsk, Leased, NodeCall, Receiver, Standing, Status, StatusReceiver } from '../node/node.ts'
@@ -37,7 +37,8 @@ export class RiggedNode {
   readonly waiting: { key: string; receiver: Receiver }[] = []
   /** How to tell each batch not answered yet that it is late. */
   readonly late: (() => void)[] = []
-  reads: 'answer' | 'fail' | 'hold' = 'answer'
+  /** `owe`: is not asked, for an earlier answer is overdue. */
+  reads: 'answer' | 'fail' | 'hold' | 'owe' = 'answer'
   /** What each change is answered; undefined: as the entries say. */
   status: Status | undefined
   held: PromiseWithResolvers<void> | undefined
@@ -85,6 +86,7 @@ export class RiggedNode {
     this.#note([key], call)
     if (this.reads === 'hold') this.waiting.push({ key, receiver })
     else if (this.reads === 'fail') receiver.failed(this.refusal, this.node)
+    else if (this.reads === 'owe') receiver.failed(overdueError(this.id), this.node)
     else
       this.#carry(
         () => receiver.answered(this.lookUp(key), this.node),

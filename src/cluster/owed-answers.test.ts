@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { settled } from '../../tests/support/cache-bench.ts'
+import type { Standing } from '../node/node.ts'
+import { rigCluster, riggedEntry } from '../testing/cluster-rig.ts'
+import type { Fetched } from './cluster.ts'
+
+const bytes = riggedEntry({ ms: 1_735_689_600_000 })
+const down: Standing = { steered: true, avoided: true, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+
+function owing() {
+  const rig = rigCluster()
+  for (const node of rig.nodes) {
+    node.reads = 'owe'
+    node.lay('k0', bytes)
+  }
+  const told: Fetched[] = []
+  const read = (): void => rig.cluster.fetch('k0', (fetched) => told.push(fetched))
+  return { ...rig, told, read }
+}
+
+test('owners that all owe earlier answers are asked again shortly, and a hit is a hit', async () => {
+  const { nodes, clock, told, read } = owing()
+  read()
+  await settled()
+  assert.equal(told.length, 0)
+  await clock.advance(19)
+  for (const node of nodes) node.reads = 'answer'
+  await clock.advance(1)
+  assert.equal(told[0]?.bytes, bytes)
+  assert.equal(told[0]?.node?.id, 'n0')
+  assert.equal(clock.pendingTimers, 0)
+})
+
+test('they are asked for half of the time at most, and then it is said that none answered', async () => {
+  const { nodes, clock, told, read } = owing()
+  read()
+  await clock.advance(60)
+  assert.equal(told.length, 0)
+  await clock.advance(65)
+  assert.equal(told[0]?.failure?.code, 'UNAVAILABLE')
+  const asked = nodes[0]!.asked.length
+  assert.ok(asked > 3 && asked < 8, `${asked}`)
+  assert.equal(clock.pendingTimers, 0)
+})
+
+test('nobody waits for owners that are all known to be down, nor for those that refuse for another reason', async () => {
+  const known = owing()
+  for (const node of known.nodes) node.standing = down
+  known.read()
+  const refusing = owing()
+  refusing.nodes[2]!.reads = 'fail'
+  refusing.read()
+  await settled()
+  assert.equal(known.told[0]?.failure?.code, 'UNAVAILABLE')
+  assert.equal(refusing.told[0]?.failure?.code, 'UNAVAILABLE')
+})
