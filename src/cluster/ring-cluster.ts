@@ -339,10 +339,12 @@ export class RingCluster implements Cluster {
   /** Misses of nodes that were emptied say nothing, nor does what one has where all are behind: all owners are asked. */
   async #askAllOf(batch: Omit<Parameters<typeof pollBatch>[0], 'level' | 'repair'>, results: Fetched[]): Promise<void> {
     const { keys, owners } = batch
-    const open = Array.from(keys.keys()).filter((at) => {
+    const open: number[] = []
+    for (let at = 0; at < results.length; at++) {
       const { bytes, node } = results[at]!
-      return node !== undefined && (areAllBehind(owners[at]!) || (bytes === undefined && lacksWhatOthersHave(node, owners[at]!)))
-    })
+      if (node !== undefined && (areAllBehind(owners[at]!) || (bytes === undefined && lacksWhatOthersHave(node, owners[at]!))))
+        open.push(at)
+    }
     if (open.length === 0) return
     const deadlineMs = Math.min(batch.deadlineMs, this.#context.firstCall.timeoutMs)
     const asked = { ...batch, keys: open.map((at) => keys[at]!), owners: open.map((at) => owners[at]!), deadlineMs }

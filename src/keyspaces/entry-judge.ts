@@ -39,8 +39,8 @@ export class EntryJudge<V> {
   /** In order. @param isLast whether dictionaries were asked for already */
   async judgeMany(keys: readonly string[], fetched: readonly Fetched[], isLast = false): Promise<Found<V>[]> {
     const found = fetched.map((each, at) => this.judge(keys[at]!, each, isLast))
-    const unsure = found.flatMap((each, at) => (each === undefined ? [at] : []))
-    if (unsure.length > 0) {
+    if (found.includes(undefined)) {
+      const unsure = found.flatMap((each, at) => (each === undefined ? [at] : []))
       const unknown = unsure.map((at) => keys[at]!)
       const asked = Array.from(unsure, (at) => fetched[at]!)
       const learnt = await (isLast ? this.#learnCurrent(unknown, asked) : this.learn(unknown, asked))

@@ -49,16 +49,15 @@ export class Reading<V> {
 
   async readMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<Read<V>>[]> {
     const found = await this.#parts.keyspace.findMany(keys, call)
-    // All resolutions start in one turn, so that what is missing makes one load.
-    return Promise.all(
-      found.map(async (each, at): Promise<Settled<Read<V>>> => {
-        try {
-          return { value: await this.#resolve(keys[at]!, each, call) }
-        } catch (thrown) {
-          return { error: thrown as Error }
-        }
-      }),
-    )
+    // All resolutions start in one turn, so that what is missing makes one load. What needs none costs no promise.
+    const settled: (Settled<Read<V>> | Promise<Settled<Read<V>>>)[] = new Array(found.length)
+    let isWaiting = false
+    for (let at = 0; at < found.length; at++) {
+      const each = this.#settledOne(keys[at]!, found[at]!, call)
+      if (each instanceof Promise) isWaiting = true
+      settled[at] = each
+    }
+    return isWaiting ? Promise.all(settled) : (settled as Settled<Read<V>>[])
   }
 
   async refreshMany(keys: readonly string[], call?: ReadCall<V>): Promise<Settled<V | undefined>[]> {
@@ -92,6 +91,15 @@ export class Reading<V> {
   storeCounts(): StoreCounts | undefined {
     if (this.#reader === undefined) return undefined
     return { queries: this.loads.queries, keysLoaded: this.loads.keysLoaded, shards: this.#reader.stats() }
+  }
+
+  #settledOne(key: string, found: Found<V>, call: ReadCall<V> | undefined): Settled<Read<V>> | Promise<Settled<Read<V>>> {
+    try {
+      const read = this.#resolve(key, found, call)
+      return read instanceof Promise ? read.then(valueOf, errorOf) : { value: read }
+    } catch (thrown) {
+      return errorOf(thrown)
+    }
   }
 
   async #resolveOne(key: string, found: Found<V>, call: ReadCall<V> | undefined): Promise<Read<V>> {
@@ -179,6 +187,9 @@ export class Reading<V> {
     return found.freshForMs <= found.entry!.loadCostMs * -Math.log(random())
   }
 }
+
+const valueOf = <T>(value: T): Settled<T> => ({ value })
+const errorOf = (thrown: unknown): Settled<never> => ({ error: thrown as Error })
 
 /** No value, and no store to ask for one. */
 const NOTHING: Read<never> = Object.freeze({

@@ -55,6 +55,8 @@ export interface Outcome {
 /** By when every call has ended, once all is healed. */
 const ALL_ENDED_MS = 6_000
 const STEP_MS = 20
+/** What closing may take: four times the longest deadline for calls that do not end, and 2 s for hints. */
+const CLOSED_MS = 10_000
 /** Leases, and guards of saves whose outcome is unknown, which are left again after a load's deadline. */
 const LEFT_BEHIND_MS = 1_200
 
@@ -139,7 +141,11 @@ class Run {
 
   async close(): Promise<void> {
     const { members, time } = this.#world
-    for (const { tier } of members) await tier.close()
+    let open = members.length
+    for (const { tier } of members) void tier.close().then(() => open--)
+    // A call that nobody ends is waited for as long as closing may wait, and then it is closed all the same.
+    await this.#until(() => open === 0, CLOSED_MS)
+    if (open > 0) this.#violate('leak', '', `${open} tiers did not close`)
     await time.advance(2 * LOAD_MS)
     for (const { name, clock, lines } of members) {
       if (clock.pendingTimers > 0) this.#violate('leak', '', `${name} is closed and has ${clock.pendingTimers} timers`)
