@@ -96,9 +96,9 @@ export class Reading<V> {
   #settledOne(key: string, found: Found<V>, call: ReadCall<V> | undefined): Settled<Read<V>> | Promise<Settled<Read<V>>> {
     try {
       const read = this.#resolve(key, found, call)
-      return read instanceof Promise ? read.then(valueOf, errorOf) : { value: read }
+      return read instanceof Promise ? read.then(settledWith, failedWith) : { value: read }
     } catch (thrown) {
-      return errorOf(thrown)
+      return failedWith(thrown)
     }
   }
 
@@ -188,8 +188,8 @@ export class Reading<V> {
   }
 }
 
-const valueOf = <T>(value: T): Settled<T> => ({ value })
-const errorOf = (thrown: unknown): Settled<never> => ({ error: thrown as Error })
+const settledWith = <T>(value: T): Settled<T> => ({ value })
+const failedWith = (thrown: unknown): Settled<never> => ({ error: thrown as Error })
 
 /** No value, and no store to ask for one. */
 const NOTHING: Read<never> = Object.freeze({
