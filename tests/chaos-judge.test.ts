@@ -305,3 +305,19 @@ test('in the long form the share of failures counts, and a void row has not pass
   assert.deepEqual([isVoid(spoilt), spoilt.ok], [true, false])
   assert.match(spoilt.why, /^void, for the proxies lagged by 90 ms/)
 })
+
+test('a read may be old for 2 s while there is a fault and shortly after, and for a tenth of a second before it and at rest', () => {
+  const write = (value: number, atMs: number): Operation => ({
+    ...{ process: 0, key: 'changing-1', kind: 'write', value, callMs: atMs, returnMs: atMs + 1, outcome: 'ok' },
+  })
+  const read = (value: number, atMs: number): Operation => ({
+    ...{ process: 1, key: 'changing-1', kind: 'read', value, callMs: atMs, returnMs: atMs + 1, boundMs: 2_000, outcome: 'ok' },
+  })
+  const staleAt = (...history: Operation[]): number => verdictOf('node-stopped', { history }).stale
+  const restMs = HEALED_MS + 2_000 + 2_000
+  assert.equal(staleAt(write(1, 100), write(2, 200), read(1, 280)), 0)
+  assert.equal(staleAt(write(1, 100), write(2, 200), read(1, 350)), 1)
+  assert.equal(staleAt(write(1, 100), write(2, 200), read(1, INJECTED_MS + 100)), 0)
+  assert.equal(staleAt(write(1, 100), write(2, HEALED_MS), read(1, HEALED_MS + 1_900)), 0)
+  assert.equal(staleAt(write(1, 100), write(2, restMs - 200), read(1, restMs)), 1)
+})

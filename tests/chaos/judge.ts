@@ -12,6 +12,7 @@ import { failureOf, isNeverRight, type Judging, reasonsText, worstSecond } from 
 import { NODES } from './ground.ts'
 import type { FaultSpan, Observed } from './observed.ts'
 import { lowGoodput, notOffered } from './overload.ts'
+import { withQuietReads } from './quiet-reads.ts'
 import { type RequestRow, requestsOf } from './request-log.ts'
 import type { Demand, FaultRow } from './row.ts'
 import type { RowName } from './row-names.ts'
@@ -115,7 +116,7 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
   const recoveryMs = recoveries.reduce((most, { afterMs }) => Math.max(most, afterMs), 0)
   const hits = window.filter(({ kind, result }) => kind === 'read' && (result === 'hit' || result === 'stale')).map(({ tookMs }) => tookMs)
   const p999Ms = hits.length === 0 ? null : round(quantile(hits, 0.999))
-  const { stale, lost, told } = judgedHistory(observed)
+  const { stale, lost, told } = judgedHistory(observed, demand)
   const success = window.length === 0 ? 0 : 1 - failures.length / window.length
   const tally = new Tally()
 
@@ -246,8 +247,8 @@ function lagOf(requests: readonly RequestRow[]): number {
   )
 }
 
-function judgedHistory({ history }: Observed): { stale: number; lost: number; told: string[] } {
-  const { counts, violations } = checkHistory(history, { store: true, maxViolations: MOST_VIOLATIONS })
+function judgedHistory(observed: Observed, { recoveryMs }: Demand): { stale: number; lost: number; told: string[] } {
+  const { counts, violations } = checkHistory(withQuietReads(observed, recoveryMs), { store: true, maxViolations: MOST_VIOLATIONS })
   const losses = violations.filter(isLoss)
   const others = violations.filter((each) => !isLoss(each))
   const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
