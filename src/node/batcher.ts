@@ -4,7 +4,7 @@
  * A round trip costs the same for one key as for a hundred, and a busy connection is where calls pile up. So: *send at once when the
  * connection is idle, gather while it is busy.* What is asked within one turn of the event loop leaves together at its end; at most
  * `maxFlights` batches are under way on a connection, and what comes meanwhile gathers into the next one. An idle connection adds no wait,
- * a busy one batches itself (the idea is that of Nagle's algorithm, RFC 896, with keys for bytes and two flights for one). Beside another
+ * a busy one batches itself (the idea is that of Nagle's algorithm, RFC 896, with keys for bytes and some flights for one). Beside another
  * batch, fewer than `ENOUGH` wait for the end of the loop's round, for until then answers of other nodes wake callers that ask this one too;
  * on an idle connection that would make one call at a time wait for nobody.
  *

@@ -1,8 +1,8 @@
 /**
  * One connection to a Redis server: a link that is made again when it breaks, with a batcher on it.
  *
- * Hot calls go through the batcher's four lanes: reads, reads of values known to be large (one flight at most, so that small ones always
- * have the other), writes, and leases. Everything else (scripts, scans, statistics) is written as it is, in bounded number. While the link is
+ * Hot calls go through the batcher's four lanes: reads, reads of values known to be large (never all flights, so that small ones always
+ * have one), writes, and leases. Everything else (scripts, scans, statistics) is written as it is, in bounded number. While the link is
  * down, or a reply is overdue, everything fails at once; each call is answered or failed within its timeout, and none is sent twice, but
  * for a script that the server said it does not know, which it therefore did not run.
  */
