@@ -37,10 +37,19 @@ export function chosen<C extends Choosable>(connections: readonly C[]): C | unde
   return idle ?? busy ?? refusing(connections)
 }
 
-/** What no version orders goes one way, in the order in which it is asked for; and the changes of one call do. */
-export function chosenFor<C extends Choosable>(connections: readonly C[], changes: readonly Change[]): C | undefined {
-  const isOrderedByArrival = changes.some(({ op }) => op === 'set' || op === 'drop')
-  return isOrderedByArrival ? (connections.find(({ ready }) => ready) ?? refusing(connections)) : chosen(connections)
+/** For one change. What no version orders goes one way, in the order in which it is asked for. */
+export function chosenFor<C extends Choosable>(connections: readonly C[], change: Change): C | undefined {
+  return isOrderedByArrival(change) ? (connections.find(({ ready }) => ready) ?? refusing(connections)) : chosen(connections)
+}
+
+/** For the changes of one call, which stay together. */
+export function chosenForAll<C extends Choosable>(connections: readonly C[], changes: readonly Change[]): C | undefined {
+  const ordered = changes.find(isOrderedByArrival)
+  return ordered === undefined ? chosen(connections) : chosenFor(connections, ordered)
+}
+
+function isOrderedByArrival({ op }: Change): boolean {
+  return op === 'set' || op === 'drop'
 }
 
 function refusing<C extends Choosable>(connections: readonly C[]): C | undefined {

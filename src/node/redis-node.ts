@@ -10,7 +10,7 @@ import { ClosedError, ConfigurationError, NodeError } from '../errors.ts'
 import { type Emit, noEmit } from '../events.ts'
 import { type Duration, durationMs, knownOptions, wholeNumber } from '../options.ts'
 import { type BatchLimits, batchLimits } from './batch-limits.ts'
-import { chosen, chosenFor } from './connection-choice.ts'
+import { chosen, chosenFor, chosenForAll } from './connection-choice.ts'
 import { ChangeCall, EachCall, GetManyCall } from './many-calls.ts'
 import type {
   CacheNode,
@@ -191,14 +191,14 @@ class RedisNode implements CacheNode {
   }
 
   change(change: Change, receiver: StatusReceiver, call?: NodeCall): void {
-    const connection = chosenFor(this.#connections, [change])
+    const connection = chosenFor(this.#connections, change)
     if (connection === undefined) receiver.settled({ state: 'failed', error: this.#notConnected() }, this)
     else connection.change(change, new ChangeCall(receiver), 0, call?.timeoutMs)
   }
 
   apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]> {
     const applying = new EachCall<Status>(changes.length, unansweredStatus)
-    const connection = chosenFor(this.#connections, changes)
+    const connection = chosenForAll(this.#connections, changes)
     for (let i = 0; i < changes.length; i++) {
       if (connection === undefined) applying.failed(this.#notConnected(), this, i, false)
       else connection.change(changes[i]!, applying, i, call?.timeoutMs)
