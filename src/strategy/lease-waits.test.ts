@@ -139,3 +139,15 @@ test('a lease that lapses as its holder has died is none that was given up, thou
     assert.equal(await read, 'A', `seed ${seed}`)
   }
 })
+
+test('a load after its holder has died, and the lease lapsed, has all its time', async () => {
+  const { cluster, clock, other, reader } = twoProcesses()
+  await cluster.lease([{ key: WIRE, seen: { version: 0n, begun: 0, freshUntilMs: 0 }, leaseMs: 900 }])
+  const read = other.cache.get('a')
+  await clock.advance(951)
+  assert.equal(reader.calls.length, 1)
+  assert.equal(reader.calls[0]!.withinMs, 1_000)
+  await clock.advance(900)
+  await reader.answer(0, { a: 'A' })
+  assert.equal(await read, 'A')
+})

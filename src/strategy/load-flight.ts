@@ -166,7 +166,8 @@ export class LoadFlight<V> {
           lapsesAtMs = Number.NEGATIVE_INFINITY
           if (clock.monotonic() >= untilMs) break
         } else {
-          if (this.#settleLeasing(seat, leasing)) await this.#load([seat], this.#leftMs(sinceMs))
+          const isLapsed = nowMs >= lapsesAtMs && lapsesAtMs > Number.NEGATIVE_INFINITY
+          if (this.#settleLeasing(seat, leasing)) await this.#load([seat], isLapsed ? undefined : this.#leftMs(sinceMs))
           return
         }
       }
@@ -177,8 +178,8 @@ export class LoadFlight<V> {
   }
 
   /**
-   * Who has waited for a holder that gave up, or whose load was overtaken, has that much less time of its own. Where the holder had all of it, and
-   * is most likely dead, the load is a new one.
+   * Who has waited for a holder that gave up, or whose load was overtaken, has that much less time of its own. Where the lease lapsed instead, and its
+   * holder is most likely dead, the load is a new one.
    */
   #leftMs(sinceMs: number): number {
     const { clock, loadDeadlineMs } = this.#parts.strategy
