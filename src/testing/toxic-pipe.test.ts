@@ -284,3 +284,19 @@ test('who leaves during a blackhole is not known to have left until it is over',
   assert.equal([...echo.heard].sort().join(''), 'abc')
   await until(() => proxy.connections === 0)
 })
+
+test('who connects and leaves during a blackhole never came, however much it said', SOON, async (t) => {
+  const { proxy, client, echo } = await stage(t)
+  proxy.set({ blackhole: true })
+  const [one, other, staying] = [client(), client(), client()]
+  await until(() => proxy.connections === 3)
+  one.socket.end('a')
+  other.send('b')
+  await until(() => proxy.held.up === 1 + 1)
+  other.socket.resetAndDestroy()
+  staying.send('c')
+  await until(() => proxy.connections === 1)
+  await proxy.heal()
+  await until(() => staying.text === 'c')
+  assert.deepEqual([echo.heard, echo.sockets.length], ['c', 1])
+})

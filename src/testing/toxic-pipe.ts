@@ -110,8 +110,13 @@ export class ToxicPipe {
 
   /** A stream that has ended in order may still be reset, where its peer is gone before it has read everything. */
   #ended(end: 'end' | 'reset'): void {
-    if (this.#end === 'reset' || this.#end === end || this.#parts.sink.destroyed) return
+    const { sink, reset } = this.#parts
+    if (this.#end === 'reset' || this.#end === end || sink.destroyed) return
     this.#end = end
+    if (this.#isUnheardOf) {
+      reset()
+      return
+    }
     this.#line.push({ cameMs: this.#parts.clock.monotonic(), luck: 0, what: end, sentBytes: 0 })
     this.#pump()
   }
@@ -184,12 +189,18 @@ export class ToxicPipe {
     this.#parts.held(bytes)
   }
 
+  /** Its handshake would not have been answered: who leaves now leaves nothing that arrives later. */
+  get #isUnheardOf(): boolean {
+    return this.#toxics.blackhole === true && this.#parts.sink.pending
+  }
+
   /** Reads on if there is a place for what would come. */
   #steer(): void {
     const { source, sink, maxHeldBytes } = this.#parts
     if (source.destroyed) return
     const isFull = this.#heldBytes >= maxHeldBytes || this.#line.length >= MAX_CHUNKS
-    if (this.#toxics.blackhole || isFull || sink.destroyed || sink.writableNeedDrain) source.pause()
+    const isHeldUp = this.#toxics.blackhole === true && !this.#isUnheardOf
+    if (isHeldUp || isFull || sink.destroyed || sink.writableNeedDrain) source.pause()
     else if (source.isPaused()) source.resume()
   }
 }

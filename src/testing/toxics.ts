@@ -25,8 +25,9 @@ export interface Toxics {
   /** Every chunk that has more is cut after this many bytes: run through them all, and a parser has been cut everywhere. */
   readonly cutAfterBytes?: number | undefined
   /**
-   * Nothing is read and nothing comes through; connections are accepted as ever. On one direction alone it is a one-way drop. What was sent
-   * meanwhile comes once it is taken off, as TCP sends again what was not acknowledged.
+   * Nothing comes through; connections are accepted as ever. On one direction alone it is a one-way drop. What was sent
+   * meanwhile comes once it is taken off, as TCP sends again what was not acknowledged. Who connects and leaves meanwhile never came: a handshake
+   * that was given up does not end later.
    */
   readonly blackhole?: boolean | undefined
   /**
