@@ -2,14 +2,14 @@
  * One read of many keys, each answered by one owner: a request a node, and the keys whose node failed are asked of their next owners.
  *
  * What `owner-walk.ts` does for one key: where a node's answers are late, or it is so slow that load is taken off it, other owners of its
- * keys are asked for a second opinion.
+ * keys are asked for a second opinion; keys whose owners all owe earlier answers are asked for again shortly.
  */
 import { type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
 import { costsRetry, outOfRetries } from '../resilience/retry-budget.ts'
 import type { Fetched } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
-import { isRelieved, nextToAsk } from './owner-order.ts'
+import { isRelieved, mayAskAgain, nextToAsk, OWED_PAUSE_MS } from './owner-order.ts'
 import { askOthers } from './second-opinions.ts'
 import type { WalkContext } from './walk-context.ts'
 
@@ -76,14 +76,33 @@ async function askAside(walk: BatchWalk, progress: Progress, positions: readonly
 
 async function askInRounds(walk: BatchWalk, progress: Progress, positions: readonly number[]): Promise<void> {
   const { replicas, context } = walk
-  let left = positions
-  for (let attempt = 0; left.length > 0 && attempt < replicas; attempt++) {
-    const remainingMs = progress.deadlineAtMs - context.clock.monotonic()
-    // After the last owners there is nobody to ask, so they have all the time that is left.
-    const timeoutMs = attempt === replicas - 1 ? remainingMs : Math.min(context.firstCall.timeoutMs, remainingMs)
-    if (timeoutMs <= 0) return
-    left = await askRound(walk, progress, left, timeoutMs)
+  for (let left = positions; left.length > 0; ) {
+    let open = left
+    for (let attempt = 0; open.length > 0 && attempt < replicas; attempt++) {
+      const remainingMs = progress.deadlineAtMs - context.clock.monotonic()
+      // After the last owners there is nobody to ask, so they have all the time that is left.
+      const timeoutMs = attempt === replicas - 1 ? remainingMs : Math.min(context.firstCall.timeoutMs, remainingMs)
+      if (timeoutMs <= 0) return
+      open = await askRound(walk, progress, open, timeoutMs)
+    }
+    left = toAskAgain(walk, progress, left)
+    if (left.length === 0) return
+    await new Promise<void>((resolve) => void context.clock.after(OWED_PAUSE_MS, resolve, { keepAlive: true }))
+    for (const position of left) progress.asked[position] = 0
   }
+}
+
+/** @returns the positions whose owners all owe earlier answers */
+function toAskAgain(
+  { owners, context, deadlineMs }: BatchWalk,
+  { deadlineAtMs, results }: Progress,
+  positions: readonly number[],
+): number[] {
+  const remainingMs = deadlineAtMs - context.clock.monotonic()
+  return positions.filter((position) => {
+    const result = results[position]
+    return result?.node === undefined && mayAskAgain(result?.failure, owners[position]!, remainingMs, deadlineMs)
+  })
 }
 
 /** @returns the positions whose owner did not answer, and that may be tried elsewhere */

@@ -55,3 +55,45 @@ test('nobody waits for owners that are all known to be down, nor for those that 
   assert.equal(known.told[0]?.failure?.code, 'UNAVAILABLE')
   assert.equal(refusing.told[0]?.failure?.code, 'UNAVAILABLE')
 })
+
+test('of many keys those whose owners all owe earlier answers are asked for again, and the others are not', async () => {
+  const { nodes, clock, cluster } = owing()
+  nodes[3]!.reads = 'answer'
+  nodes[3]!.lay('k3', bytes)
+  const reading = cluster.fetchMany(['k0', 'k3'])
+  await clock.advance(19)
+  for (const node of nodes) node.reads = 'answer'
+  await clock.advance(1)
+  assert.deepEqual(
+    (await reading).map(({ bytes, node }) => [bytes, node?.id]),
+    [
+      [bytes, 'n0'],
+      [bytes, 'n3'],
+    ],
+  )
+  assert.deepEqual(nodes[3]!.asked, ['k3'])
+  assert.equal(clock.pendingTimers, 0)
+})
+
+test('many keys are asked for again for half of the time at most, and then each is said to have failed', async () => {
+  const { nodes, clock, cluster } = owing()
+  const told: Fetched[] = []
+  void cluster.fetchMany(['k0', 'k1']).then((fetched) => told.push(...fetched))
+  await clock.advance(60)
+  assert.equal(told.length, 0)
+  await clock.advance(140)
+  assert.deepEqual(
+    told.map(({ failure }) => failure?.code),
+    ['UNAVAILABLE', 'UNAVAILABLE'],
+  )
+  const asked = nodes[0]!.asked.length
+  assert.ok(asked > 6 && asked < 40, `${asked}`)
+  assert.equal(clock.pendingTimers, 0)
+})
+
+test('many keys wait for no owners that are all known to be down', async () => {
+  const { nodes, cluster } = owing()
+  for (const node of nodes) node.standing = down
+  const told = await cluster.fetchMany(['k0'])
+  assert.equal(told[0]?.failure?.code, 'UNAVAILABLE')
+})

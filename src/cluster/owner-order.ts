@@ -4,7 +4,13 @@
  * Those come last, not never: a guard may be wrong, and where all owners of a key look dead they are asked all the same. One that is known to have
  * missed changes is not asked at all, as its answer may be older than any read's bound. Where all owners are so, all are asked, and the newest counts.
  */
+import { NodeError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
+
+/** Before owners that owe earlier answers are asked again, ms. */
+export const OWED_PAUSE_MS = 20
+/** Of a read's time, left for what comes after its owners. */
+const LEFT_OF_DEADLINE = 1 / 4
 
 /**
  * @param asked the positions asked already, a bit each @param first the position of the owner that the level prefers
@@ -20,6 +26,17 @@ export function nextToAsk(owners: readonly CacheNode[], asked: number, first: nu
     if (last === -1 && !standing.behind) last = at
   }
   return last === -1 && asked === 0 ? first : last
+}
+
+/**
+ * Whether all owners owe earlier answers, so that it is most likely this machine that was held up: then they are asked again shortly, while there is
+ * time. Not where all are known to be down: it may be long until one answers.
+ *
+ * @param error of the last owner that was asked @param remainingMs of `deadlineMs`
+ */
+export function mayAskAgain(error: unknown, owners: readonly CacheNode[], remainingMs: number, deadlineMs: number): boolean {
+  if (!(error instanceof NodeError) || error.overdue !== true || owners.every(isAvoided)) return false
+  return remainingMs > deadlineMs * LEFT_OF_DEADLINE + OWED_PAUSE_MS
 }
 
 /** The owners in the order in which they are asked. */

@@ -6,18 +6,15 @@
  * answer is late, or the owner so slow that its load is taken off it, others are asked for a second opinion, and what comes first counts. Where all owners
  * owe earlier answers at once, it is most likely this machine that was held up: they are asked again shortly, for half of the time that there is or less.
  */
-import { DeadlineError, NodeError, type RingtailError, UnavailableError } from '../errors.ts'
+import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, Receiver } from '../node/node.ts'
 import { costsRetry, outOfRetries } from '../resilience/retry-budget.ts'
 import type { Fetched } from './cluster.ts'
 import type { Answer } from './newest.ts'
-import { isAvoided, lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
+import { lacksWhatOthersHave, mayAskAgain, nextToAsk, OWED_PAUSE_MS } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
 import { othersToAsk, SecondOpinion } from './second-opinion.ts'
 import type { WalkContext } from './walk-context.ts'
-
-/** Before owners that owe earlier answers are asked again, ms. */
-const OWED_PAUSE_MS = 20
 
 export class OwnerWalk implements Receiver, Fetched {
   bytes: Uint8Array | undefined = undefined
@@ -136,12 +133,10 @@ export class OwnerWalk implements Receiver, Fetched {
     }
   }
 
-  /** Not where all are known to be down: it may be long until one answers. */
   #mayAskAgain(error: RingtailError): boolean {
-    if (!(error instanceof NodeError) || error.overdue !== true || this.#owners.every(isAvoided)) return false
     const { clock, firstCall } = this.#context
     this.#deadlineAtMs ??= clock.monotonic() + this.#deadlineMs - firstCall.timeoutMs
-    return this.#deadlineAtMs - clock.monotonic() > this.#deadlineMs / 4 + OWED_PAUSE_MS
+    return mayAskAgain(error, this.#owners, this.#deadlineAtMs - clock.monotonic(), this.#deadlineMs)
   }
 
   #askAgain(): void {

@@ -97,6 +97,7 @@ export class RiggedNode {
   getMany(keys: readonly string[], call?: NodeCall): Promise<(Uint8Array | undefined)[]> {
     this.#note(keys, call)
     if (this.reads === 'fail') return Promise.reject(this.refusal)
+    if (this.reads === 'owe') return Promise.reject(overdueError(this.id))
     if (call?.late !== undefined) this.late.push(call.late)
     return new Promise((resolve, reject) =>
       this.#carry(
