@@ -100,3 +100,30 @@ test('who reads in a session that all owners must be asked for asks them all whe
   await reader.answer(1, { a: 'after' })
   await late
 })
+
+test('who joined a load that a write overtook has what is left of the time for a load, and no more', async () => {
+  const { clock, cluster, reader, cache, writer } = oneProcess()
+  const missed = cache.get('a')
+  await settled()
+  cluster.asked[0]!.resolve()
+  await settled()
+  const late = cache.get('a').then(String, ({ code, message }) => `${code}: ${message}`)
+  await clock.advance(700)
+  await writer.keyspace.eraseMany(['a'])
+  await reader.answer(0, { a: 'A' })
+  assert.equal(await missed, 'A')
+  await settled()
+  cluster.asked[1]!.resolve()
+  await settled()
+  assert.equal(reader.calls.length, 2)
+  await clock.advance(299)
+  let told = 'nothing yet'
+  void late.then((text) => {
+    told = text
+  })
+  await settled()
+  assert.equal(told, 'nothing yet')
+  await clock.advance(1)
+  await settled()
+  assert.match(told, /^DEADLINE_EXCEEDED: cache 'things': loading 'a' again, for a write overtook its load: not done within 300 ms/)
+})

@@ -5,6 +5,7 @@
  * one load makes sure that it is the only one in the fleet, and that what it fills is not older than what was written meanwhile, is told in
  * `load-flight.ts`.
  */
+import { boundedCall } from '../bounded-call.ts'
 import { OverloadError } from '../errors.ts'
 import { SingleFlight } from '../resilience/single-flight.ts'
 import type { StoreReader } from '../store/store.ts'
@@ -15,6 +16,9 @@ import type { Loader, StrategyParts } from './strategy.ts'
 
 /** Loads that a caller joins, each overtaken by a write, before it loads for itself alone. */
 const ROUNDS = 3
+
+/** Time to look on the nodes, for who has waited for all of a load that was then overtaken, ms. */
+const LEAST_LEFT_MS = 50
 
 /** How long after a load failed of which a stale value was served instead it is not tried again, ms; half as much to one and a half times. */
 const PAUSE_MS = 1_000
@@ -49,17 +53,29 @@ export class Loads<V> {
     return this.#asking.keysLoaded
   }
 
-  /** @returns what there is. Rejects with what the loader threw, or with a LoadError, StoreError, DeadlineError or OverloadError. */
+  /**
+   * What a write overtook is loaded again within what is left of the time for a load.
+   * @returns what there is. Rejects with what the loader threw, or with a LoadError, StoreError, DeadlineError or OverloadError.
+   */
   async load(ask: LoadAsk<V>): Promise<Loaded<V>> {
-    let { seen, unsaid } = ask
-    for (let round = 1; round <= ROUNDS; round++) {
-      const loaded = await this.#join({ ...ask, seen, unsaid })
-      if (loaded !== undefined) return loaded
+    const { cache, clock, loadDeadlineMs } = this.#parts
+    const sinceMs = clock.monotonic()
+    const loaded = await this.#join(ask)
+    if (loaded !== undefined) return loaded
+    const deadlineMs = Math.max(LEAST_LEFT_MS, Math.ceil(loadDeadlineMs - (clock.monotonic() - sinceMs)))
+    const what = `cache '${cache}': loading '${ask.key}' again, for a write overtook its load`
+    return boundedCall(() => this.#loadAgain(ask), { signal: undefined, deadlineMs }, clock, what)
+  }
+
+  async #loadAgain(ask: LoadAsk<V>): Promise<Loaded<V>> {
+    for (let round = 2; ; round++) {
       // What was being loaded may be older than what was written since: the nodes know.
       const found = await this.#parts.keyspace.findOne(ask.key, { read: ask.read })
-      unsaid = found.state === 'unreachable'
+      const unsaid = found.state === 'unreachable'
       if (answers(found, { ...ask, unsaid })) return { value: found.value, found }
-      seen = found.seen
+      if (round > ROUNDS) break
+      const loaded = await this.#join({ ...ask, seen: found.seen, unsaid })
+      if (loaded !== undefined) return loaded
     }
     const arrived = await this.#asking.fetch([ask], ask.loader)
     const error = arrived.failed?.get(ask.key)
