@@ -2,8 +2,8 @@
  * One load on its way: keys that were missing together, from the lease to the fill.
  *
  * Each key is leased first: one holder in the whole fleet loads it. The others have nothing to do where nobody waits, and else wait, in
- * steps that grow and differ, for what the holder brings; if the lease lapses they take it, and when they have waited for twice as long as a
- * lease lasts they load without one. Who has waited for half of what a load may take, when the holder gives up, is told so: a second load would take
+ * steps that grow and differ, for what the holder brings; if the lease lapses they take it. Who has waited for half of what a load may take, when
+ * the holder gives up, or for all of it, on holder after holder, is told so: a second load would take
  * as long again, and the database that has not answered one is not to be asked by each in turn. Only a holder fills, and the nodes take the fill only if its lease is still there: every write and delete
  * ends it. So no interleaving of loads, writes and deletes leaves an older value behind.
  *
@@ -127,34 +127,32 @@ export class LoadFlight<V> {
     return false
   }
 
-  /** Asks again and again for the lease, or for what its holder has brought meanwhile. */
+  /** Asks again and again for the lease, or for what its holder has brought meanwhile, for no longer than a load may take. */
   async #waitForHolder(seat: LoadSeat<V>, heldForMs: number): Promise<void> {
     const { cache, clock, random, loadDeadlineMs } = this.#parts.strategy
-    // Longer than a lease, for its holder may have died with it, and another have taken it since.
     const sinceMs = clock.monotonic()
-    const untilMs = sinceMs + 2 * this.#leaseMs
     let forMs = heldForMs
     // At the earliest; an answer may be late, but not the question.
     let lapsesAtMs = Number.NEGATIVE_INFINITY
     try {
       for (let longestMs = FIRST_PAUSE_MS; ; longestMs = Math.min(2 * longestMs, LONGEST_PAUSE_MS)) {
-        const pauseMs = Math.min(longestMs * (0.5 + random() / 2), forMs + 1, untilMs - clock.monotonic())
-        if (pauseMs <= 0 && forMs > 0) break
+        const pauseMs = Math.min(longestMs * (0.5 + random() / 2), forMs + 1)
         await new Promise<void>((resolve) => void clock.after(Math.max(0, pauseMs), resolve, { keepAlive: true }))
         const before = seat.seen.version
         const askedMs = clock.monotonic()
         const leasing = (await this.#lease([seat]))![0]!
         const nowMs = clock.monotonic()
+        const waitedMs = nowMs - sinceMs
         // At the deadline of its load, before the lease lapsed, and without anything put there: it is free, or another's meanwhile.
         const isGivenUp =
           nowMs < lapsesAtMs &&
           nowMs >= lapsesAtMs - FILL_MS - LONGEST_PAUSE_MS &&
           ((leasing.state === 'granted' && leasing.held.version === before) ||
             (leasing.state === 'held' && askedMs + leasing.forMs > lapsesAtMs + SURELY_ANOTHER_MS))
-        if (isGivenUp && nowMs - sinceMs >= loadDeadlineMs / 2) {
+        if (isGivenUp && waitedMs >= loadDeadlineMs / 2) {
           if (leasing.state === 'granted') seat.lease = leasing.lease
           throw new DeadlineError(
-            `cache '${cache}': another process gave up loading '${seat.key}', after ${Math.round(nowMs - sinceMs)} ms of waiting for it`,
+            `cache '${cache}': another process gave up loading '${seat.key}', after ${Math.round(waitedMs)} ms of waiting for it`,
           )
         }
         if (leasing.state === 'held') {
@@ -164,27 +162,30 @@ export class LoadFlight<V> {
           seat.seen = leasing.found.seen
           forMs = 0
           lapsesAtMs = Number.NEGATIVE_INFINITY
-          if (clock.monotonic() >= untilMs) break
         } else {
           const isLapsed = nowMs >= lapsesAtMs && lapsesAtMs > Number.NEGATIVE_INFINITY
-          if (this.#settleLeasing(seat, leasing)) await this.#load([seat], isLapsed ? undefined : this.#leftMs(sinceMs))
+          if (this.#settleLeasing(seat, leasing)) await this.#load([seat], this.#leftMs(waitedMs, isLapsed))
           return
         }
+        // Whose lease has had all its time already is most likely dead, and it lapses at once.
+        if (waitedMs >= loadDeadlineMs && !(forMs > 0 && forMs <= FILL_MS + NODE_TICK_MS)) {
+          throw new DeadlineError(
+            `cache '${cache}': others are still loading '${seat.key}', after ${Math.round(waitedMs)} ms of waiting for them`,
+          )
+        }
       }
-      await this.#load([seat])
     } catch (thrown) {
       this.#fail(seat, thrown)
     }
   }
 
   /**
-   * Who has waited for a holder that gave up, or whose load was overtaken, has that much less time of its own. Where the lease lapsed instead, and its
-   * holder is most likely dead, the load is a new one.
+   * Who has waited for a holder that gave up, or whose load was overtaken, has that much less time of its own. Where the lease lapsed instead, its
+   * holder is most likely dead, and nobody else has loaded in all that time: then there is half of the time for a load at least.
    */
-  #leftMs(sinceMs: number): number {
-    const { clock, loadDeadlineMs } = this.#parts.strategy
-    const leftMs = loadDeadlineMs - (clock.monotonic() - sinceMs)
-    return leftMs > 0 ? leftMs : loadDeadlineMs
+  #leftMs(waitedMs: number, isLapsed: boolean): number {
+    const { loadDeadlineMs } = this.#parts.strategy
+    return Math.max(loadDeadlineMs - waitedMs, isLapsed ? loadDeadlineMs / 2 : 1)
   }
 
   /** Resolves when what is being loaded now has been filled. */

@@ -14,12 +14,15 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import pg from 'pg'
+import { oneShareFor } from './processor-share.ts'
 
 export interface PostgresOptions {
   /** Databases made beside `postgres`. Three make three shards on one server. */
   readonly databases?: readonly string[]
   /** Server settings, such as `{ wal_level: 'logical' }`. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Whether its processes together have one share of the processor, where the machine can do that: see `processor-share.ts`. Default: false. */
+  readonly oneShare?: boolean
 }
 
 export interface RunningPostgres {
@@ -60,6 +63,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
 async function startOn(port: number, options: PostgresOptions): Promise<RunningPostgres> {
   const folder = mkdtempSync(join(tmpdir(), 'ringtail-postgres-'))
   const server = launch(await binaries(folder), folder, { ...SETTINGS, port: String(port), ...options.settings })
+  const leaveShare = options.oneShare === true ? oneShareFor(server.pid!) : undefined
   await ready(server)
   const pools = new Set<pg.Pool>()
   const running: RunningPostgres = {
@@ -75,6 +79,7 @@ async function startOn(port: number, options: PostgresOptions): Promise<RunningP
     async stop() {
       await Promise.all([...pools].filter((pool) => !pool.ended && !pool.ending).map((pool) => pool.end()))
       await shutDown(server)
+      leaveShare?.()
       // Emptied by the server's shell, which may not be allowed to remove it from a folder that is ours alone.
       rmSync(folder, { recursive: true, force: true })
     },
