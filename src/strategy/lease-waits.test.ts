@@ -153,3 +153,14 @@ test('a load after its holder has died, and the lease lapsed, has half of the ti
   await reader.answer(0, { a: 'A' })
   assert.equal(await read, 'A')
 })
+
+test('of those who wait for a holder that died one loads, and the others wait for that one too', async () => {
+  const { cluster, clock, one, other, reader } = twoProcesses()
+  const reads = [one.cache.get('a'), other.cache.get('a')]
+  await cluster.lease([{ key: WIRE, seen: { version: 0n, begun: 0, freshUntilMs: 0 }, leaseMs: 980 }])
+  await clock.advance(1_200)
+  assert.equal(reader.calls.length, 1)
+  await reader.answer(0, { a: 'A' })
+  await clock.advance(60)
+  assert.deepEqual(await Promise.all(reads), ['A', 'A'])
+})

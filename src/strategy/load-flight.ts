@@ -23,6 +23,8 @@ const FIRST_PAUSE_MS = 2
 const LONGEST_PAUSE_MS = 50
 /** Nodes count whole ms: of a lease up to so much less is left than they say. */
 const NODE_TICK_MS = 1
+/** Of the time for a load, left at least once a holder has died, and nobody else has loaded in all the time that it had. */
+const AFTER_DEAD = 1 / 2
 /** A lease that lasts so much longer than it would have is another, ms. */
 const SURELY_ANOTHER_MS = 50
 
@@ -131,6 +133,7 @@ export class LoadFlight<V> {
   async #waitForHolder(seat: LoadSeat<V>, heldForMs: number): Promise<void> {
     const { cache, clock, random, loadDeadlineMs } = this.#parts.strategy
     const sinceMs = clock.monotonic()
+    let untilMs = sinceMs + loadDeadlineMs
     let forMs = heldForMs
     // At the earliest; an answer may be late, but not the question.
     let lapsesAtMs = Number.NEGATIVE_INFINITY
@@ -143,6 +146,7 @@ export class LoadFlight<V> {
         const leasing = (await this.#lease([seat]))![0]!
         const nowMs = clock.monotonic()
         const waitedMs = nowMs - sinceMs
+        const isLapsed = nowMs >= lapsesAtMs && lapsesAtMs > Number.NEGATIVE_INFINITY
         // At the deadline of its load, before the lease lapsed, and without anything put there: it is free, or another's meanwhile.
         const isGivenUp =
           nowMs < lapsesAtMs &&
@@ -157,18 +161,18 @@ export class LoadFlight<V> {
         }
         if (leasing.state === 'held') {
           forMs = leasing.forMs
+          if (isLapsed) untilMs = Math.max(untilMs, nowMs + loadDeadlineMs * AFTER_DEAD)
           lapsesAtMs = Math.max(lapsesAtMs, askedMs + forMs - NODE_TICK_MS)
         } else if (leasing.state === 'changed' && !answers(leasing.found, seat.ask)) {
           seat.seen = leasing.found.seen
           forMs = 0
           lapsesAtMs = Number.NEGATIVE_INFINITY
         } else {
-          const isLapsed = nowMs >= lapsesAtMs && lapsesAtMs > Number.NEGATIVE_INFINITY
           if (this.#settleLeasing(seat, leasing)) await this.#load([seat], this.#leftMs(waitedMs, isLapsed))
           return
         }
         // Whose lease has had all its time already is most likely dead, and it lapses at once.
-        if (waitedMs >= loadDeadlineMs && !(forMs > 0 && forMs <= FILL_MS + NODE_TICK_MS)) {
+        if (nowMs >= untilMs && !(forMs > 0 && forMs <= FILL_MS + NODE_TICK_MS)) {
           throw new DeadlineError(
             `cache '${cache}': others are still loading '${seat.key}', after ${Math.round(waitedMs)} ms of waiting for them`,
           )
@@ -181,11 +185,11 @@ export class LoadFlight<V> {
 
   /**
    * Who has waited for a holder that gave up, or whose load was overtaken, has that much less time of its own. Where the lease lapsed instead, its
-   * holder is most likely dead, and nobody else has loaded in all that time: then there is half of the time for a load at least.
+   * holder is most likely dead.
    */
   #leftMs(waitedMs: number, isLapsed: boolean): number {
     const { loadDeadlineMs } = this.#parts.strategy
-    return Math.max(loadDeadlineMs - waitedMs, isLapsed ? loadDeadlineMs / 2 : 1)
+    return Math.max(loadDeadlineMs - waitedMs, isLapsed ? loadDeadlineMs * AFTER_DEAD : 1)
   }
 
   /** Resolves when what is being loaded now has been filled. */
