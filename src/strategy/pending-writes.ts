@@ -16,13 +16,26 @@ export interface PendingWrite {
   readonly sinceMs: number
   /** The version that the store gave an older write of ours, where that is not below this one's: then it is saved over just that. */
   readonly over?: Version | undefined
+  /** The journal did not take it: it lies here and on the nodes alone. */
+  readonly isUnjournalled?: boolean | undefined
 }
+
+/** What the journal does not take, at most; its own limit bounds the rest. */
+const MAX_UNJOURNALLED = 20_000
+const MAX_UNJOURNALLED_BYTES = 16 * 1024 * 1024
 
 export class PendingWrites {
   readonly #byKey = new Map<string, PendingWrite>()
   bytes = 0
   /** Writes that a later one took the place of before they were saved. */
   coalesced = 0
+  /** Of writes that the journal did not take. */
+  readonly #unjournalled = { writes: 0, bytes: 0 }
+
+  /** Whether there is room for one more that the journal does not take. */
+  get hasRoom(): boolean {
+    return this.#unjournalled.writes < MAX_UNJOURNALLED && this.#unjournalled.bytes < MAX_UNJOURNALLED_BYTES
+  }
 
   get size(): number {
     return this.#byKey.size
@@ -42,13 +55,14 @@ export class PendingWrites {
     const held = this.#byKey.get(write.key)
     if (held === undefined) {
       this.#byKey.set(write.key, write)
-      this.bytes += write.bytes.length
+      this.#count(write, 1)
       return true
     }
     if (held.version >= write.version) return false
     // In the older one's place: the key waits since then.
     this.#byKey.set(write.key, { ...write, sinceMs: held.sinceMs, over: write.over ?? held.over })
-    this.bytes += write.bytes.length - held.bytes.length
+    this.#count(held, -1)
+    this.#count(write, 1)
     this.coalesced++
     return true
   }
@@ -75,6 +89,13 @@ export class PendingWrites {
 
   #remove(write: PendingWrite): void {
     this.#byKey.delete(write.key)
-    this.bytes -= write.bytes.length
+    this.#count(write, -1)
+  }
+
+  #count({ bytes, isUnjournalled }: PendingWrite, one: 1 | -1): void {
+    this.bytes += one * bytes.length
+    if (isUnjournalled !== true) return
+    this.#unjournalled.writes += one
+    this.#unjournalled.bytes += one * bytes.length
   }
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { settled } from '../../tests/support/cache-bench.ts'
 import { MemoryJournal } from '../../tests/support/memory-journal.ts'
 import { type Cart, Database, fleet, kindOn } from '../../tests/support/write-behind-fleet.ts'
-import { StoreError } from '../errors.ts'
+import { StoreError, UnacknowledgedError } from '../errors.ts'
 import type { Save, SaveStatus } from '../store/store.ts'
 
 /** Resolves with what `work` does, once the flusher has had its turn. */
@@ -116,6 +116,36 @@ test('a write that neither journal nor store takes is no success, nor is one tha
   journal.refuses = undefined
   cluster.reachable = false
   await assert.rejects(done(clock, one.cache.set('b', { n: 2 })), /violates a check/)
+})
+
+test('of what neither journal nor store takes only so much waits: more is shed before anything is done, until the store takes some', async () => {
+  const { one, database, journal, clock, cluster } = fleet()
+  const rejected = async (work: Promise<unknown>, expected: object): Promise<void> => {
+    const rejects = assert.rejects(work, expected)
+    await clock.advance(1_000)
+    await rejects
+  }
+  journal.refuses = 'full'
+  database.away = true
+  const waiting = one.cache.setMany(Array.from({ length: 20_000 }, (_, nth) => [`k${nth}`, { n: 1 }]))
+  await clock.advance(20_000)
+  for (const result of (await waiting).values()) assert.ok(!result.ok && result.error instanceof UnacknowledgedError)
+  const shed = { code: 'OVERLOADED', message: /^cache 'carts': the journal takes nothing/ }
+  await rejected(one.cache.set('more', { n: 1 }), shed)
+  await rejected(one.cache.delete('k1'), shed)
+  assert.equal(cluster.entries.has('rt:carts:more'), false)
+  assert.equal(one.cache.metrics().store?.pending?.writes, 20_000)
+  const update = one.cache.update('more', () => ({ n: 1 }))
+  await rejected(update, /lies on its owners, but neither the journal nor the store took it/)
+  journal.refuses = undefined
+  await one.cache.set('k1', { n: 2 })
+  journal.refuses = 'full'
+  await rejected(one.cache.set('other', { n: 1 }), { code: 'UNACKNOWLEDGED' })
+  database.away = false
+  await clock.advance(60_000)
+  assert.deepEqual([await database.row('k1'), await database.row('other'), await database.row('more')], [2, 1, undefined])
+  await done(clock, one.cache.set('more', { n: 3 }))
+  assert.equal(await database.row('more'), 3)
 })
 
 test('a later write meets the row that overtook an earlier one, and does not take its place', async () => {

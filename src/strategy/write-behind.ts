@@ -254,7 +254,8 @@ class WriteBehind<V> implements Strategy<V> {
     for (let attempt = 1; ; attempt++) {
       const record = this.#recordOf(key, op, prepared)
       const isOnDisk = await this.#journalled(record)
-      this.#keep(record)
+      if (!this.#keep(record, isOnDisk))
+        return { error: attempt === 1 ? overload(this.#parts.cache) : new UnacknowledgedError(unsaid(false, false)) }
       const [outcome] = await keyspace.putPrepared([prepared], call)
       if (outcome!.state === 'refused' && attempt < MAX_TRIES && keyspace.isDoubtful(outcome!, record.version)) {
         // By differing clocks only: it came after what refused it.
@@ -281,9 +282,10 @@ class WriteBehind<V> implements Strategy<V> {
   /** An update that the primary has let through: the journal, or else the store, before it is acknowledged. */
   async #keepUpdated(record: JournalRecord): Promise<void> {
     const isOnDisk = await this.#journalled(record)
-    this.#keep(record)
+    const isKept = this.#keep(record, isOnDisk)
     this.#reading.loads.forget(record.key)
     if (isOnDisk) return
+    if (!isKept) throw new UnacknowledgedError(unsaid(false, true))
     const flushed = await this.#flusher.flushNow(record.key)
     if (flushed.state === 'refused') throw flushed.error
     if (flushed.state === 'waiting') throw new UnacknowledgedError(unsaid(false, true))
@@ -302,15 +304,17 @@ class WriteBehind<V> implements Strategy<V> {
     }
   }
 
-  #keep({ key, op, version, body }: JournalRecord): void {
-    const write = { key, op, version, bytes: body, sinceMs: this.#parts.clock.monotonic() }
+  /** @returns false where there is no room for what the journal did not take */
+  #keep({ key, op, version, body }: JournalRecord, isOnDisk: boolean): boolean {
+    if (!isOnDisk && !this.#pending.hasRoom) return false
+    const write = { key, op, version, bytes: body, sinceMs: this.#parts.clock.monotonic(), isUnjournalled: !isOnDisk }
     if (this.#pending.add(write)) this.#flusher.add(key)
+    return true
   }
 
   /** Another's write that nobody saves. */
   async #adopt(record: JournalRecord): Promise<void> {
-    await this.#journalled(record)
-    this.#keep(record)
+    this.#keep(record, await this.#journalled(record))
   }
 
   /** Writes that the journal had: they lie on the nodes again, and are saved. */
@@ -318,7 +322,7 @@ class WriteBehind<V> implements Strategy<V> {
     for (const record of records) {
       // A clock that was set back must not date later writes before these.
       this.#parts.keyspace.observe(record.version)
-      this.#keep(record)
+      this.#keep(record, true)
     }
     const keys = records.map(({ key }) => key)
     for (let at = 0; at < keys.length; at += LAID_AT_ONCE) void this.#layUntilThere(keys.slice(at, at + LAID_AT_ONCE))
@@ -361,6 +365,10 @@ class WriteBehind<V> implements Strategy<V> {
     if (found.state === 'unreachable') this.#lookUpLater(record)
     else if (found.seen.version === record.version) await this.#keepUpdated(record)
   }
+}
+
+function overload(cache: string): OverloadError {
+  return new OverloadError(`cache '${cache}': the journal takes nothing, and as many writes as may wait without it do already`)
 }
 
 /** What is said of a write that came to no end. */
