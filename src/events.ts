@@ -21,7 +21,7 @@ export interface TierEvents {
   'node:suspect': { readonly node: string; readonly reason: string }
   /** A node's connections were lost, or it stopped answering, or most calls of it failed. */
   'node:down': { readonly node: string; readonly reason: string }
-  /** This process is behind with what it was asked for: calls are refused at once until it has caught up. */
+  /** This process is behind with what it was asked for, or has 131,072 calls under way: calls are refused at once until it has caught up. */
   'tier:overloaded': { readonly lateMs: number }
   /** No call had to be refused for a second. */
   'tier:relieved': { readonly lateMs: number }

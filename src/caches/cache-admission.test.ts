@@ -10,7 +10,7 @@ const nothing: Read<number> = { state: 'missing', negative: false, value: undefi
 
 function admission(closed: boolean, ended = false) {
   const error = (what: string) => (ended ? new ClosedError(`${what}: closed`) : new OverloadError(`${what}: behind`))
-  const admitting = { calls: 0, closed, ended, refusal: error, over: () => void admitting.calls-- }
+  const admitting = { calls: 0, closed, full: false, ended, refusal: error, over: () => void admitting.calls-- }
   return admitting
 }
 
@@ -33,6 +33,17 @@ test('while no calls are taken reads and changes fail at once, are counted, and 
   assert.equal((await cache.setMany([['k', 1]])).get('k')?.ok, false)
   const { errors, failedWrites } = cache.metrics()
   assert.deepEqual([errors, failedWrites], [4, 4])
+})
+
+test('a process with all the calls that it may have takes none, of those either that one which is behind takes', async () => {
+  const admitting = { ...admission(true), full: true }
+  const strategy = { name: 'none', storeCounts: () => undefined } as unknown as Strategy<number>
+  const cache = new Cache<number>({ name: 'a', strategy, outcomes: new Outcomes(), clock: systemClock, admitting })
+  const refused = { code: 'OVERLOADED' }
+  await assert.rejects(cache.refresh('k'), refused)
+  await assert.rejects(cache.touch('k'), refused)
+  await assert.rejects(cache.applyChanges([]), refused)
+  assert.equal(admitting.calls, 0)
 })
 
 test('who tries again at once when refused does not keep the event loop from going on', async () => {

@@ -14,6 +14,8 @@ export interface Admitting {
   calls: number
   /** Reads and writes are not taken. */
   readonly closed: boolean
+  /** As many calls as may be are under way: none is taken. */
+  readonly full: boolean
   /** No call at all is, for good. */
   readonly ended: boolean
   /** One of `calls` is over. */
@@ -64,9 +66,9 @@ export class CacheAdmission {
     work.then(over, over)
   }
 
-  /** A call from its beginning to its end. A process that is behind takes it too; a tier that is closed does not. */
+  /** A call from its beginning to its end. A process that is behind takes it too; one that is full, and a tier that is closed, does not. */
   async during<T>(work: () => Promise<T>): Promise<T> {
-    if (this.ended) return this.#refuse()
+    if (this.ended || this.#admitting?.full === true) return this.#refuse()
     this.begin()
     try {
       return await work()

@@ -85,3 +85,18 @@ test('nothing is timed often while little is under way, nor at all once it is cl
   void admission.close()
   assert.equal(clock.pendingTimers, 0)
 })
+
+test('as many calls as may be under way, late or not: one more is refused, which is told, and taken again when one is over', async () => {
+  admission.calls = 131_071
+  await clock.advance(300)
+  assert.deepEqual([admission.closed, admission.full, told], [false, false, []])
+  admission.calls++
+  assert.deepEqual([admission.closed, admission.full], [true, true])
+  assert.match(admission.refusal("cache 'a'").message, /^cache 'a': needs fewer than 131072 calls under way, but got: one more$/)
+  admission.over()
+  assert.deepEqual([admission.closed, admission.full], [false, false])
+  await clock.advance(20)
+  assert.deepEqual(told, ['overloaded'])
+  await clock.advance(1_000)
+  assert.deepEqual(told, ['overloaded', 'relieved'])
+})

@@ -7,7 +7,10 @@
  * for HTTP), and while it is late again and again new calls are refused at once, which costs next to nothing, until the loop has caught up. One long
  * turn, a garbage collection or somebody's computation, refuses nobody; nor does whatever happens while few calls are under way.
  *
- * A call looks at one field. There is no quick timer while few calls are under way.
+ * Many calls may wait for the same: a hundred thousand readers for the load of one key. So their number has a bound as well, above which one more is
+ * refused, late or not.
+ *
+ * A call looks at a few fields. There is no quick timer while few calls are under way.
  *
  * When the tier is closed no call is taken any more, and the last of those under way tells that it is over.
  */
@@ -20,6 +23,8 @@ export interface AdmissionParts {
   readonly changed: (state: 'overloaded' | 'relieved', lateMs: number) => void
 }
 
+/** Under way at once; some 128 MB. */
+const MOST_CALLS = 131_072
 /** Fewer under way are no overload of this process. */
 const MANY = 256
 const SELDOM_MS = 250
@@ -35,8 +40,6 @@ const RELIEVED_MS = 1_000
 export class Admission {
   /** Of caches, under way: each once, however many keys it is of. Counted by the caches. */
   calls = 0
-  /** No new call is taken. */
-  closed = false
   /** The tier is closed, and so is this for good. */
   ended = false
   readonly #parts: AdmissionParts
@@ -45,11 +48,23 @@ export class Admission {
   #lateLooks = 0
   #lateMs = 0
   #toldOverloaded = false
-  #closedMs = 0
+  #isRefusing = false
+  /** When calls were last refused, as far as is looked at. */
+  #refusedMs = Number.NEGATIVE_INFINITY
   readonly #idle = Promise.withResolvers<void>()
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts
+  }
+
+  /** No new call is taken. */
+  get closed(): boolean {
+    return this.#isRefusing || this.calls >= MOST_CALLS || this.ended
+  }
+
+  /** No call is, of those either that a process which is behind takes. */
+  get full(): boolean {
+    return this.calls >= MOST_CALLS
   }
 
   /** The process is behind, or was within a second: that a call had no answer in time says nothing of whom it asked. */
@@ -70,7 +85,6 @@ export class Admission {
   /** Takes no more calls, and leaves no timer. Resolves when those under way are over. */
   close(): Promise<void> {
     this.#timer?.cancel()
-    this.closed = true
     this.ended = true
     if (this.calls === 0) this.#idle.resolve()
     return this.#idle.promise
@@ -79,6 +93,10 @@ export class Admission {
   /** @param what for the message: `cache 'product'` */
   refusal(what: string): RingtailError {
     if (this.ended) return new ClosedError(`${what}: the tier is closed`)
+    if (this.full) {
+      this.#refusedMs = this.#parts.clock.monotonic()
+      return new OverloadError(`${what}: needs fewer than ${MOST_CALLS} calls under way, but got: one more`)
+    }
     return new OverloadError(`${what}: this process is ${Math.round(this.#lateMs)} ms behind with ${this.calls} calls under way`)
   }
 
@@ -94,14 +112,14 @@ export class Admission {
     this.#lateMs = nowMs - this.#dueMs
     const isLate = this.#lateMs > LATE_MS && this.calls >= MANY
     this.#lateLooks = isLate ? Math.min(MOST_LATE_LOOKS, this.#lateLooks + 1) : Math.max(0, this.#lateLooks - 1)
-    this.closed = isLate && this.#lateLooks >= LATE_LOOKS
-    if (this.closed) this.#closedMs = nowMs
+    this.#isRefusing = isLate && this.#lateLooks >= LATE_LOOKS
+    if (this.closed) this.#refusedMs = nowMs
     this.#tell(nowMs)
     this.#arm(this.#toldOverloaded || this.#lateLooks > 0 || this.calls >= MANY ? OFTEN_MS : SELDOM_MS)
   }
 
   #tell(nowMs: number): void {
-    const isOverloaded = this.closed || (this.#toldOverloaded && nowMs - this.#closedMs < RELIEVED_MS)
+    const isOverloaded = nowMs - this.#refusedMs < RELIEVED_MS
     if (isOverloaded === this.#toldOverloaded) return
     this.#toldOverloaded = isOverloaded
     this.#parts.changed(isOverloaded ? 'overloaded' : 'relieved', this.#lateMs)
