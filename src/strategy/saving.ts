@@ -8,7 +8,7 @@
 import type { Timer } from '../clock.ts'
 import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
-import { ConflictError, type RingtailError, UnsupportedError } from '../errors.ts'
+import { ConflictError, OverloadError, type RingtailError, UnsupportedError } from '../errors.ts'
 import type { Prepared } from '../keyspaces/keyspace.ts'
 import type { Removal, SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { Loads } from './loads.ts'
@@ -35,13 +35,21 @@ interface Item {
   readonly floor: Version
 }
 
+/** Keys whose saves and removals are under way, or may still happen. */
+const MAX_OPEN = 65_536
+
+/** Of an item, what is needed when its outcome is not known. */
+type Unclear = Pick<Item, 'key' | 'floor'>
+
 export class Saving<V> {
   readonly #parts: StrategyParts<V>
   readonly #store: Store<V>
   readonly #loads: Loads<V>
   readonly #settleCopies: SettleCopies
   /** Saves whose outcome is not known, by what is yet to be done about them. */
-  readonly #distrusted = new Map<Timer, readonly Item[]>()
+  readonly #distrusted = new Map<Timer, readonly Unclear[]>()
+  /** Keys whose saves are under way, and those that are distrusted. */
+  #open = 0
   queries = 0
 
   constructor(parts: StrategyParts<V>, store: Store<V>, loads: Loads<V>, settleCopies: SettleCopies) {
@@ -56,6 +64,7 @@ export class Saving<V> {
     const items = new Map([...this.#distrusted.values()].flat().map((item) => [item.key, item]))
     for (const timer of this.#distrusted.keys()) timer.cancel()
     this.#distrusted.clear()
+    this.#open = 0
     if (items.size > 0) await this.#invalidate([...items.values()], true)
   }
 
@@ -129,10 +138,16 @@ export class Saving<V> {
     call: StrategyCall | undefined,
   ): Promise<Settled<void>[]> {
     const { keyspace, emit, cache } = this.#parts
+    if (this.#open + items.length > MAX_OPEN) {
+      const error = new OverloadError(`cache '${cache}': needs at most ${MAX_OPEN} keys that are being saved or may still be, but got: more`)
+      return items.map(() => ({ error }))
+    }
+    this.#open += items.length
     this.queries++
     const { clock, loadDeadlineMs } = this.#parts
     const deadlineAtMs = clock.monotonic() + loadDeadlineMs
     const statuses = await this.#statuses(items.length, work)
+    this.#open -= items.length
     const written: Written[] = []
     const absent: Removal[] = []
     const unclear: Item[] = []
@@ -253,18 +268,22 @@ export class Saving<V> {
    */
   #distrust(items: readonly Item[]): void {
     const { clock, loadDeadlineMs } = this.#parts
-    void this.#invalidate(items, false)
+    // Without their entries: of a store that answers nobody there may be many.
+    const unclear = items.map(({ key, floor }): Unclear => ({ key, floor }))
+    this.#open += unclear.length
+    void this.#invalidate(unclear, false)
     for (const times of [1, 2]) {
       const timer = clock.after(times * loadDeadlineMs, () => {
         this.#distrusted.delete(timer)
-        void this.#invalidate(items, true)
+        if (times === 2) this.#open -= unclear.length
+        void this.#invalidate(unclear, true)
       })
-      this.#distrusted.set(timer, items)
+      this.#distrusted.set(timer, unclear)
     }
   }
 
   /** Never rejects. @param whole whatever lies there now, not only what is older than the save can be */
-  async #invalidate(items: readonly Item[], whole: boolean): Promise<void> {
+  async #invalidate(items: readonly Unclear[], whole: boolean): Promise<void> {
     const { keyspace } = this.#parts
     const keys = items.map(({ key }) => key)
     for (const key of keys) this.#loads.forget(key)

@@ -54,6 +54,24 @@ test('write-through: a save without an answer rejects as unknown; the old row is
   assert.deepEqual(await cache.getWithOutcome('a'), { value: 2, outcome: 'hit', node: 'n1' })
 })
 
+test('write-through: of so many keys as may be it is not known whether they are saved; more are shed until that is known', async () => {
+  const store = memoryStore<number>()
+  const { cache, clock } = cacheOn({ strategy: writeThrough(store), ...times })
+  const save = store.save.bind(store)
+  store.save = async (saves) => saves.map(() => ({ state: 'unknown', error: new StoreError('connection lost') }))
+  const keys = Array.from({ length: 65_536 }, (_, nth): [string, number] => [`k${nth}`, 1])
+  const { size } = [...(await cache.setMany(keys)).values()].reduce((codes, each) => codes.add(String(each.ok)), new Set<string>())
+  assert.equal(size, 1)
+  store.save = save
+  const shed = /^OverloadError: cache 'things': needs at most 65536 keys that are being saved or may still be, but got: more$/
+  await assert.rejects(cache.set('more', 1), shed)
+  await assert.rejects(cache.delete('k1'), shed)
+  assert.equal(await rowOf(store, 'more'), undefined)
+  await clock.advance(2_000)
+  await cache.set('more', 1)
+  assert.equal((await rowOf(store, 'more'))!.value, 1)
+})
+
 test('write-through: an absence that is loaded while a row is inserted does not hide the row', async () => {
   const store = memoryStore<number>()
   const { cache, clock } = cacheOn({ strategy: writeThrough(store), ...times })
