@@ -3,7 +3,8 @@
  *
  * A pending entry has no end of its own, so an owner that did not hear would serve it for ever. Owners are told until all of them have answered,
  * and only then does the journal forget the write: a process that is killed in between tells them after its next start. An owner that is away
- * for longer than the tries last is left behind; what lies on it is settled by whoever reads it (`adoption.ts`).
+ * for longer than the tries last is left behind, as is one of whose writes there are more than are remembered; what lies on it is settled by
+ * whoever reads it (`adoption.ts`).
  */
 import type { Timer } from '../clock.ts'
 import type { Version } from '../entry.ts'
@@ -29,12 +30,16 @@ const LONGEST_PAUSE_MS = 20_000
 /** In pauses that grow fourfold: about two minutes. */
 const TRIES = 10
 const AT_ONCE = 1_000
+/** Writes that wait to be told again, and their bytes, at most. */
+const MAX_LEFT = 20_000
+const MAX_LEFT_BYTES = 16 * 1024 * 1024
 
 export class Settling<V> {
   readonly #strategy: StrategyParts<V>
   readonly #journal: Journal
   /** What is to be told again after a pause. */
   readonly #left = new Map<string, Telling>()
+  #leftBytes = 0
   /** Under way. */
   readonly #telling = new Set<Promise<void>>()
   #timer: Timer | undefined
@@ -96,7 +101,14 @@ export class Settling<V> {
 
   #keep(telling: Telling): void {
     const held = this.#left.get(telling.key)
-    if (held === undefined || held.version < telling.version) this.#left.set(telling.key, { ...telling, tries: telling.tries + 1 })
+    if (held !== undefined && held.version >= telling.version) return
+    const bytes = this.#leftBytes + telling.bytes.length - (held?.bytes.length ?? 0)
+    if ((held === undefined && this.#left.size >= MAX_LEFT) || bytes > MAX_LEFT_BYTES) {
+      this.#forget(telling)
+      return
+    }
+    this.#leftBytes = bytes
+    this.#left.set(telling.key, { ...telling, tries: telling.tries + 1 })
   }
 
   #schedule(): void {
@@ -110,6 +122,7 @@ export class Settling<V> {
     this.#timer = undefined
     const tellings = [...this.#left.values()]
     this.#left.clear()
+    this.#leftBytes = 0
     this.#follow(tellings)
   }
 

@@ -208,6 +208,23 @@ test('owners are told of a saved write until they have heard, and only then the 
   assert.deepEqual([kindOn(cluster, 'a'), journal.records.size], ['value', 0])
 })
 
+test('of writes of which owners have yet to hear only so many are remembered; who reads the others settles them', async () => {
+  const { one, other, clock, cluster, journal, database } = fleet()
+  await one.cache.setMany(Array.from({ length: 20_001 }, (_, nth) => [`k${nth}`, { n: nth }]))
+  cluster.reachable = false
+  await clock.advance(5_000)
+  assert.equal(journal.records.size, 20_000)
+  assert.equal(await database.row('k20000'), 20_000)
+  cluster.reachable = true
+  await clock.advance(60_000)
+  assert.equal(journal.records.size, 0)
+  const pending = Array.from({ length: 20_001 }, (_, nth) => `k${nth}`).filter((key) => kindOn(cluster, key) === 'pending')
+  assert.equal(pending.length, 1)
+  await other.cache.get(pending[0]!)
+  await clock.advance(1_000)
+  assert.equal(kindOn(cluster, pending[0]!), 'value')
+})
+
 test('closing waits until the owners have heard that the last writes are saved', async () => {
   const { one, clock, cluster, journal } = fleet()
   await one.cache.set('a', { n: 1 })
