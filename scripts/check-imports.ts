@@ -13,7 +13,7 @@ import { isCode, isTest, placeOf, readSourceFiles, type SourceFile } from './sou
 import { viewsOf } from './source-text.ts'
 
 /** Known to all rooms; they import one another only. */
-export const VOCABULARY: readonly string[] = ['options.ts', 'errors.ts', 'events.ts', 'clock.ts', 'entry.ts']
+export const VOCABULARY: readonly string[] = ['options.ts', 'errors.ts', 'events.ts', 'clock.ts', 'entry.ts', 'queues.ts']
 
 const EVERYTHING = ['*']
 
@@ -104,6 +104,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   'create-tier.ts': EVERYTHING,
   'tier-nodes.ts': EVERYTHING,
+  'tier-metrics.ts': EVERYTHING,
   'tier-options.ts': EVERYTHING,
   'node-report.ts': EVERYTHING,
   'kits/': ['index.ts'],

@@ -15,6 +15,7 @@ import { Groups } from './invalidation/groups.ts'
 import type { Invalidations } from './invalidation/invalidation.ts'
 import { Keyspace, type KeyspaceParts } from './keyspaces/keyspace.ts'
 import type { CacheNode } from './node/node.ts'
+import type { QueueTeller } from './queues.ts'
 import type { Ring } from './ring/ring.ts'
 import type { Strategy, StrategyParts } from './strategy/strategy.ts'
 
@@ -38,6 +39,8 @@ export interface CacheStack<V> {
   /** Undefined where values are plain: they have none. */
   readonly groups: Groups | undefined
   readonly strategy: Strategy<V>
+  /** In which of them something waits. */
+  readonly queueing: readonly QueueTeller[]
 }
 
 /** @param name the cache's */
@@ -89,5 +92,6 @@ export function cacheStack<V>(name: string, options: CheckedCacheOptions<V>, giv
     behind: given.behind,
     bypassed: given.bypassed ?? (() => {}),
   })
-  return { cluster, keys, groups, strategy }
+  const queueing = groups === undefined ? [cluster, strategy] : [cluster, strategy, groups]
+  return { cluster, keys, groups, strategy, queueing }
 }

@@ -7,7 +7,7 @@
 import { overWithin } from './bounded-call.ts'
 import { packingCodec } from './cache-codec.ts'
 import { cacheStack } from './cache-stack.ts'
-import { Cache, type CacheReport } from './caches/cache.ts'
+import { Cache } from './caches/cache.ts'
 import { CacheEvents } from './caches/cache-events.ts'
 import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
 import type { Capture, CaptureOptions } from './capture/capture.ts'
@@ -17,7 +17,7 @@ import { Hints } from './cluster/hints.ts'
 import { cacheName } from './codec/key.ts'
 import { plainCodec } from './codec/plain-codec.ts'
 import { checkedCheckOptions } from './consistency/check-options.ts'
-import type { CheckOptions, ConsistencyCheck, ConsistencyCounts } from './consistency/consistency.ts'
+import type { CheckOptions, ConsistencyCheck } from './consistency/consistency.ts'
 import type { LookerParts } from './consistency/looker.ts'
 import { RunningCheck } from './consistency/running-check.ts'
 import type { CacheDictionaries } from './dictionaries/cache-dictionaries.ts'
@@ -37,14 +37,15 @@ import { announceKeys } from './near/announce-keys.ts'
 import { NearCache } from './near/near-cache.ts'
 import { NearLayer } from './near/near-layer.ts'
 import { type NodeReport, reportNodes } from './node-report.ts'
+import type { QueueTeller } from './queues.ts'
 import { rareTelling } from './rare-telling.ts'
 import { Admission } from './resilience/admission.ts'
-import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './resilience/guarded-store.ts'
-import type { ShardGuard } from './resilience/shard-guard.ts'
+import { checkedGuardOptions, guardStore, type MadeGuard, type StoreGuardOptions } from './resilience/guarded-store.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement } from './ring/ring.ts'
 import { Session } from './session.ts'
 import type { StoreReader } from './store/store.ts'
+import { type TierMetrics, tierMetrics } from './tier-metrics.ts'
 import { TierNodes } from './tier-nodes.ts'
 import { checkedTierOptions, type TierOptions } from './tier-options.ts'
 import { RingChanges } from './topology/ring-changes.ts'
@@ -57,12 +58,6 @@ import { versionClock } from './version-clock.ts'
 const CLOSING_DEADLINES = 4
 /** What telling of that which nodes have missed may take then, ms. */
 const CLOSING_HINTS_MS = 2_000
-
-export interface TierMetrics {
-  readonly caches: Readonly<Record<string, CacheReport>>
-  /** Of the consistency checks made in this process, by cache; the last of each. */
-  readonly consistency: Readonly<Record<string, ConsistencyCounts>>
-}
 
 /**
  * Builds a tier and connects its nodes. A node that does not answer is told of as `node:down` and tried again for as long as the tier is
@@ -109,7 +104,9 @@ export class Tier {
   readonly #guarding: StoreGuardOptions | false
   /** By store: one that serves several caches is one database. */
   readonly #guarded = new WeakMap<object, object>()
-  readonly #guards = new Set<ShardGuard>()
+  readonly #guards = new Set<MadeGuard>()
+  /** All in which something waits. */
+  readonly #queueing: Set<QueueTeller>
   /** Of all caches, ms. */
   #longestDeadlineMs = 0
   #closing: Promise<void> | undefined
@@ -146,7 +143,9 @@ export class Tier {
     const { bus } = options
     const tracking = bus === undefined ? new Tracking({ ...heard, nodes: this.#nodes.all }) : undefined
     for (const listener of [this.#catchUp, tracking]) if (listener !== undefined) this.#nodes.tell(listener)
-    this.#invalidations = tracking ?? new BusInvalidations({ ...heard, bus: bus! })
+    const hearing = bus === undefined ? [] : [new BusInvalidations({ ...heard, bus })]
+    this.#invalidations = tracking ?? hearing[0]!
+    this.#queueing = new Set<QueueTeller>([this.#admission, this.#nodes, this.#hints, this.#deliveries, ...hearing])
     this.#hasBus = bus !== undefined
     this.#topology = new TopologyWatch({ ...heard, nodes: this.#nodes })
     this.#changes = new RingChanges({ ...heard, nodes: this.#nodes, watch: this.#topology })
@@ -211,10 +210,9 @@ export class Tier {
     return new Session(this.#clock, token)
   }
 
-  /** The counts so far, by cache. */
+  /** The counts so far, by cache, and how much waits now. */
   metrics(): TierMetrics {
-    const caches = Object.fromEntries(Array.from(this.#caches, ([name, cache]) => [name, cache.metrics()]))
-    return { caches, consistency: Object.fromEntries(Array.from(this.#checks, ([name, check]) => [name, check.counts()])) }
+    return tierMetrics({ caches: this.#caches, checks: this.#checks, queueing: this.#queueing })
   }
 
   /**
@@ -326,7 +324,7 @@ export class Tier {
     const parts = { clock: this.#clock, random: this.#random, emit }
     const packing = { ...parts, outcomes, cache: name, nodes: this.#nodes.all, dictionaries: this.#dictionaries }
     const codec = options.plain ? plainCodec(options.codec, what) : packingCodec(options.codec, what, packing)
-    const { cluster, keys, groups, strategy } = cacheStack<V>(name, options, {
+    const { cluster, keys, groups, strategy, queueing } = cacheStack<V>(name, options, {
       ...parts,
       readClock: this.#readClock,
       ring: this.#nodes.ringOf(name, options, what),
@@ -343,6 +341,7 @@ export class Tier {
         emit('cache:bypassed', { cache: name, operation, reason })
       },
     })
+    for (const each of queueing) this.#queueing.add(each)
     const heard = { cluster, invalidations: this.#invalidations, writes: options.writes }
     if (groups !== undefined) {
       const looker: LookerParts<V> = { cluster, keys, codec, currency: groups, clock: this.#clock, truth: strategy.truth }
@@ -374,7 +373,10 @@ export class Tier {
     if (this.#guarding === false) return store
     const known = this.#guarded.get(store)
     if (known !== undefined) return known as S
-    const made = (guard: ShardGuard): void => void this.#guards.add(guard)
+    const made = (guard: MadeGuard): void => {
+      this.#guards.add(guard)
+      this.#queueing.add(guard)
+    }
     const guarded = guardStore(store, this.#guarding, { clock: this.#clock, random: this.#random, emit: this.#events.emit, made })
     this.#guarded.set(store, guarded)
     return guarded

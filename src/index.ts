@@ -41,7 +41,7 @@ export type {
   Staleness,
   SweepProgress,
 } from './consistency/consistency.ts'
-export { createTier, type Tier, type TierMetrics } from './create-tier.ts'
+export { createTier, type Tier } from './create-tier.ts'
 export type { Version } from './entry.ts'
 export * from './errors.ts'
 export type { CacheEventName, ChangeEventName, EventName, Listener, SettingAdvice, TierEvents } from './events.ts'
@@ -77,6 +77,7 @@ export type {
 export { type RedisNodeOptions, redisNode } from './node/redis-node.ts'
 export type { NodeReport } from './node-report.ts'
 export type { CallOptions, Duration } from './options.ts'
+export type { QueueDepth, QueueName, QueueTeller, TellQueue, TierQueues } from './queues.ts'
 export type { StoreBreakerOptions, StoreGuardOptions } from './resilience/guarded-store.ts'
 export type { NodeState } from './resilience/health.ts'
 export { type HashRingOptions, hashRing } from './ring/hash-ring.ts'
@@ -113,6 +114,7 @@ export type { LoadControls, RowChange, StoreCounts, StrategyChoice } from './str
 export { writeAround } from './strategy/write-around.ts'
 export { type WriteBehindOptions, writeBehind } from './strategy/write-behind.ts'
 export { writeThrough } from './strategy/write-through.ts'
+export type { TierMetrics } from './tier-metrics.ts'
 export type { TierOptions } from './tier-options.ts'
 export type {
   ChangeProgress,

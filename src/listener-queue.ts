@@ -9,6 +9,7 @@
  * instead. A listener that returns a promise gets the next item when that has settled. One that throws is told of, and called again.
  */
 import type { Clock } from './clock.ts'
+import type { QueueTeller, TellQueue } from './queues.ts'
 
 /** Calls a turn, at most. */
 const CALLS_A_TURN = 64
@@ -16,19 +17,33 @@ const CALLS_A_TURN = 64
 const TURN_MS = 2
 
 /** What a delivery takes its turn with. */
-interface Deliverable {
+interface Deliverable extends QueueTeller {
   /** Delivers one item. @returns whether it has more that can be delivered now */
   deliver(): boolean
 }
 
 /** Whose turn it is: one for all listeners of a tier. */
-export class Deliveries {
+export class Deliveries implements QueueTeller {
   readonly #clock: Pick<Clock, 'soon' | 'monotonic'>
+  readonly #queues = new Set<Deliverable>()
   readonly #ready = new Set<Deliverable>()
   #coming = false
 
   constructor(clock: Pick<Clock, 'soon' | 'monotonic'>) {
     this.#clock = clock
+  }
+
+  /** A listener listens from now on. */
+  add(queue: Deliverable): void {
+    this.#queues.add(queue)
+  }
+
+  remove(queue: Deliverable): void {
+    this.#queues.delete(queue)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    for (const queue of this.#queues) queue.tellQueues(tell)
   }
 
   ready(queue: Deliverable): void {
@@ -83,6 +98,7 @@ export class ListenerQueue<T> implements Deliverable {
   constructor(parts: ListenerQueueParts<T>) {
     this.#parts = parts
     this.#max = parts.max ?? MAX_WAITING
+    parts.deliveries.add(this)
   }
 
   /** @param id an item under it that waits already will do for this one too */
@@ -97,6 +113,11 @@ export class ListenerQueue<T> implements Deliverable {
   stop(): void {
     this.#stopped = true
     this.#waiting.clear()
+    this.#parts.deliveries.remove(this)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('eventsWaiting', this.#waiting.size, this.#max)
   }
 
   deliver(): boolean {

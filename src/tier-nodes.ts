@@ -11,6 +11,7 @@ import { ConfigurationError } from './errors.ts'
 import type { Emit } from './events.ts'
 import { memoryNode } from './node/memory-node.ts'
 import type { CacheNode } from './node/node.ts'
+import type { TellQueue } from './queues.ts'
 import { Health } from './resilience/health.ts'
 import { reweighted } from './ring/reweighted.ts'
 import type { Placement, Ring } from './ring/ring.ts'
@@ -205,6 +206,11 @@ export class TierNodes implements TopologyNodes {
 
   measured(members: readonly Member[]): Ring<Member> {
     return this.#parts.placement.build(members, this.#parts.replicas)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    for (const node of this.all) node.tellQueues?.(tell)
+    this.knowledge.tellQueues(tell)
   }
 
   /** Closes every connection. */

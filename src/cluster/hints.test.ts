@@ -3,6 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { HintingFleet, type HintingProcess } from '../../tests/support/hinting-fleet.ts'
 import { isEnvelope, versionOf } from '../codec/envelope.ts'
 import type { TierEvents } from '../events.ts'
+import { queuesOf } from '../queues.ts'
 import { riggedEntry } from '../testing/cluster-rig.ts'
 import type { PutChange } from './cluster.ts'
 import { listHints } from './hint-records.ts'
@@ -214,12 +215,18 @@ test('hints beyond what may be under way at once are left in turn, and none of t
   await putAll(process, range(20_000), old)
   await fleet.pass(10)
   const lets = { run: false }
-  for (const { node } of fleet.servers) node.mishaps.script(({ operation }) => (operation === 'run' && !lets.run ? 'fail' : undefined))
+  let mostUnderWay = 0
+  for (const { node } of fleet.servers)
+    node.mishaps.script(({ operation }) => {
+      mostUnderWay = Math.max(mostUnderWay, queuesOf([process.hints]).hintsUnderWay.depth)
+      return operation === 'run' && !lets.run ? 'fail' : undefined
+    })
   fleet.server(0).node.mishaps.down()
   const written = entry()
   // Each is owed once and would be left at two owners.
   const missed = range(20_000).filter((nth) => [0, 3, 4].includes(nth % 5))
   await putAll(process, missed, written)
+  assert.ok(mostUnderWay > 19_900 && mostUnderWay <= 20_000, `${mostUnderWay} under way`)
   await fleet.pass(1_000)
   const emptied = countOf(process, 'node:emptied')
   lets.run = true

@@ -15,6 +15,7 @@ import type { Clock } from '../clock.ts'
 import type { Emit } from '../events.ts'
 import type { CacheNode, Change, NodeCall } from '../node/node.ts'
 import { LATE_MS } from '../node/node.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import { leaveAnything, leaveHints } from './hint-records.ts'
 
 /** Behind the caller, and worth waiting for in a process that is behind with everything. */
@@ -22,6 +23,8 @@ const CALL: NodeCall = { timeoutMs: 1_000 }
 /** Hints on their way, hints that wait or that nobody would keep yet, and changes that nobody took: of each so many. */
 const MAX_OWED = 20_000
 const MAX_OWED_BYTES = 16 * 1024 * 1024
+/** Of one hint: the owners beside the one that missed it. */
+const MOST_KEEPERS = 15
 const MOST_AT_ONCE = 500
 /** After so long no more changes are made again before the next look, ms. */
 const AGAIN_MS = 250
@@ -63,7 +66,7 @@ interface Unheard {
   readonly sinceMs: number
 }
 
-export class Hints {
+export class Hints implements QueueTeller {
   readonly #parts: HintsParts
   /** By keeper and missing node. */
   readonly #waiting = new Map<CacheNode, Map<string, Map<string, Owed[]>>>()
@@ -90,6 +93,12 @@ export class Hints {
   /** Hints and changes that are held here. */
   get owed(): number {
     return this.#owed.size + this.#unheard.size + this.#overflowed.size
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('hintsUnderWay', this.#waitingCount, MAX_OWED)
+    tell('hintsHeld', this.#owed.size, MAX_OWED)
+    tell('changesHeld', this.#unheard.size, MAX_OWED)
   }
 
   /**
@@ -148,7 +157,7 @@ export class Hints {
   async retry(): Promise<void> {
     this.#tellLost()
     for (const [at, owed] of this.#owed) {
-      if (this.#waitingCount >= MAX_OWED) break
+      if (!this.#hasRoom) break
       this.#owed.delete(at)
       this.#tell(owed)
     }
@@ -194,8 +203,13 @@ export class Hints {
     const keepers = owners.filter((owner) => !isOwner(owner))
     if (keepers.length === 0) return
     if (this.#overflowed.get(owed.missing)?.isTold === false) this.#overflow(owed)
-    else if (this.#waitingCount >= MAX_OWED) this.#hold(owed)
+    else if (!this.#hasRoom) this.#hold(owed)
     else this.#gather(owed, keepers)
+  }
+
+  /** For one more on its way. */
+  get #hasRoom(): boolean {
+    return this.#waitingCount <= MAX_OWED - MOST_KEEPERS
   }
 
   #gather(owed: Owed, keepers: readonly CacheNode[]): void {

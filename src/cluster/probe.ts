@@ -6,6 +6,7 @@
  * the caller has its answer, and has the difference mended. It never changes an answer, and nobody waits for it.
  */
 import type { CacheNode, NodeCall, Receiver } from '../node/node.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
 import { isAvoided } from './owner-order.ts'
@@ -14,7 +15,7 @@ import type { ReadRepair } from './read-repair.ts'
 /** Probes under way at once, at most. */
 const LIMIT = 256
 
-export class Probe {
+export class Probe implements QueueTeller {
   readonly #every: number
   readonly #repair: ReadRepair
   readonly #call: NodeCall
@@ -29,6 +30,10 @@ export class Probe {
     this.#repair = repair
     this.#call = call
     this.#nodeFailed = nodeFailed
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('probes', this.#underWay, LIMIT)
   }
 
   /** Counts one read. @returns whether it is one to probe behind */

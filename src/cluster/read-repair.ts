@@ -12,6 +12,7 @@
 import type { Clock } from '../clock.ts'
 import type { Emit } from '../events.ts'
 import type { CacheNode, NodeCall, Status } from '../node/node.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import { copyTtlMs } from './copy-life.ts'
 import { type Answer, compareAnswers, holdingOf } from './newest.ts'
 import { isEmptied } from './owner-order.ts'
@@ -45,7 +46,7 @@ interface Ward {
   untold: number
 }
 
-export class ReadRepair {
+export class ReadRepair implements QueueTeller {
   readonly #parts: RepairParts
   readonly #limit: number
   readonly #wards = new Map<CacheNode, Ward>()
@@ -59,6 +60,10 @@ export class ReadRepair {
 
   get counts(): RepairCounts {
     return { ...this.#counts }
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('repairs', this.#underWay, this.#limit)
   }
 
   /**

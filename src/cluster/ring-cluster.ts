@@ -9,6 +9,7 @@
 import { type Clock, type Random, systemRandom } from '../clock.ts'
 import type { Emit } from '../events.ts'
 import type { CacheNode, Change, NodeCall } from '../node/node.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import { HEDGES } from '../resilience/hedge.ts'
 import { type HotKey, HotKeys } from '../resilience/hot-keys.ts'
 import { RETRIES, RetryBudget } from '../resilience/retry-budget.ts'
@@ -71,7 +72,7 @@ export interface ClusterParts {
   readonly nodeFailed?: ((node: string) => void) | undefined
 }
 
-export class RingCluster implements Cluster {
+export class RingCluster implements Cluster, QueueTeller {
   readonly #ring: LiveRing
   /** Until when it is surely the fleet's. */
   readonly #knowledge: RingKnowledge
@@ -132,6 +133,11 @@ export class RingCluster implements Cluster {
     const probeEvery = parts.probeEvery ?? PROBE_EVERY
     const probes = probeEvery > 0 && ring.replicas > 1
     this.#probe = probes ? new Probe(probeEvery, this.#repair, firstCall, this.#context.nodeFailed) : undefined
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.#repair.tellQueues(tell)
+    this.#probe?.tellQueues(tell)
   }
 
   get nodes(): readonly CacheNode[] {

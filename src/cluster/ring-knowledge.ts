@@ -9,6 +9,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { CacheNode, Change } from '../node/node.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { Hints, OwningRing } from './hints.ts'
 
 /** How long a write waits for the nodes, ms: what one try may take. */
@@ -36,7 +37,7 @@ interface Watch {
   readonly look: () => Promise<void>
 }
 
-export class RingKnowledge {
+export class RingKnowledge implements QueueTeller {
   /** ms since the epoch, by the fleet's clock. Looked at on the path of every write. Infinity: nobody watches, and the ring does not change. */
   untilMs = Number.POSITIVE_INFINITY
   #watch: Watch | undefined
@@ -101,6 +102,10 @@ export class RingKnowledge {
         this.#doubted.set(change.key, { change: doubted, ring, asked, hints, sinceMs })
       }
     }
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('changesDoubted', this.#doubted.size, MAX_DOUBTED)
   }
 
   #isSure({ clock }: Watch): boolean {

@@ -10,6 +10,7 @@
  */
 import type { Clock, Random, Timer } from '../clock.ts'
 import type { Emit } from '../events.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { Bus } from './bus.ts'
 import { type BusMessage, decodeMessage, encodeMessage, MAX_KEYS } from './bus-message.ts'
 import { Followers } from './followers.ts'
@@ -36,7 +37,7 @@ const MAX_FLIGHTS = 32
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2_000
 
-export class BusInvalidations implements Invalidations {
+export class BusInvalidations implements Invalidations, QueueTeller {
   readonly #parts: BusInvalidationsParts
   readonly #channel: string
   readonly #publisher: string
@@ -94,6 +95,10 @@ export class BusInvalidations implements Invalidations {
       this.#leaving = false
       this.#publishPending()
     })
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('busWaiting', this.#pending.size, MAX_PENDING)
   }
 
   /** Publishes what waits, and hears nothing afterwards. */

@@ -7,6 +7,7 @@
  * before it was asked for until it is kept, and none was.
  */
 import type { Cluster, WriteLevel } from '../cluster/cluster.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import { versionMs } from '../version-clock.ts'
 import { type Group, type GroupRecords, recordPut } from './group-records.ts'
 import { hearsKey } from './hears-key.ts'
@@ -45,7 +46,7 @@ interface Ask {
   readonly answer: PromiseWithResolvers<number | undefined>
 }
 
-export class GroupLookups {
+export class GroupLookups implements QueueTeller {
   readonly #parts: GroupLookupsParts
   /** Those that a later caller may join, by key. */
   readonly #joinable = new Map<string, Ask>()
@@ -72,6 +73,10 @@ export class GroupLookups {
     this.#boarding.push(ask)
     if (this.#boarding.length === 1) queueMicrotask(() => void this.#depart())
     return ask.answer.promise
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('groupsAsked', this.#underWay, MAX_UNDER_WAY)
   }
 
   /** What is being asked for under this key may be out of date. */

@@ -15,6 +15,7 @@ import type { Clock } from '../clock.ts'
 import type { Cluster, Replicated, WriteLevel } from '../cluster/cluster.ts'
 import type { Currency, Membership } from '../entry.ts'
 import { ConfigurationError, UnacknowledgedError } from '../errors.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import { GroupLookups } from './group-lookups.ts'
 import { type Group, GroupRecords, recordPut } from './group-records.ts'
 import type { Invalidations } from './invalidation.ts'
@@ -43,7 +44,7 @@ export interface GroupsParts {
 
 const APPLIED: Replicated = Object.freeze({ state: 'applied' })
 
-export class Groups implements Currency {
+export class Groups implements Currency, QueueTeller {
   readonly #parts: GroupsParts
   readonly #separator: string | undefined
   readonly #records: GroupRecords
@@ -78,6 +79,10 @@ export class Groups implements Currency {
         this.#lookups.lost()
       },
     })
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.#lookups.tellQueues(tell)
   }
 
   /** How many groups this process knows. */

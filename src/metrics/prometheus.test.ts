@@ -49,6 +49,14 @@ test('how much a cache packs is told of those that do', () => {
   assert.match(scrape, /^ringtail_dictionaries_not_found_total\{cache="product"\} 2$/m)
 })
 
+test('queues are told by kind, with their bounds, but for kinds that there are none of', () => {
+  const queues = { loads: { depth: 3, bound: 65_536 }, busWaiting: { depth: 0, bound: 0 } }
+  const scrape = prometheusText({ caches: {}, queues })
+  assert.match(scrape, /^ringtail_queue_depth\{queue="loads"\} 3$/m)
+  assert.match(scrape, /^ringtail_queue_bound\{queue="loads"\} 65536$/m)
+  assert.doesNotMatch(scrape, /busWaiting/)
+})
+
 test('quotes and backslashes in a label are escaped', () => {
   assert.match(text(), /node="n\\"2\\\\"/)
 })

@@ -4,10 +4,11 @@
  * Labels are caches, nodes, shards and outcomes, which are few and fixed; never keys. Latencies are histograms, which can be added up over processes.
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  */
+import type { QueueDepth, QueueName } from '../queues.ts'
 import type { HistogramSnapshot } from './histogram.ts'
 import type { CacheMetrics, OutcomeCounts, PackingReport } from './outcomes.ts'
 
-/** What of a tier's metrics is told, typed by structure: `tier.metrics().caches` and `await tier.nodes()` fit. */
+/** What of a tier's metrics is told, typed by structure: `tier.metrics()` and `await tier.nodes()` fit. */
 export interface PrometheusSource {
   readonly caches: Readonly<
     Record<
@@ -21,6 +22,8 @@ export interface PrometheusSource {
   >
   readonly nodes?: readonly NodeGauges[] | undefined
   readonly consistency?: Readonly<Record<string, CheckCounts>> | undefined
+  /** By name of the queue: `tier.metrics().queues`. */
+  readonly queues?: Readonly<Partial<Record<QueueName, QueueDepth>>> | undefined
 }
 
 interface CheckCounts {
@@ -179,6 +182,7 @@ export function prometheusText(source: PrometheusSource): string {
       'Entries evicted since the node started.',
       gauge((node) => node.evicted),
     ),
+    ...queueFamilies(Object.entries(source.queues ?? {})),
     ...consistencyFamilies(Object.entries(source.consistency ?? {})),
   ].join('')
 }
@@ -244,6 +248,27 @@ function packingFamilies(caches: readonly (readonly [name: string, cache: Promet
     family('ringtail_packed_bytes_out_total', 'counter', 'Bytes that they became.', bytesOut),
     family('ringtail_packing_seconds_total', 'counter', 'Time that packing took.', took),
     family('ringtail_dictionaries_not_found_total', 'counter', 'Dictionaries that entries name and no node had.', notFound),
+  ]
+}
+
+/** Of a kind that the tier has none of nothing is told. */
+function queueFamilies(queues: readonly (readonly [queue: string, depth: QueueDepth])[]): string[] {
+  const known = queues.filter(([, { bound }]) => bound > 0)
+  if (known.length === 0) return []
+  const each = (of: (queue: QueueDepth) => number): Sample[] => known.map(([queue, depth]) => [{ queue }, of(depth)] as const)
+  return [
+    family(
+      'ringtail_queue_depth',
+      'gauge',
+      'What waits or is under way in the fullest queue of each kind.',
+      each(({ depth }) => depth),
+    ),
+    family(
+      'ringtail_queue_bound',
+      'gauge',
+      'What may be in it.',
+      each(({ bound }) => bound),
+    ),
   ]
 }
 

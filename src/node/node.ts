@@ -12,6 +12,7 @@ import type { Clock, Random } from '../clock.ts'
 import type { Stamp, Version } from '../entry.ts'
 import type { RingtailError } from '../errors.ts'
 import type { Emit } from '../events.ts'
+import type { TellQueue } from '../queues.ts'
 
 export interface NodeCall {
   /** Bound of this one try, ms. Default: the node's own `timeout` (50 ms unless set). */
@@ -227,6 +228,8 @@ export interface CacheNode {
   readonly standing?: Standing | undefined
   /** Calls under way or waiting in this process. Absent where none ever wait. */
   readonly load?: number | undefined
+  /** Tells how much waits in this process and is under way, by connection. Absent where nothing ever does. */
+  tellQueues?(tell: TellQueue): void
   /** Has an observer told of the traffic from now on. Absent where there is none to speak of. @returns the way to stop */
   observe?(observer: NodeObserver): () => void
   /**

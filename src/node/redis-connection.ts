@@ -8,6 +8,7 @@
  */
 import type { Timer } from '../clock.ts'
 import { ClosedError, DeadlineError, NodeError, OverloadError, overdueError, type RingtailError } from '../errors.ts'
+import type { TellQueue } from '../queues.ts'
 import type { Batch, Lane, Sink } from './batch.ts'
 import type { BatchLimits } from './batch-limits.ts'
 import { Batcher } from './batcher.ts'
@@ -135,6 +136,13 @@ export class RedisConnection {
   /** Whether nothing is under way, though something may wait for the turn's end. */
   get idle(): boolean {
     return this.#batcher.flights === 0
+  }
+
+  tellQueues(tell: TellQueue): void {
+    const { maxQueue, maxFlights, maxKeys } = this.#options.limits
+    tell('nodeWaiting', this.#batcher.waiting, maxQueue)
+    tell('nodeUnderWay', this.#batcher.unsettled - this.#batcher.waiting, maxFlights * maxKeys)
+    tell('nodeCommands', this.#commands, MAX_COMMANDS)
   }
 
   get(key: string, sink: Sink<Buffer, CacheNode>, slot: number, timeoutMs: number | undefined): void {

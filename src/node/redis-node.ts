@@ -9,6 +9,7 @@ import { type Clock, type Random, systemClock, systemRandom } from '../clock.ts'
 import { ClosedError, ConfigurationError, NodeError } from '../errors.ts'
 import { type Emit, noEmit } from '../events.ts'
 import { type Duration, durationMs, knownOptions, wholeNumber } from '../options.ts'
+import type { TellQueue } from '../queues.ts'
 import { type BatchLimits, batchLimits } from './batch-limits.ts'
 import { chosen, chosenFor, chosenForAll } from './connection-choice.ts'
 import { ChangeCall, EachCall, GetManyCall } from './many-calls.ts'
@@ -170,6 +171,10 @@ class RedisNode implements CacheNode {
     let load = 0
     for (const connection of this.#connections) load += connection.load
     return load
+  }
+
+  tellQueues(tell: TellQueue): void {
+    for (const connection of this.#connections) connection.tellQueues(tell)
   }
 
   observe(observer: NodeObserver): () => void {

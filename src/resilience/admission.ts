@@ -16,6 +16,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { ClosedError, OverloadError, type RingtailError } from '../errors.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 
 export interface AdmissionParts {
   readonly clock: Clock
@@ -37,7 +38,7 @@ const MOST_LATE_LOOKS = 6
 /** Without a refusal, ms. */
 const RELIEVED_MS = 1_000
 
-export class Admission {
+export class Admission implements QueueTeller {
   /** Of caches, under way: each once, however many keys it is of. Counted by the caches. */
   calls = 0
   /** The tier is closed, and so is this for good. */
@@ -98,6 +99,10 @@ export class Admission {
       return new OverloadError(`${what}: needs fewer than ${MOST_CALLS} calls under way, but got: one more`)
     }
     return new OverloadError(`${what}: this process is ${Math.round(this.#lateMs)} ms behind with ${this.calls} calls under way`)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('calls', this.calls, MOST_CALLS)
   }
 
   #arm(delayMs: number): void {

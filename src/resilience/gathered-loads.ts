@@ -7,6 +7,7 @@
  * keys, and leaves when its own time is over; the statement goes on for the others, and is given up with the last.
  */
 import { DeadlineError } from '../errors.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { Loaded, StoreCall } from '../store/store.ts'
 import type { ShardGuard, Verdict } from './shard-guard.ts'
 
@@ -37,7 +38,7 @@ interface Gathering<V> {
   isBegun: boolean
 }
 
-export class GatheredLoads<V> {
+export class GatheredLoads<V> implements QueueTeller {
   readonly #parts: GatheredLoadsParts<V>
   /** Takes more calls. */
   #open: Gathering<V> | undefined
@@ -73,6 +74,10 @@ export class GatheredLoads<V> {
     const answer = this.#join(gathering, keys, call)
     void this.#run(gathering, call?.withinMs)
     return answer
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('storeReadsWaiting', this.#waiting, MAX_WAITING)
   }
 
   #join(gathering: Gathering<V>, keys: readonly string[], call: StoreCall | undefined): Promise<Loaded<V>> {

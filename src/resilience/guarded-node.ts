@@ -31,6 +31,7 @@ import type {
   StatusReceiver,
   Watcher,
 } from '../node/node.ts'
+import type { TellQueue } from '../queues.ts'
 import type { NodeHealth } from './node-health.ts'
 
 /** Told of a node's connections, in place of `node:down` and `node:up`, which are for who weighs all evidence to tell. */
@@ -86,6 +87,10 @@ class GuardedNode implements CacheNode {
 
   get load(): number {
     return this.#node.load ?? 0
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.#node.tellQueues?.(tell)
   }
 
   async connect(parts: NodeParts = {}): Promise<void> {

@@ -12,6 +12,7 @@ import type { Clock, Random } from '../clock.ts'
 import { asError, OverloadError, RingtailError, StoreError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { type Duration, durationMs, fraction, knownOptions, wholeNumber } from '../options.ts'
+import type { QueueTeller } from '../queues.ts'
 import type { Loaded, Removal, Row, SaveStatus, ShardGuardStats, ShardStats, Store, StoreCall, StoreReader } from '../store/store.ts'
 import { GatheredLoads } from './gathered-loads.ts'
 import { type CallKind, isShardFailure, ShardGuard, type ShardGuardLimits, type Verdict } from './shard-guard.ts'
@@ -38,12 +39,17 @@ export interface StoreBreakerOptions {
   readonly minimumCalls?: number | undefined
 }
 
+/** The guard of one shard. */
+export interface MadeGuard extends QueueTeller {
+  close(): void
+}
+
 export interface StoreGuardParts {
   readonly clock: Clock
   readonly random: Random
   readonly emit: Emit
-  /** Told of each guard as it is made, to be closed. */
-  readonly made?: ((guard: ShardGuard) => void) | undefined
+  /** Told of each shard's guard as it is made, to be closed. */
+  readonly made?: ((guard: MadeGuard) => void) | undefined
 }
 
 const CONCURRENCY = 16
@@ -210,13 +216,20 @@ class ShardGuards<V> {
     const load = (keys: readonly string[], call: StoreCall): Promise<Loaded<V>> => this.#store.load(keys, call)
     const guarded = { guard, loads: new GatheredLoads({ guard, load, judge: verdictOfLoad, queue: this.#limits.queue }) }
     this.#shards.set(shard, guarded)
+    this.#parts.made?.({
+      close: () => guard.close(),
+      tellQueues: (tell) => {
+        guard.tellQueues(tell)
+        guarded.loads.tellQueues(tell)
+      },
+    })
     return guarded
   }
 
   #newGuard(shard: string): ShardGuard {
     const { name } = this.#store
-    const { emit, clock, random, made } = this.#parts
-    const guard = new ShardGuard({
+    const { emit, clock, random } = this.#parts
+    return new ShardGuard({
       name: shard === '' ? name : `${name}: ${shard}`,
       limits: this.#limits,
       clock,
@@ -224,8 +237,6 @@ class ShardGuards<V> {
       changed: (state, reason) =>
         state === 'down' ? emit('shard:down', { store: name, shard, reason }) : emit('shard:up', { store: name, shard }),
     })
-    made?.(guard)
-    return guard
   }
 
   #asError(thrown: unknown): RingtailError {

@@ -7,15 +7,14 @@ import { noEmit } from '../events.ts'
 import type { SaveStatus, Store, StoreCall } from '../store/store.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { seededRandom } from '../testing/seeded-random.ts'
-import { checkedGuardOptions, guardStore, type StoreGuardOptions } from './guarded-store.ts'
-import type { ShardGuard } from './shard-guard.ts'
+import { checkedGuardOptions, guardStore, type MadeGuard, type StoreGuardOptions } from './guarded-store.ts'
 
 let clock: FakeClock
 beforeEach(() => {
   clock = new FakeClock()
 })
 
-function guarded(store: Store<number>, options: StoreGuardOptions = {}, made?: (guard: ShardGuard) => void): Store<number> {
+function guarded(store: Store<number>, options: StoreGuardOptions = {}, made?: (guard: MadeGuard) => void): Store<number> {
   return guardStore(store, checkedGuardOptions(options, 'stores'), { clock, random: seededRandom(1), emit: noEmit, made })
 }
 
@@ -68,7 +67,7 @@ describe('what is under way', () => {
 
   test('is left alone when the tier is closed: who waits is refused, nobody comes after, and no timer stays', async () => {
     const held = new HeldStore()
-    const guards: ShardGuard[] = []
+    const guards: MadeGuard[] = []
     const store = guarded(held, { concurrency: 2, minConcurrency: 2 }, (guard) => guards.push(guard))
     const left = new AbortController()
     outcomeOf(save(store, 'left', { signal: left.signal }))

@@ -9,6 +9,7 @@
  */
 import type { Clock, Random, Timer } from '../clock.ts'
 import { asError, ClosedError, DeadlineError, OverloadError, RingtailError, StoreError } from '../errors.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { ShardGuardStats, StoreCall } from '../store/store.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Breaker, type BreakerChange, type BreakerOptions } from './breaker.ts'
@@ -63,7 +64,7 @@ export function isShardFailure(thrown: unknown): boolean {
   return thrown instanceof DeadlineError || !(thrown instanceof RingtailError)
 }
 
-export class ShardGuard {
+export class ShardGuard implements QueueTeller {
   readonly #parts: ShardGuardParts
   readonly #limit: AdaptiveLimit
   readonly #breaker: Breaker
@@ -139,6 +140,13 @@ export class ShardGuard {
       slow: this.#slow,
       shed: this.#shed,
     }
+  }
+
+  tellQueues(tell: TellQueue): void {
+    const { concurrency, queue } = this.#parts.limits
+    tell('storeUnderWay', this.#running, concurrency)
+    tell('storeWaiting', this.#lines.read.size, queue)
+    tell('storeWaiting', this.#lines.write.size, queue)
   }
 
   get #waiting(): number {

@@ -40,6 +40,10 @@ export class SingleFlight<F> {
     if (this.#flights.size > 0) this.#flights.delete(key)
   }
 
+  get most(): number {
+    return this.#maxFlights
+  }
+
   get size(): number {
     return this.#flights.size
   }

@@ -6,6 +6,7 @@
  */
 import { ConflictError, UnavailableError } from '../errors.ts'
 import type { Replicated, Write } from '../keyspaces/keyspace.ts'
+import type { TellQueue } from '../queues.ts'
 import { Reading } from './reading.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
 import { RowChanges } from './row-changes.ts'
@@ -81,6 +82,10 @@ class CacheAside<V> implements Strategy<V> {
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {
     return this.#reading.touchMany(keys, call)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.#reading.tellQueues(tell)
   }
 
   drained(): Promise<void> {

@@ -10,6 +10,7 @@
 import type { Timer } from '../clock.ts'
 import { OverloadError, type RingtailError, StoreError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { Removal, Save, SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { PendingWrite, PendingWrites } from './pending-writes.ts'
 import { type Fate, Settling } from './settling.ts'
@@ -67,7 +68,7 @@ interface Outcome {
   readonly status: SaveStatus
 }
 
-export class Flusher<V> {
+export class Flusher<V> implements QueueTeller {
   readonly #parts: FlusherParts<V>
   readonly #settling: Settling<V>
   readonly #lanes = new Map<string, Lane>()
@@ -84,6 +85,10 @@ export class Flusher<V> {
   constructor(parts: FlusherParts<V>) {
     this.#parts = parts
     this.#settling = new Settling(parts.strategy, parts.journal)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.#settling.tellQueues(tell)
   }
 
   /** A key has a pending write. */

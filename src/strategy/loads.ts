@@ -7,6 +7,7 @@
  */
 import { boundedCall } from '../bounded-call.ts'
 import { OverloadError } from '../errors.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import { SingleFlight } from '../resilience/single-flight.ts'
 import type { StoreReader } from '../store/store.ts'
 import { Asking } from './asking.ts'
@@ -26,7 +27,7 @@ const PAUSE_MS = 1_000
 const HELD_PAUSE_MS = 50
 const MAX_PAUSED = 4_096
 
-export class Loads<V> {
+export class Loads<V> implements QueueTeller {
   readonly #parts: StrategyParts<V>
   readonly #asking: Asking<V>
   readonly #flight: LoadFlight<V>
@@ -51,6 +52,11 @@ export class Loads<V> {
 
   get keysLoaded(): number {
     return this.#asking.keysLoaded
+  }
+
+  tellQueues(tell: TellQueue): void {
+    for (const { size, most } of [this.#flights.store, this.#flights.loader]) tell('loads', size, most)
+    tell('loadsPaused', this.#paused.size, MAX_PAUSED)
   }
 
   /**

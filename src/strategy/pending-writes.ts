@@ -5,6 +5,7 @@
  * older one of its key was saved takes its place, so that the store gets the last of them alone.
  */
 import type { Version } from '../entry.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 
 export interface PendingWrite {
   readonly key: string
@@ -24,7 +25,7 @@ export interface PendingWrite {
 const MAX_UNJOURNALLED = 20_000
 const MAX_UNJOURNALLED_BYTES = 16 * 1024 * 1024
 
-export class PendingWrites {
+export class PendingWrites implements QueueTeller {
   readonly #byKey = new Map<string, PendingWrite>()
   bytes = 0
   /** Writes that a later one took the place of before they were saved. */
@@ -35,6 +36,10 @@ export class PendingWrites {
   /** Whether there is room for one more that the journal does not take. */
   get hasRoom(): boolean {
     return this.#unjournalled.writes < MAX_UNJOURNALLED && this.#unjournalled.bytes < MAX_UNJOURNALLED_BYTES
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('writesUnjournalled', this.#unjournalled.writes, MAX_UNJOURNALLED)
   }
 
   get size(): number {

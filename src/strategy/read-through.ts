@@ -5,6 +5,7 @@
  * the next read loads it. Entries are ordered by when their load began, not by row versions: a joined row has none of its own.
  */
 import { UnsupportedError } from '../errors.ts'
+import type { TellQueue } from '../queues.ts'
 import type { StoreReader } from '../store/store.ts'
 import { checkedReader } from './checked-store.ts'
 import { Reading } from './reading.ts'
@@ -77,6 +78,10 @@ class ReadThrough<V> implements Strategy<V> {
 
   touchMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<boolean>[]> {
     return this.#reading.touchMany(keys, call)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.#reading.tellQueues(tell)
   }
 
   drained(): Promise<void> {

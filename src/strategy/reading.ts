@@ -9,6 +9,7 @@
 
 import { RingtailError, UnavailableError } from '../errors.ts'
 import type { Found } from '../keyspaces/keyspace.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { Demand } from '../session.ts'
 import type { StoreReader } from '../store/store.ts'
 import type { LoadAsk, Loaded } from './load-seat.ts'
@@ -21,7 +22,7 @@ const LONGEST_DRAW = 12
 /** Keys that may be touched behind their readers at a time. */
 const MAX_TOUCHES = 1_024
 
-export class Reading<V> {
+export class Reading<V> implements QueueTeller {
   readonly loads: Loads<V>
   readonly #parts: StrategyParts<V>
   readonly #reader: StoreReader<V> | undefined
@@ -86,6 +87,11 @@ export class Reading<V> {
       const failure = found[at]!.failure
       return failure === undefined ? { value: outcome?.state === 'applied' } : { error: failure }
     })
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.loads.tellQueues(tell)
+    tell('touches', this.#touching.size, MAX_TOUCHES)
   }
 
   storeCounts(): StoreCounts | undefined {

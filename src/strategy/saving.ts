@@ -10,6 +10,7 @@ import { eachPrepared } from '../each-prepared.ts'
 import type { Version } from '../entry.ts'
 import { ConflictError, OverloadError, type RingtailError, UnsupportedError } from '../errors.ts'
 import type { Prepared } from '../keyspaces/keyspace.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { Removal, SaveStatus, Store, StoreCall } from '../store/store.ts'
 import type { Loads } from './loads.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
@@ -41,7 +42,7 @@ const MAX_OPEN = 65_536
 /** Of an item, what is needed when its outcome is not known. */
 type Unclear = Pick<Item, 'key' | 'floor'>
 
-export class Saving<V> {
+export class Saving<V> implements QueueTeller {
   readonly #parts: StrategyParts<V>
   readonly #store: Store<V>
   readonly #loads: Loads<V>
@@ -66,6 +67,10 @@ export class Saving<V> {
     this.#distrusted.clear()
     this.#open = 0
     if (items.size > 0) await this.#invalidate([...items.values()], true)
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('saves', this.#open, MAX_OPEN)
   }
 
   saveMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
@@ -139,7 +144,9 @@ export class Saving<V> {
   ): Promise<Settled<void>[]> {
     const { keyspace, emit, cache } = this.#parts
     if (this.#open + items.length > MAX_OPEN) {
-      const error = new OverloadError(`cache '${cache}': needs at most ${MAX_OPEN} keys that are being saved or may still be, but got: more`)
+      const error = new OverloadError(
+        `cache '${cache}': needs at most ${MAX_OPEN} keys that are being saved or may still be, but got: more`,
+      )
       return items.map(() => ({ error }))
     }
     this.#open += items.length

@@ -9,6 +9,7 @@
 import type { Timer } from '../clock.ts'
 import type { Version } from '../entry.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { StrategyParts } from './strategy.ts'
 
 /** One write whose fate is known. */
@@ -34,7 +35,7 @@ const AT_ONCE = 1_000
 const MAX_LEFT = 20_000
 const MAX_LEFT_BYTES = 16 * 1024 * 1024
 
-export class Settling<V> {
+export class Settling<V> implements QueueTeller {
   readonly #strategy: StrategyParts<V>
   readonly #journal: Journal
   /** What is to be told again after a pause. */
@@ -55,6 +56,10 @@ export class Settling<V> {
 
   get isDone(): boolean {
     return this.#left.size === 0 && this.#telling.size === 0
+  }
+
+  tellQueues(tell: TellQueue): void {
+    tell('writesUnsettled', this.#left.size, MAX_LEFT)
   }
 
   tell(fates: readonly Fate[]): void {

@@ -2,6 +2,7 @@
  * What write-through and write-around have in common: reads load from the store, writes save to it first.
  */
 import type { Replicated } from '../keyspaces/keyspace.ts'
+import type { TellQueue } from '../queues.ts'
 import type { Store } from '../store/store.ts'
 import { Reading } from './reading.ts'
 import { RowChanges } from './row-changes.ts'
@@ -69,6 +70,11 @@ export class StoreStrategy<V> implements Strategy<V> {
 
   async drained(): Promise<void> {
     await Promise.all([this.#reading.loads.drained(), this.#saving.drained()])
+  }
+
+  tellQueues(tell: TellQueue): void {
+    this.#reading.tellQueues(tell)
+    this.#saving.tellQueues(tell)
   }
 
   storeCounts(): StoreCounts {

@@ -11,6 +11,7 @@ import type { Emit } from '../events.ts'
 import type { JournalStats } from '../journal/journal.ts'
 import type { Found, Keyspace, KeyspaceCall, PutTimes, Replicated } from '../keyspaces/keyspace.ts'
 import type { Duration } from '../options.ts'
+import type { QueueTeller } from '../queues.ts'
 import type { ShardStats, StoreReader } from '../store/store.ts'
 
 export type { PutTimes, Replicated }
@@ -107,7 +108,7 @@ export interface Truth<V> {
   readonly ordered: boolean
 }
 
-export interface Strategy<V> {
+export interface Strategy<V> extends QueueTeller {
   readonly name: string
   /** Undefined where there is no store. */
   readonly truth?: Truth<V> | undefined

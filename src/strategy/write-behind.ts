@@ -24,6 +24,7 @@ import {
 } from '../errors.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
 import type { Found, Prepared } from '../keyspaces/keyspace.ts'
+import type { TellQueue } from '../queues.ts'
 import type { Store } from '../store/store.ts'
 import { Adoption } from './adoption.ts'
 import { Flusher } from './flusher.ts'
@@ -195,6 +196,10 @@ class WriteBehind<V> implements Strategy<V> {
     this.#closed = true
     for (const timer of this.#timers) timer.cancel()
     this.#timers.clear()
+  }
+
+  tellQueues(tell: TellQueue): void {
+    for (const each of [this.#reading, this.#through, this.#pending, this.#flusher]) each.tellQueues(tell)
   }
 
   storeCounts(): StoreCounts {
