@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NodeState } from '../src/index.ts'
+import { type QueueName, type QueueTeller, queuesOf } from '../src/queues.ts'
 import { History, type Operation } from '../src/testing/index.ts'
 import { rowOf } from './chaos/all-rows.ts'
 import type { Healed } from './chaos/chaos-messages.ts'
@@ -9,6 +10,7 @@ import { NODES } from './chaos/ground.ts'
 import { DEMANDS, type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
 import { isAllowed, NOT_YET } from './chaos/not-yet.ts'
 import type { FaultSpan, KilledClient } from './chaos/observed.ts'
+import { QueueDepths, type QueuePeaks } from './chaos/queue-depths.ts'
 import { decisionOf } from './chaos/repeated-runs.ts'
 import { RequestLog, type RequestRow } from './chaos/request-log.ts'
 import { DEMANDED, type FaultRow } from './chaos/row.ts'
@@ -33,6 +35,9 @@ interface Run {
   readonly lagMs?: { readonly before: number; readonly after: number }
   readonly loads?: readonly (readonly [number, number])[]
   readonly left?: readonly (readonly string[])[]
+  readonly queues?: QueuePeaks
+  readonly waiting?: readonly Readonly<Record<string, number>>[]
+  readonly hintsLeft?: number
   readonly rssMb?: number
   readonly history?: readonly Operation[]
   readonly plan?: ChaosPlan
@@ -66,7 +71,7 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
   const ids = [...NODES.map(({ id }) => id), ...add].filter((id) => !remove.includes(id))
   const states = { ...Object.fromEntries(ids.map((id) => [id, 'up' as const])), ...run.states }
   const nodes = Object.entries(states).flatMap(([id, state]) => (state === 'gone' ? [] : [{ id, state, upMs: undefined }]))
-  const { herded = 0, herdReads = {} } = run
+  const { herded = 0, herdReads = {}, queues = {} } = run
   const { adopted = 0, loads = [], events = { 'node:down': 1 } } = run
   return judge(row, { ...DEMANDED, evicting: row.setting?.full === true, ...row.demand }, run.plan ?? SHORT, {
     ...{
@@ -74,12 +79,14 @@ function verdictOf(name: RowName, run: Run = {}): RowVerdict {
       injectedMs: INJECTED_MS,
       history: History.of(run.history ?? []),
       left: run.left ?? [[], []],
+      waiting: run.waiting ?? [{}, {}],
+      hintsLeft: run.hintsLeft ?? 0,
       killed: run.killed ?? [],
       ...(run.faults && { faults: run.faults }),
     },
-    healed: { healedMs: HEALED_MS, lagMs: 1, ...run.healed, saw: { ...SAW, ...run.healed?.saw } },
+    healed: { healedMs: HEALED_MS, lagMs: 1, hintsKept: 0, ...run.healed, saw: { ...SAW, ...run.healed?.saw } },
     lagMs: run.lagMs ?? { before: 1, after: 1 },
-    reports: [{ requests: log.columns(), nodes, peaks, loads, events, wallJumpMs: 0, adopted, herded, herdReads, messages: [] }],
+    reports: [{ requests: log.columns(), nodes, peaks, queues, loads, events, wallJumpMs: 0, adopted, herded, herdReads, messages: [] }],
   })
 }
 
@@ -295,6 +302,35 @@ test('memory outside of the heap, and what a closed client leaves behind, are bo
   assert.deepEqual(misses('node-stopped', { rssMb: 900 }), ['bounds'])
   assert.deepEqual(misses('node-stopped', { left: [['TCPSocketWrap'], []] }), ['bounds'])
   assert.match(verdictOf('node-stopped', { left: [[], ['Timeout']] }).why, /a closed client has 1 Timeout/)
+})
+
+test('a queue that was fuller than its options say, says another bound, or is not empty at rest counts against a row', () => {
+  const full = { most: 16, bound: 16, stated: 16 }
+  assert.deepEqual(misses('node-stopped', { queues: { storeUnderWay: full } }), [])
+  const over = verdictOf('node-stopped', { queues: { storeUnderWay: { ...full, most: 17 } } })
+  assert.deepEqual([over.missed, over.why], [['bounds'], 'a client had 17 in storeUnderWay, where 16 may be'])
+  assert.match(verdictOf('node-stopped', { queues: { loads: { ...full, bound: 99 } } }).why, /says that 99 may be in loads, .* say 16$/)
+  assert.match(verdictOf('node-stopped', { waiting: [{}, { hintsHeld: 3 }] }).why, /^at rest a client has 3 in hintsHeld$/)
+  assert.match(verdictOf('node-stopped', { hintsLeft: 7 }).why, /^at rest a node keeps 7 hints/)
+  assert.match(verdictOf('node-stopped', { healed: { hintsKept: 100_001 } }).why, /^a node kept 100001 hints/)
+})
+
+test('a queue is empty at rest once it was seen empty, whatever others do meanwhile; what stays by design is not looked at', async () => {
+  const depths = new QueueDepths({ places: 5 })
+  const turns: Partial<Record<QueueName, number>>[] = [{ probes: 2, loads: 1, loadsPaused: 9 }, { loads: 3 }, { probes: 4 }, {}]
+  let turn = 0
+  const see = () => {
+    const now = turns[Math.min(turn++, turns.length - 1)]!
+    const tellQueues: QueueTeller['tellQueues'] = (tell) => {
+      for (const [name, depth] of Object.entries(now)) tell(name as QueueName, depth, 10)
+    }
+    return { metrics: { caches: {}, consistency: {}, queues: queuesOf([{ tellQueues }]) }, captures: [] }
+  }
+  assert.deepEqual(await depths.emptied(see, 2, async () => {}), { loads: 3 })
+  assert.deepEqual(depths.peaks.loadsPaused, { most: 9, bound: 10, stated: 4_096 })
+  turn = 0
+  assert.deepEqual(await depths.emptied(see, 4, async () => {}), {})
+  assert.equal(turn, 3)
 })
 
 test('in the long form the share of failures counts, and a void row has not passed', () => {

@@ -1,9 +1,10 @@
 /**
- * What must stay bounded whatever happens: memory, sockets, requests under way, what the database and one node are asked for; and what is left once a
- * client has closed.
+ * What must stay bounded whatever happens: memory, sockets, requests under way, the tier's own queues, what the database and one node are asked for;
+ * and what is left in queues at rest, and once a client has closed.
  */
 import { type ChaosPlan, MOST_IN_FLIGHT } from './chaos-plan.ts'
 import type { Observed } from './observed.ts'
+import { overfull } from './queue-depths.ts'
 import type { Demand } from './row.ts'
 
 const MOST_HEAP_GROWTH_MB = 256
@@ -13,6 +14,8 @@ const MOST_EXTERNAL_GROWTH_MB = 128
 const MOST_RSS_GROWTH_MB = 448
 /** Five nodes with their links and watches, and the pools of three shards. */
 const MOST_SOCKETS = 120
+/** Of one node for another: beyond it one says that anything may have been missed. */
+const MOST_HINTS = 100_000
 
 /**
  * A key is hot from the eighth of its reads on that is noted, and one read in 16 is: until then, some 250 reads, the herd's go to one owner. Of
@@ -21,9 +24,10 @@ const MOST_SOCKETS = 120
 const LEAST_HERD_READS = 2_000
 
 /** @returns what was not */
-export function unbounded({ reports, left, injectedMs, healed }: Observed, demand: Demand, plan: ChaosPlan): string[] {
+export function unbounded({ reports, waiting, hintsLeft, left, injectedMs, healed }: Observed, demand: Demand, plan: ChaosPlan): string[] {
   const why: string[] = []
-  for (const { peaks } of reports) {
+  for (const { peaks, queues } of reports) {
+    why.push(...overfull(queues))
     for (const [what, first, most, bound] of [
       ['heap', peaks.firstHeapMb, peaks.heapMb, MOST_HEAP_GROWTH_MB],
       ['memory outside of the heap', peaks.firstExternalMb, peaks.externalMb, MOST_EXTERNAL_GROWTH_MB],
@@ -39,6 +43,9 @@ export function unbounded({ reports, left, injectedMs, healed }: Observed, deman
       if (all >= LEAST_HERD_READS && reads > demand.mostOfOneNode * all)
         why.push(`${id} answered ${reads} of the ${all} reads of a client while there was a herd`)
   }
+  for (const depths of waiting) for (const [kind, depth] of Object.entries(depths)) why.push(`at rest a client has ${depth} in ${kind}`)
+  if (healed.hintsKept > MOST_HINTS) why.push(`a node kept ${healed.hintsKept} hints for another`)
+  if (hintsLeft > 0) why.push(`at rest a node keeps ${hintsLeft} hints for another`)
   for (const resources of left) if (resources.length > 0) why.push(`a closed client has ${countedText(resources)}`)
   const loaded = loadsBetween(reports, injectedMs, healed.healedMs)
   const most = demand.mostLoads(plan.faultMs)

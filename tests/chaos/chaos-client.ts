@@ -7,6 +7,7 @@ import { EVENT_NAMES } from '../../src/events.ts'
 import {
   type Cache,
   type CacheNode,
+  type Capture,
   type ConnectNode,
   createTier,
   type Journal,
@@ -24,12 +25,13 @@ import type { ClientOrder, ClientReport, ClientSetting, Peaks } from './chaos-me
 import { CHANGING_KEYS, changingKey, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
 import { type Database, type Held, openDatabase, slotOf, TABLE } from './database.ts'
 import { OpenLoop } from './open-loop.ts'
+import { QueueDepths } from './queue-depths.ts'
 import type { RequestColumns } from './request-log.ts'
 import { Requester } from './requester.ts'
 
 const LOOK_EVERY_MS = 100
 const DRAIN_WITHIN_MS = 4_000
-/** So often what is left after closing is looked at: what is on its way to an end may get there. */
+/** So often what is left, at rest and after closing, is looked at: what is on its way to an end may get there. */
 const LEFT_LOOKS = 20
 /** Long enough for writes to be pending at any moment. */
 const FLUSH_AFTER = '1s'
@@ -45,6 +47,8 @@ interface Parts {
   readonly database: Database
   readonly journal: Journal | undefined
   readonly cache: Cache<Held>
+  readonly captures: readonly Capture[]
+  readonly queues: QueueDepths
   readonly requester: Requester
   readonly spare: (id: string) => CacheNode
   /** Writes that the journal held when it was opened. */
@@ -94,8 +98,8 @@ class ChaosClient {
     const nodes = setting.nodes.map(({ id, zone, url }) => redisNode(url, { id, zone }))
     const tier = await createTier({ nodes, connectNode, replicas: 3, zone: setting.zone })
     const { connections: max, setting: row } = setting
-    const scarce = row.scarce ? Math.floor(max * SCARCE) : undefined
-    const database = openDatabase(setting.shards, { ...POOL, max }, scarce)
+    const places = row.scarce ? Math.floor(max * SCARCE) : max
+    const database = openDatabase(setting.shards, { ...POOL, max }, places)
     await database.connect()
     let asked: Requester['asked'] = () => {}
     const load: Store<Held>['load'] = (keys, call) => {
@@ -113,13 +117,15 @@ class ChaosClient {
       journal === undefined ? writeThrough(store) : writeBehind(store, { journal, flushAfter: FLUSH_AFTER })
     const { ttlMs, graceMs } = setting.setting
     const cache = tier.cache<Held>('chaos', { strategy, ttl: ttlMs, grace: graceMs })
+    const captures: Capture[] = []
     if (row.captured)
       for (const shard of setting.shards)
-        await tier.captureChanges({ database: shard, slot: slotOf(shard), tables: [{ table: TABLE, cache }] })
+        captures.push(await tier.captureChanges({ database: shard, slot: slotOf(shard), tables: [{ table: TABLE, cache }] }))
     const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))
     asked = (keys, answer) => requester.asked(keys, answer)
     const spare = (id: string): CacheNode => connectNode({ id, weight: 1, zone: undefined, label: id, url: undefined })
-    return new ChaosClient(setting, { tier, database, journal, cache, requester, spare, adopted })
+    const queues = new QueueDepths({ places })
+    return new ChaosClient(setting, { tier, database, journal, cache, captures, queues, requester, spare, adopted })
   }
 
   async warm(): Promise<void> {
@@ -170,12 +176,26 @@ class ChaosClient {
     this.#look()
     const { log, herded, messages } = this.#parts.requester
     const nodes = (await this.#parts.tier.nodes()).map(({ id, state }) => ({ id, state, upMs: this.#upMs.get(id) }))
-    const seen = { nodes, peaks: this.#peaks, loads: this.#loads, events: this.#events, wallJumpMs: this.#wallJumpMs }
+    const seen = {
+      nodes,
+      peaks: this.#peaks,
+      queues: this.#parts.queues.peaks,
+      loads: this.#loads,
+      events: this.#events,
+      wallJumpMs: this.#wallJumpMs,
+    }
     return { requests: log.columns(), ...seen, adopted: this.#parts.adopted, herded, herdReads: this.#herdReads, messages: [...messages] }
   }
 
-  rest(): Promise<void> {
-    return this.#parts.requester.rest()
+  /** @returns what queues then do not get rid of, by kind */
+  async rest(): Promise<Readonly<Record<string, number>>> {
+    const { requester, queues } = this.#parts
+    await requester.rest()
+    return queues.emptied(
+      () => this.#seen(),
+      LEFT_LOOKS,
+      () => pause(LOOK_EVERY_MS),
+    )
   }
 
   /** @returns what keeps the process from ending then, a moment later at the latest */
@@ -215,7 +235,14 @@ class ChaosClient {
       sockets: Math.max(peaks.sockets, sockets),
       inFlight: Math.max(peaks.inFlight, this.#loop.inFlight),
     }
-    this.#loads.push([sharedMs(), this.#parts.cache.metrics().store?.keysLoaded ?? 0])
+    const seen = this.#seen()
+    this.#parts.queues.look(seen)
+    this.#loads.push([sharedMs(), seen.metrics.caches[this.#parts.cache.name]?.store?.keysLoaded ?? 0])
+  }
+
+  #seen() {
+    const { tier, captures } = this.#parts
+    return { metrics: tier.metrics(), captures: captures.map((capture) => capture.stats()) }
   }
 }
 

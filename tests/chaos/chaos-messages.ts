@@ -2,6 +2,7 @@
  * What the conductor says to a client and to the injector, and what they answer.
  */
 import type { NodeReport } from '../../src/index.ts'
+import type { QueuePeaks } from './queue-depths.ts'
 import type { RequestColumns } from './request-log.ts'
 import type { RowName } from './row-names.ts'
 import type { RowSetting } from './row-setting.ts'
@@ -45,7 +46,7 @@ export type ClientOrder =
   | { readonly do: 'log' }
   /** No more requests; answered with `ClientReport` once those under way have ended. */
   | { readonly do: 'stop' }
-  /** Every changing key is read once more. */
+  /** Every changing key is read once more; answered with what queues then do not get rid of, by kind. */
   | { readonly do: 'rest' }
   /** Answered with what keeps the process from ending, once all is closed: names of resources. */
   | { readonly do: 'close' }
@@ -53,6 +54,7 @@ export type ClientOrder =
 export interface ClientReport {
   readonly requests: RequestColumns
   readonly peaks: Peaks
+  readonly queues: QueuePeaks
   /** By `sharedMs`, and rows asked of the store until then: every 100 ms. */
   readonly loads: readonly (readonly [atMs: number, rows: number])[]
   /** What the tier told, by event. */
@@ -96,6 +98,8 @@ export type InjectorOrder =
   | { readonly do: 'inject'; readonly row: RowName }
   /** Answered with `Healed`. */
   | { readonly do: 'heal'; readonly row: RowName }
+  /** Answered with how many hints one node keeps for another at most. */
+  | { readonly do: 'hints' }
   /** Answered with by how much the proxies came late since healing, ms. */
   | { readonly do: 'lag' }
 
@@ -121,6 +125,8 @@ export interface Healed {
   readonly lagMs: number
   /** What the injector saw of the fault: counts by name. */
   readonly saw: Readonly<Record<string, number>>
+  /** The most that one node then kept of hints for another. */
+  readonly hintsKept: number
 }
 
 export const historyFile = (folder: string, process: number, life: number): string => `${folder}/client-${process}.${life}.history`

@@ -87,9 +87,13 @@ export class Clients {
     return this.#all<ClientReport>({ do: 'stop' })
   }
 
-  /** Reads once more what may have changed, and lets go of tier, journal and store. @returns of each, what keeps its process from ending then */
-  async rest(): Promise<string[][]> {
-    await this.#all({ do: 'rest' })
+  /** Reads once more what may have changed. @returns of each, what queues then do not get rid of, by kind */
+  rest(): Promise<Record<string, number>[]> {
+    return this.#all<Record<string, number>>({ do: 'rest' })
+  }
+
+  /** Lets go of tier, journal and store. @returns of each, what keeps its process from ending then */
+  letGo(): Promise<string[][]> {
     return this.#all<string[]>({ do: 'close' })
   }
 

@@ -11,6 +11,9 @@ const FULL_BYTES = 12 * 1_048_576
 /** So many keys of 1 KB a call. */
 const BALLAST = `for n = 1, 2000 do redis.call('set', 'ballast:' .. ARGV[1] .. ':' .. n, string.rep('x', 1000), 'px', 3600000) end`
 const MOST_BALLAST_CALLS = 50
+const MOST_HINTS = `local most = 0
+for _, key in ipairs(redis.call('keys', 'rt:!hints:*')) do most = math.max(most, redis.call('zcard', key)) end
+return most`
 
 export interface GroundNodeParts {
   readonly id: string
@@ -91,6 +94,11 @@ export class GroundNode {
   async figure(name: string): Promise<number | undefined> {
     const found = new RegExp(`^${name}:(\\d+)`, 'm').exec(String(await this.command('INFO')))
     return found === null ? undefined : Number(found[1])
+  }
+
+  /** Of hints for one other node, the most. */
+  async hintsKept(): Promise<number> {
+    return Number(await this.command('EVAL', MOST_HINTS, 0))
   }
 
   /** Whether it answers that it is loading its snapshot. */

@@ -103,6 +103,12 @@ export class Ground {
     return Object.fromEntries(this.#saw)
   }
 
+  /** The most that one node keeps of hints for another; of those that answer. */
+  async hintsKept(): Promise<number> {
+    const kept = await Promise.all([...this.#nodes, ...this.#spares].map((node) => node.hintsKept().catch(() => 0)))
+    return Math.max(0, ...kept)
+  }
+
   /** What was seen before is of another fault. */
   forget(): void {
     this.#saw.clear()

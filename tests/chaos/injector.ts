@@ -22,6 +22,7 @@ async function answer(order: InjectorOrder): Promise<unknown> {
     return prepared
   }
   if (order.do === 'lag') return lagMs()
+  if (order.do === 'hints') return ground?.hintsKept() ?? 0
   const row = faultOf(order.row)
   if (ground === undefined) throw new Error(`chaos: needs to be prepared for '${order.do}'`)
   if (order.do === 'before') return row.before?.(ground)
@@ -34,7 +35,8 @@ async function answer(order: InjectorOrder): Promise<unknown> {
   }
   if (row.setting?.full === true) await sawEvicting(ground)
   await row.heal?.(ground)
-  return { healedMs: sharedMs(), lagMs: lagMs(), saw: ground.sawSoFar } satisfies Healed
+  const healed = { healedMs: sharedMs(), lagMs: lagMs(), saw: ground.sawSoFar }
+  return { ...healed, hintsKept: await ground.hintsKept() } satisfies Healed
 }
 
 /** Of the nodes that are full, by their process: what they had evicted when the fault came. */

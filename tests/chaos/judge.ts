@@ -12,6 +12,7 @@ import { failureOf, isNeverRight, type Judging, reasonsText, worstSecond } from 
 import { NODES } from './ground.ts'
 import type { FaultSpan, Observed } from './observed.ts'
 import { lowGoodput, notOffered } from './overload.ts'
+import { depthsText } from './queue-depths.ts'
 import { withQuietReads } from './quiet-reads.ts'
 import { type RequestRow, requestsOf } from './request-log.ts'
 import type { Demand, FaultRow } from './row.ts'
@@ -42,7 +43,7 @@ export interface RowReport {
  * What can be kept or not. `felt`: the fault came about. `before`: nothing failed before it. `offered`: as many requests were sent as say
  * something. `right`: none hung, no answer was wrong, no error another's than the library's. `requests`: their share that must not fail.
  * `goodput`: right answers a second where more is asked than can be done. `hits`: how long they took. `spared`: nodes answered what they hold.
- * `returned`: every node is up again, to every client. `bounds`: of memory, sockets, loads, and what is left after closing.
+ * `returned`: every node is up again, to every client. `bounds`: of memory, sockets, queues, loads, and what is left at rest and after closing.
  */
 export const DEMANDS = [
   'felt',
@@ -161,7 +162,13 @@ export function judge(row: Judged, demand: Demand, plan: ChaosPlan, observed: Ob
     ...{ isMeasured: true, missed: [...missed], excused: [...excused] },
     details: [
       ...[countsText('before', before), countsText('window', window), countsText('after', after)],
-      JSON.stringify({ saw: healed.saw, left: observed.left, lagMs: { ...observed.lagMs, window: healed.lagMs, generator: generatorMs } }),
+      JSON.stringify({
+        saw: healed.saw,
+        hintsKept: healed.hintsKept,
+        left: observed.left,
+        lagMs: { ...observed.lagMs, window: healed.lagMs, generator: generatorMs },
+      }),
+      ...reports.map(({ queues }) => `queues at most: ${depthsText(queues)}`),
       ...reports.map(({ peaks, events, messages, nodes, herdReads }) =>
         JSON.stringify({ peaks, events, messages, herdReads, upAfterMs: upAfter(nodes, healed.healedMs) }),
       ),

@@ -33,6 +33,10 @@ export interface Observed {
   /** Of the proxies' process, p99.9, before the fault and after healing. */
   readonly lagMs: { readonly before: number; readonly after: number }
   readonly reports: readonly ClientReport[]
+  /** Of each client, what was in queues when all was over and did not go, by kind. */
+  readonly waiting: readonly Readonly<Record<string, number>>[]
+  /** The most that one node kept of hints for another then. */
+  readonly hintsLeft: number
   /** Of each client, what kept its process from ending once it had closed. */
   readonly left: readonly (readonly string[])[]
   readonly history: History

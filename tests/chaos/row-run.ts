@@ -98,11 +98,13 @@ export class ChaosRun {
       const reports = await clients.stop()
       this.#tell(`${name}: at rest`)
       await pause(STALENESS_BOUND_MS)
-      const left = await clients.rest()
+      const waiting = await clients.rest()
+      const hintsLeft = await this.#injector.ask<number>({ do: 'hints' }, INJECTED_WITHIN_MS)
+      const left = await clients.letGo()
       this.#tell(`${name}: judged`)
       const history = historyOf(prepared.folder, clients.lives)
       for (const operation of [...seeded, ...(await readDatabase(prepared.databases))]) history.add(operation)
-      return { ...fault, reports, left, history, killed: clients.killed }
+      return { ...fault, reports, waiting, hintsLeft, left, history, killed: clients.killed }
     } finally {
       await clients.close()
     }
