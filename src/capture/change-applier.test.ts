@@ -100,6 +100,22 @@ test('whoever fills the line is asked to pause when it is full, and to go on whe
   assert.deepEqual([held, applier.waiting], [[true, false], 0])
 })
 
+test('transactions of which nothing is told, and emptied tables, fill the line as well', async () => {
+  const { applier, change, held, lose, clock, cache } = rig({ maxWaiting: 4 })
+  lose(true)
+  change('update', 'a', 1n)
+  await settled()
+  for (let lsn = 10n; lsn < 13n; lsn++) applier.mark(lsn, clock.now())
+  for (let table = 0; table < 3; table++) applier.clear(cache, clock.now())
+  assert.deepEqual(held, [])
+  applier.mark(20n, clock.now())
+  assert.deepEqual([held, applier.waiting], [[true], 1])
+  lose(false)
+  await settled()
+  await clock.advance(2_000)
+  assert.deepEqual([held, applier.waiting], [[true, false], 0])
+})
+
 test('a line that is stopped tells nothing more', async () => {
   const { applier, change, calls, reached, clock, lose } = rig()
   lose(true)

@@ -17,6 +17,8 @@ const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
 /** Bytes of the log that may wait, whatever the number of changes. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
+/** For each change that may wait: transactions of which nothing is told, and emptied tables, wait beside them. */
+const ITEMS_A_CHANGE = 2
 
 type Item =
   | {
@@ -117,8 +119,7 @@ export class ChangeApplier {
   #push(item: Item): void {
     if (this.#stopped) return
     this.#line.push(item)
-    const { maxWaiting } = this.#parts
-    if (!this.#held && (this.#waitingChanges >= maxWaiting || this.#waitingBytes >= MAX_WAITING_BYTES)) this.#hold(true)
+    if (!this.#held && this.#filled >= 1) this.#hold(true)
     this.#wake()
   }
 
@@ -212,8 +213,14 @@ export class ChangeApplier {
       this.#next = 0
     }
     if (reached !== undefined) told(reached)
+    if (this.#held && this.#filled <= 0.5) this.#hold(false)
+  }
+
+  /** Of changes, bytes and items the one of which most of what may wait does: 1 is all of it. */
+  get #filled(): number {
     const { maxWaiting } = this.#parts
-    if (this.#held && this.#waitingChanges <= maxWaiting / 2 && this.#waitingBytes <= MAX_WAITING_BYTES / 2) this.#hold(false)
+    const items = this.#line.length - this.#next
+    return Math.max(this.#waitingChanges / maxWaiting, this.#waitingBytes / MAX_WAITING_BYTES, items / (ITEMS_A_CHANGE * maxWaiting))
   }
 
   #hold(full: boolean): void {
