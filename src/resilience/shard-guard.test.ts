@@ -277,6 +277,29 @@ describe('what cannot be answered in time is shed', () => {
     assert.equal(reads.filter((read) => codeOf(read) === 'full').length, 5)
     assert.ok(writes.every(({ value }) => (value as SaveStatus[])[0]!.state === 'saved'))
   })
+
+  test('but not who has its turn soon, however many of the other kind are in line', async () => {
+    const held = new HeldStore()
+    const store = guarded(held, { concurrency: 1 })
+    const first = store.load(['a'])
+    await clock.settle()
+    clock.stall(100)
+    held.calls[0]!.answer()
+    await first
+    const saves = Array.from({ length: 6 }, () => outcomeOf(save(store, 'b', { withinMs: 1_000 })))
+    await clock.settle()
+    // Half of a caller's time is enough for the call under way and one more, not for six; and of two reads the second would have three before it.
+    const reads = Array.from({ length: 2 }, () => outcomeOf(store.load(statementOf('read'), { withinMs: 600 })))
+    await clock.settle()
+    assert.deepEqual([...reads.map(codeOf), ...saves.map(codeOfSave)], [undefined, 'late', ...Array.from({ length: 6 }, () => undefined)])
+    const order: string[] = []
+    for (let turn = 0; turn < 3; turn++) {
+      order.push(held.calls[0]!.keys[0]!)
+      held.calls[0]!.answer()
+      await clock.settle()
+    }
+    assert.ok(order.includes('read'), `asked were ${order}`)
+  })
 })
 
 test('whatever comes: the cap holds, every call settles once, and no place is lost', async () => {

@@ -197,11 +197,17 @@ export class ShardGuard implements QueueTeller {
     // A read may have something stale to fall back on, a write has nothing: it waits for as long as its caller does.
     const mostMs = waitMs ?? (call?.withinMs === undefined ? WAIT_MS : call.withinMs / 2)
     const boundMs = side === 'write' && Number.isFinite(remainingMs) ? remainingMs : Math.min(mostMs, remainingMs)
-    const expectedMs = ((this.#waiting + 1) * meanMs) / current
+    const expectedMs = ((this.#ahead(side) + 1) * meanMs) / current
     if (boundMs <= 0 || expectedMs > boundMs) {
-      throw this.refusal('late', `has ${this.#waiting} calls in line, and another would wait for about ${Math.ceil(expectedMs)} ms`)
+      throw this.refusal('late', `has ${this.#waiting} calls in line, and another ${side} would wait for about ${Math.ceil(expectedMs)} ms`)
     }
     return this.#wait(line, boundMs, call?.signal)
+  }
+
+  /** How many in line have their turn before one that comes now: the lines take turns, whichever is longer. */
+  #ahead(side: 'read' | 'write'): number {
+    const own = this.#lines[side].size
+    return own + Math.min(this.#waiting - own, own + 1)
   }
 
   #wait(line: Set<Waiter>, boundMs: number, signal: AbortSignal | undefined): Promise<void> {
