@@ -222,6 +222,9 @@ test('while a node is away, what others hold is answered by them, and as quickly
   assert.deepEqual(misses('node-killed', { window: oneIn(10, { result: 'loaded', tookMs: 20 }) }), ['spared'])
   assert.deepEqual(misses('node-killed', { window: oneIn(25, { result: 'loaded', tookMs: 600 }) }), [])
   assert.deepEqual(misses('all-nodes-killed', { window: loaded, events: { 'cache:bypassed': 1 } }), [])
+  // What the change of a ring left behind is missed for as long as it is looked at.
+  const left = { window: oneIn(20, { result: 'loaded', tookMs: 20 }), after: { result: 'loaded', tookMs: 20 } } as const
+  assert.deepEqual(misses('node-added', { ...left, events: { 'topology:changed': 1 } }), ['spared'])
   const loads = [[0, 0], [INJECTED_MS, 10], [HEALED_MS, 400], [END_MS, 430]] as const // biome-ignore format: one line tells more
   assert.deepEqual(misses('node-added', { loads, events: { 'topology:changed': 1 } }), ['spared'])
 })

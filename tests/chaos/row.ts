@@ -74,6 +74,8 @@ export interface Demand {
   readonly evicting: boolean
   /** A node is empty once the fault is over, so that how it is after that is no measure. */
   readonly emptiedAfter: boolean
+  /** Keys lie elsewhere once the fault is over: what is missed then of what nobody changes was not brought there, and is no measure. */
+  readonly movedAfter: boolean
   /** By how much the share of reads of steady keys that miss may be above what it is outside of the window; where nodes were not emptied. */
   readonly mostDip: number
   /** How many times as many rows as outside of the window the database may be asked for. */
@@ -93,6 +95,7 @@ export const DEMANDED: Demand = {
   emptied: false,
   evicting: false,
   emptiedAfter: false,
+  movedAfter: false,
   mostDip: 0.01,
   mostLoadsTimes: Number.POSITIVE_INFINITY,
   mostOfOneNode: 1,

@@ -13,14 +13,14 @@ export function unspared(
   before: readonly RequestRow[],
   after: readonly RequestRow[],
   { reports, loadMs, injectedMs, healed }: Observed,
-  { away, mostDip, mostLoadsTimes, emptiedAfter }: Demand,
+  { away, mostDip, mostLoadsTimes, emptiedAfter, movedAfter }: Demand,
 ): string[] {
   const why: string[] = []
-  // A node that comes back empty makes misses of its own, which would excuse those of the window.
-  const outside = emptiedAfter ? before : [...before, ...after]
   // Of keys that are changed the first read after a delete misses, so that they are judged together with those that nobody changes; and each of
   // them does while their shard is away, which only says that it is.
   for (const steady of away === 'none' ? [true, false] : [true]) {
+    // A node that comes back empty makes misses of its own, which would excuse those of the window; and so does one that nothing was moved to.
+    const outside = emptiedAfter || (movedAfter && steady) ? before : [...before, ...after]
     const [inside, usual] = [missedOf(window, steady), missedOf(outside, steady)]
     const chance = Math.sqrt(usual.share * (1 - usual.share) * (1 / Math.max(1, inside.reads) + 1 / Math.max(1, usual.reads)))
     if (inside.share > usual.share + mostDip + 3 * chance)

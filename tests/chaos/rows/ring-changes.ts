@@ -14,14 +14,14 @@ export const RING_ROWS: readonly FaultRow[] = [
     setting: { spares: SPARES },
     clients: { do: 'change-ring', add: ['n6'], remove: [] },
     signs: ['topology:changed'],
-    demand: { mostLoadsTimes: 2 },
+    demand: { movedAfter: true, mostLoadsTimes: 2 },
   },
   {
     name: 'node-drained',
     what: 'a node is drained and removed, and then killed',
     clients: { do: 'change-ring', add: [], remove: ['n1'] },
     signs: ['topology:changed'],
-    demand: { mostLoadsTimes: 2 },
+    demand: { movedAfter: true, mostLoadsTimes: 2 },
     heal: killDrained,
   },
   {
@@ -30,7 +30,7 @@ export const RING_ROWS: readonly FaultRow[] = [
     setting: { spares: SPARES },
     clients: { do: 'change-ring', add: ['n6'], remove: ['n1'] },
     signs: ['topology:changed'],
-    demand: { mostLoadsTimes: 2 },
+    demand: { movedAfter: true, mostLoadsTimes: 2 },
     heal: killDrained,
   },
 ]
