@@ -77,7 +77,7 @@ class HandWorker extends EventEmitter {
 async function bench() {
   const clock = new FakeClock()
   const worker = new HandWorker()
-  const journal = new DiskJournal({ directory: 'by hand', maxBytes: 4_096 }, { clock, startWorker: () => worker as never })
+  const journal = new DiskJournal({ directory: 'by hand', maxBytes: 4_096 }, { clock, startWorker: () => worker })
   worker.say({ is: 'open', records: [], counts: COUNTS })
   await journal.opened
   const outcomes: string[] = []

@@ -9,7 +9,6 @@
  * the next write and after a pause. A journal that the disk failed takes nothing more until it is opened again, for what a failed sync has left
  * on the disk is not known. Both are told by the error, and whoever writes saves to the store itself then.
  */
-import type { Worker } from 'node:worker_threads'
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import { ClosedError, ConfigurationError, JournalError, OverloadError } from '../errors.ts'
 import { knownOptions, wholeNumber } from '../options.ts'
@@ -32,8 +31,15 @@ const LISTED = 1_000
 /** Until what makes room is tried again where the disk had none for it, ms. */
 const PAUSE_MS = 1_000
 
-/** What a journal hears of the thread that waits for the disk. */
-export type JournalWorker = Pick<Worker, 'postMessage' | 'on' | 'ref' | 'unref'>
+/** The thread that waits for the disk, as far as a journal speaks to it. */
+export interface JournalWorker {
+  postMessage(message: ToWorker): void
+  on(event: 'message', hear: (message: FromWorker) => void): unknown
+  on(event: 'error', hear: (error: Error) => void): unknown
+  on(event: 'exit', hear: () => void): unknown
+  ref(): void
+  unref(): void
+}
 
 /** Handed in by tests. */
 export interface JournalParts {
