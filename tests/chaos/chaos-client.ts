@@ -22,21 +22,18 @@ import {
 import { seededRandom, sharedMs } from '../../src/testing/index.ts'
 import { answerOrders } from '../support/forked-worker.ts'
 import type { ClientOrder, ClientReport, ClientSetting, Peaks } from './chaos-messages.ts'
-import { CHANGING_KEYS, changingKey, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
-import { type Database, type Held, openDatabase, slotOf, TABLE } from './database.ts'
-import { OpenLoop } from './open-loop.ts'
+import { allKeys, type Database, type Held, openDatabase, slotOf, TABLE } from './database.ts'
+import { NotesOnDisk } from './notes-on-disk.ts'
+import { MACHINE_CLOCK, OpenLoop } from './open-loop.ts'
 import { QueueDepths } from './queue-depths.ts'
 import type { RequestColumns } from './request-log.ts'
 import { Requester } from './requester.ts'
+import { FLUSH_AFTER, SCARCE } from './row-setting.ts'
 
 const LOOK_EVERY_MS = 100
 const DRAIN_WITHIN_MS = 4_000
 /** So often what is left, at rest and after closing, is looked at: what is on its way to an end may get there. */
 const LEFT_LOOKS = 20
-/** Long enough for writes to be pending at any moment. */
-const FLUSH_AFTER = '1s'
-/** Of the connections to a shard, the places where they are scarce. */
-const SCARCE = 1 / 4
 const MOST_KEYS_AT_ONCE = 100
 const WARMING_TRIES = 10
 /** What a service would give its pool: nobody waits for a database longer than a load may take. */
@@ -73,7 +70,7 @@ class ChaosClient {
   private constructor(setting: ClientSetting, parts: Parts) {
     this.#parts = parts
     const random = seededRandom(setting.seed * 100 + setting.process * 10 + setting.life + 50)
-    this.#loop = new OpenLoop({ rate: 1, random, send: parts.requester.send, unsent: parts.requester.unsent })
+    this.#loop = new OpenLoop({ clock: MACHINE_CLOCK, rate: 1, random, send: parts.requester.send, unsent: parts.requester.unsent })
     for (const name of EVENT_NAMES) {
       if (name.startsWith('entry:changed') || name.startsWith('group:') || name.startsWith('changes:')) continue
       parts.tier.on(name, () => {
@@ -121,7 +118,11 @@ class ChaosClient {
     if (row.captured)
       for (const shard of setting.shards)
         captures.push(await tier.captureChanges({ database: shard, slot: slotOf(shard), tables: [{ table: TABLE, cache }] }))
-    const requester = new Requester(cache, store, setting, seededRandom(setting.seed * 100 + setting.process * 10 + setting.life))
+    const { seed, process, life } = setting
+    const random = seededRandom(seed * 100 + process * 10 + life)
+    const { staleShards } = row
+    const notes = new NotesOnDisk(setting)
+    const requester = new Requester({ cache, store, random, process, life, staleShards, nowMs: sharedMs, notes })
     asked = (keys, answer) => requester.asked(keys, answer)
     const spare = (id: string): CacheNode => connectNode({ id, weight: 1, zone: undefined, label: id, url: undefined })
     const queues = new QueueDepths({ places })
@@ -129,10 +130,7 @@ class ChaosClient {
   }
 
   async warm(): Promise<void> {
-    const keys = [
-      ...Array.from({ length: STEADY_KEYS }, (_, nth) => steadyKey(nth)),
-      ...Array.from({ length: CHANGING_KEYS }, (_, nth) => changingKey(nth)),
-    ]
+    const keys = allKeys()
     for (let from = 0; from < keys.length; from += MOST_KEYS_AT_ONCE) {
       const some = keys.slice(from, from + MOST_KEYS_AT_ONCE)
       // A machine that is busy with starting may be late with a load: that is not what is to be shown.

@@ -86,7 +86,7 @@ export async function readDatabase(urls: readonly string[]): Promise<Operation[]
   return keys.map((key) => ({ ...read, key, value: rows.get(key)?.value?.v }))
 }
 
-function allKeys(): string[] {
+export function allKeys(): string[] {
   return [
     ...Array.from({ length: STEADY_KEYS }, (_, nth) => steadyKey(nth)),
     ...Array.from({ length: CHANGING_KEYS }, (_, nth) => changingKey(nth)),

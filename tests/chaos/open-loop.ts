@@ -5,7 +5,7 @@
  * process, latency counts from when a request was due, and what could not be sent in time is told as well: nothing is left out because the
  * system was busy failing.
  */
-import type { Random } from '../../src/index.ts'
+import type { Random, Timer } from '../../src/clock.ts'
 import { sharedMs } from '../../src/testing/index.ts'
 import { MOST_IN_FLIGHT, UNSENT_AFTER_MS } from './chaos-plan.ts'
 
@@ -14,7 +14,23 @@ export interface Arrival {
   readonly lagMs: number
 }
 
+/** Whose time it goes by, ms: the machine's, or that of a simulation. */
+export interface LoopClock {
+  nowMs(): number
+  after(ms: number, task: () => void): Timer
+}
+
+/** `sharedMs`, and the process's timers. */
+export const MACHINE_CLOCK: LoopClock = {
+  nowMs: sharedMs,
+  after: (ms, task) => {
+    const timer = setTimeout(task, ms)
+    return { cancel: () => clearTimeout(timer) }
+  },
+}
+
 export interface OpenLoopParts {
+  readonly clock: LoopClock
   /** A second. */
   readonly rate: number
   readonly random: Random
@@ -32,7 +48,7 @@ export class OpenLoop {
   #rate: number
   #nextMs = 0
   #inFlight = 0
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #idle: (() => void) | undefined
 
   constructor(parts: OpenLoopParts) {
@@ -44,7 +60,7 @@ export class OpenLoop {
     return this.#inFlight
   }
 
-  /** @param startMs by `sharedMs` */
+  /** @param startMs by its clock */
   start(startMs: number): void {
     this.#nextMs = startMs + this.#gap()
     this.#tick()
@@ -57,25 +73,27 @@ export class OpenLoop {
 
   /** No request is sent any more; resolves when all are answered, or after `withinMs`. @returns how many are not */
   async stop(withinMs: number): Promise<number> {
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     if (this.#inFlight > 0) {
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve
-        setTimeout(resolve, withinMs).unref()
-      })
+      const idle = Promise.withResolvers<void>()
+      this.#idle = idle.resolve
+      const late = this.#parts.clock.after(withinMs, idle.resolve)
+      await idle.promise
+      late.cancel()
     }
     return this.#inFlight
   }
 
   readonly #tick = (): void => {
-    const nowMs = sharedMs()
+    const { clock } = this.#parts
+    const nowMs = clock.nowMs()
     while (this.#nextMs <= nowMs) {
       const arrival = { dueMs: this.#nextMs, lagMs: nowMs - this.#nextMs }
       if (arrival.lagMs > UNSENT_AFTER_MS || this.#inFlight >= MOST_IN_FLIGHT) this.#parts.unsent(arrival)
       else void this.#send(arrival)
       this.#nextMs += this.#gap()
     }
-    this.#timer = setTimeout(this.#tick, Math.max(LEAST_TICK_MS, this.#nextMs - nowMs))
+    this.#timer = clock.after(Math.max(LEAST_TICK_MS, this.#nextMs - nowMs), this.#tick)
   }
 
   async #send(arrival: Arrival): Promise<void> {

@@ -2,12 +2,10 @@
  * The requests of one client: drawn, sent to its cache, judged by themselves and recorded for the history.
  *
  * An answer is right by itself if it is about the key that was asked for; whether it was current, the history tells. Whatever is about to be
- * written is noted on disk before it is tried, for a process that is killed records nothing any more.
+ * written is noted before it is tried, for a process that is killed records nothing any more.
  */
-import { openSync, writeSync } from 'node:fs'
 import { type Cache, type Random, RingtailError, type Store } from '../../src/index.ts'
-import { HistoryRecorder, type Operation, sharedMs } from '../../src/testing/index.ts'
-import { type ClientSetting, historyFile, triesFile } from './chaos-messages.ts'
+import type { Operation } from '../../src/testing/index.ts'
 import { CHANGING_KEYS, changingKey, HERD_KEY, STALENESS_BOUND_MS, STEADY_KEYS, steadyKey } from './chaos-plan.ts'
 import { type Held, PAD } from './database.ts'
 import type { Arrival } from './open-loop.ts'
@@ -29,16 +27,36 @@ const SPREAD = { reads: 'nearest' } as const
 
 const MOST_MESSAGES = 8
 
+/** A change before it is tried. */
+export type Tried = Omit<Operation, 'returnMs' | 'outcome'>
+
+/** Where what a client does and sees is noted. */
+export interface RequestNotes {
+  tries(change: Tried): void
+  /** An acknowledgement that nobody knows of cannot be lost: it is to be kept at once. */
+  changed(change: Operation): void
+  saw(read: Operation): void
+  close(): void
+}
+
+export interface RequesterParts {
+  readonly cache: Cache<Held>
+  readonly store: Store<Held>
+  readonly random: Random
+  /** From 0; and how many have had its place before: their values are not written again. */
+  readonly process: number
+  readonly life: number
+  /** See `RowSetting`. */
+  readonly staleShards: readonly number[]
+  readonly nowMs: () => number
+  readonly notes: RequestNotes
+}
+
 export class Requester {
   readonly log = new RequestLog()
   /** Of errors, the first few, each once. */
   readonly messages = new Set<string>()
-  readonly #cache: Cache<Held>
-  readonly #store: Store<Held>
-  readonly #random: Random
-  readonly #recorder: HistoryRecorder
-  readonly #tries: number
-  readonly #process: number
+  readonly #parts: RequesterParts
   readonly #staleShards: ReadonlySet<number>
   readonly #shards = new Map<string, number>()
   /** When the store was last asked for a key, or answered; positive infinity while it has yet to. */
@@ -48,15 +66,10 @@ export class Requester {
   /** Requests for what a herd wants. */
   herded = 0
 
-  constructor(cache: Cache<Held>, store: Store<Held>, { process, life, folder, setting }: ClientSetting, random: Random) {
-    this.#cache = cache
-    this.#store = store
-    this.#random = random
-    this.#process = process
-    this.#staleShards = new Set(setting.staleShards)
-    this.#value = (process * 10 + life + 1) * VALUES
-    this.#recorder = new HistoryRecorder(historyFile(folder, process, life))
-    this.#tries = openSync(triesFile(folder, process, life), 'a')
+  constructor(parts: RequesterParts) {
+    this.#parts = parts
+    this.#staleShards = new Set(parts.staleShards)
+    this.#value = (parts.process * 10 + parts.life + 1) * VALUES
   }
 
   herd(share: number): void {
@@ -67,7 +80,7 @@ export class Requester {
   asked(keys: readonly string[], answer: Promise<unknown>): void {
     for (const key of keys) this.#askedMs.set(key, Number.POSITIVE_INFINITY)
     const over = (): void => {
-      const nowMs = sharedMs()
+      const nowMs = this.#parts.nowMs()
       for (const key of keys) this.#askedMs.set(key, nowMs)
     }
     answer.then(over, over)
@@ -77,7 +90,7 @@ export class Requester {
     const { kind, keys } = this.#draw()
     if (keys[0] === HERD_KEY) this.herded++
     const at = this.#due(arrival, kind, keys)
-    const took = (): number => sharedMs() - arrival.dueMs
+    const took = (): number => this.#parts.nowMs() - arrival.dueMs
     try {
       const result = await this.#do(kind, keys)
       this.log.settle(at, result, took())
@@ -98,7 +111,7 @@ export class Requester {
   }
 
   close(): void {
-    this.#recorder.close()
+    this.#parts.notes.close()
   }
 
   #due({ dueMs, lagMs }: Arrival, kind: RequestKind, keys: readonly string[]): number {
@@ -112,14 +125,14 @@ export class Requester {
   }
 
   #draw(): { readonly kind: RequestKind; readonly keys: readonly string[] } {
-    if (this.#herdShare > 0 && this.#random() < this.#herdShare) return { kind: 'read', keys: [HERD_KEY] }
-    let draw = this.#random()
+    if (this.#herdShare > 0 && this.#parts.random() < this.#herdShare) return { kind: 'read', keys: [HERD_KEY] }
+    let draw = this.#parts.random()
     const [kind] = SHARES.find(([, share]) => {
       draw -= share
       return draw < 0
     })!
     if (kind === 'write' || kind === 'delete') return { kind, keys: [changingKey(this.#below(CHANGING_KEYS))] }
-    const steady = this.#random() < 0.5
+    const steady = this.#parts.random() < 0.5
     const one = (): string => (steady ? steadyKey(this.#below(STEADY_KEYS)) : changingKey(this.#below(CHANGING_KEYS)))
     return { kind, keys: kind === 'read' ? [one()] : Array.from({ length: KEYS_OF_MANY }, one) }
   }
@@ -131,8 +144,8 @@ export class Requester {
   }
 
   async #read(key: string): Promise<RequestResult> {
-    const callMs = sharedMs()
-    const { value, outcome } = await this.#cache.getWithOutcome(key, key === HERD_KEY ? SPREAD : undefined)
+    const callMs = this.#parts.nowMs()
+    const { value, outcome } = await this.#parts.cache.getWithOutcome(key, key === HERD_KEY ? SPREAD : undefined)
     if (value !== undefined && value.k !== key) return 'wrong'
     this.#saw(key, value, callMs, outcome === 'stale' && this.#staleShards.has(this.#shardOf(key)))
     if (outcome === 'miss') return 'loaded'
@@ -140,8 +153,8 @@ export class Requester {
   }
 
   async #readMany(keys: readonly string[]): Promise<RequestResult> {
-    const callMs = sharedMs()
-    const found = await this.#cache.getMany(keys)
+    const callMs = this.#parts.nowMs()
+    const found = await this.#parts.cache.getMany(keys)
     for (const [key, value] of found) if (value.k !== key) return 'wrong'
     // Which of several were stale is not told: their age has no bound but what grace gives.
     for (const key of new Set(keys)) this.#saw(key, found.get(key), callMs, false)
@@ -150,48 +163,42 @@ export class Requester {
 
   #saw(key: string, value: Held | undefined, callMs: number, markedStale: boolean): void {
     const read = {
-      process: this.#process,
+      process: this.#parts.process,
       kind: 'read',
       key,
       boundMs: STALENESS_BOUND_MS,
       callMs,
-      returnMs: sharedMs(),
+      returnMs: this.#parts.nowMs(),
       outcome: 'ok',
     } as const
-    this.#recorder.record({ ...read, value: value?.v, ...(markedStale && { markedStale }) })
+    this.#parts.notes.saw({ ...read, value: value?.v, ...(markedStale && { markedStale }) })
   }
 
   async #change(kind: 'write' | 'delete', key: string): Promise<RequestResult> {
     const v = ++this.#value
-    const callMs = sharedMs()
-    const change = { process: this.#process, kind, key, ...(kind === 'write' && { value: v }), callMs } as const
-    writeSync(this.#tries, `${JSON.stringify(change)}\n`)
+    const callMs = this.#parts.nowMs()
+    const change = { process: this.#parts.process, kind, key, ...(kind === 'write' && { value: v }), callMs } as const
+    this.#parts.notes.tries(change)
     try {
-      await (kind === 'write' ? this.#cache.set(key, { k: key, v, pad: PAD }) : this.#cache.delete(key))
-      this.#record({ ...change, returnMs: sharedMs(), outcome: 'ok' })
+      await (kind === 'write' ? this.#parts.cache.set(key, { k: key, v, pad: PAD }) : this.#parts.cache.delete(key))
+      this.#parts.notes.changed({ ...change, returnMs: this.#parts.nowMs(), outcome: 'ok' })
       return 'done'
     } catch (error) {
-      this.#record({ ...change, returnMs: sharedMs(), outcome: 'unknown' })
+      this.#parts.notes.changed({ ...change, returnMs: this.#parts.nowMs(), outcome: 'unknown' })
       throw error
     }
-  }
-
-  /** At once on disk: an acknowledgement that nobody knows of cannot be lost. */
-  #record(operation: Operation): void {
-    this.#recorder.record(operation)
-    this.#recorder.flush()
   }
 
   #shardOf(key: string): number {
     const known = this.#shards.get(key)
     if (known !== undefined) return known
-    const shard = Number(this.#store.shardOf?.(key).split('_')[1] ?? 0)
+    const shard = Number(this.#parts.store.shardOf?.(key).split('_')[1] ?? 0)
     this.#shards.set(key, shard)
     return shard
   }
 
   #below(limit: number): number {
-    return Math.floor(this.#random() * limit)
+    return Math.floor(this.#parts.random() * limit)
   }
 }
 

@@ -39,3 +39,8 @@ export const USUAL: RowSetting = {
   spares: [],
   fakeClock: false,
 }
+
+/** Where a row writes behind: long enough for writes to be pending at any moment. */
+export const FLUSH_AFTER = '1s'
+/** Of the connections to a shard, the places where they are scarce. */
+export const SCARCE = 1 / 4
