@@ -15,9 +15,10 @@ import {
   payloadStartOf,
   versionOf,
 } from '../../src/codec/envelope.ts'
-import type { CacheNode, Change, NodeCall, Receiver, Status } from '../../src/node/node.ts'
+import type { CacheNode, Change, Receiver, Status } from '../../src/node/node.ts'
 import type { Loaded, Save, Store } from '../../src/store/store.ts'
 import type { Rule } from './checks.ts'
+import { decorated, withChanges } from './decorated-node.ts'
 import type { Value } from './truth.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -178,49 +179,6 @@ export const PLANTED_BUGS = {
 } satisfies Readonly<Record<string, PlantedBug>>
 
 export type BugName = keyof typeof PLANTED_BUGS
-
-/** A node but for some of its calls. It answers in its own name: who is told of the one beneath would go on with that one. */
-function decorated(node: CacheNode, other: Partial<CacheNode>): CacheNode {
-  const get = other.get ?? node.get.bind(node)
-  const change = other.change ?? node.change.bind(node)
-  const self: CacheNode = {
-    id: node.id,
-    zone: node.zone,
-    weight: node.weight,
-    label: node.label,
-    engine: node.engine,
-    get control() {
-      return node.control
-    },
-    connect: (parts) => node.connect(parts),
-    getMany: (keys, call) => node.getMany(keys, call),
-    apply: (changes, call) => node.apply(changes, call),
-    lease: (asks, call) => node.lease(asks, call),
-    run: (script, keys, args, call) => node.run(script, keys, args, call),
-    watch: (prefixes, watcher) => node.watch(prefixes, watcher),
-    scan: (prefix, options) => node.scan(prefix, options),
-    stats: (call) => node.stats(call),
-    ping: (call) => node.ping(call),
-    close: () => node.close(),
-    ...other,
-    get: (key, receiver, call) => {
-      const named = {
-        answered: (bytes, _) => receiver.answered(bytes, self),
-        failed: (error, _) => receiver.failed(error, self),
-      } as Receiver
-      get(key, named, call)
-    },
-    change: (each, receiver, call) => change(each, { settled: (status) => receiver.settled(status, self) }, call),
-  }
-  return self
-}
-
-function withChanges(node: CacheNode, bent: (change: Change) => Change): CacheNode {
-  return decorated(node, {
-    change: (change, receiver, call) => node.change(bent(change), receiver, call),
-    apply: (changes: readonly Change[], call?: NodeCall) => node.apply(changes.map(bent), call),
-  })
-}
 
 /** Of two entries of one version the one that is fresh for less long stays. */
 function reversed(engine: CacheNode): CacheNode {

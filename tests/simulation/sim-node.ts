@@ -58,6 +58,7 @@ interface Call {
 
 const TIMEOUT_MS = 50
 const SCAN_CALL: NodeCall = { timeoutMs: 1_000 }
+const SCAN_BATCH = 128
 /** As of the Redis node: how long a reply may be overdue before the connection is given up. */
 const RESET_AFTER_MS = 1_000
 const RECONNECT_MS = { least: 20, most: 400 }
@@ -155,8 +156,10 @@ export class SimNode implements CacheNode {
     return async () => void this.#watches.delete(watch)
   }
 
-  async *scan(prefix: string): AsyncIterable<readonly string[]> {
-    yield (await this.#ask({ op: 'keys', prefix }, SCAN_CALL)) as readonly string[]
+  /** All that is there when it begins, a batch at a time. */
+  async *scan(prefix: string, { batch = SCAN_BATCH }: { readonly batch?: number } = {}): AsyncIterable<readonly string[]> {
+    const keys = (await this.#ask({ op: 'keys', prefix }, SCAN_CALL)) as readonly string[]
+    for (let at = 0; at < keys.length; at += batch) yield keys.slice(at, at + batch)
   }
 
   async stats(call?: NodeCall): Promise<NodeStats> {

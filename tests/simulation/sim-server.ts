@@ -65,6 +65,8 @@ export interface ServerParts {
 
 /** By their names: what a node is asked of hints. */
 const READING_SCRIPTS = ['look-for-hints', 'list-hints']
+/** What removes entries from a node that does not own them: see `topology/leftovers.ts`. */
+const SWEEPING_SCRIPT = 'drop-but-pending'
 
 export class SimServer {
   readonly id: string
@@ -130,8 +132,10 @@ export class SimServer {
     } else if (request.op === 'time') {
       reply([this.#parts.clock.now()])
     } else if (request.op === 'script') {
-      for (const key of request.keys) this.#notes.add(key)
+      const isSweep = request.script.name === SWEEPING_SCRIPT
+      if (!isSweep) for (const key of request.keys) this.#notes.add(key)
       void engine.run(request.script, request.keys, request.args).then((answer) => replied([answer]))
+      if (isSweep) this.#swept(request.keys)
     } else if (request.op === 'control') {
       void engine.control.get(request.name).then((bytes) => replied([bytes?.slice()]))
     } else if (request.op === 'set-control') {
@@ -150,6 +154,15 @@ export class SimServer {
         [],
       )
     }
+  }
+
+  /** What a sweep took is not lost: it was no owner's. */
+  #swept(keys: readonly string[]): void {
+    const gone: string[] = []
+    this.#locally((entries) => {
+      for (const key of keys) if (entries.get(key) === undefined) gone.push(key)
+    })
+    this.#forget(gone)
   }
 
   #refusalOf(request: Request): string | undefined {
@@ -221,12 +234,23 @@ export class SimServer {
     this.#locally((entries) => {
       for (const { key } of gone) entries.delete(key)
     })
-    for (const { key } of gone) {
+    this.#forget(gone.map(({ key }) => key))
+    return gone.length
+  }
+
+  /** Loses all it has, notes too, without a restart: FLUSHALL. */
+  empty(): void {
+    this.#engine = this.#fresh()
+    this.#forget([...this.record.keys()])
+  }
+
+  /** What lay under the keys is gone, and that is no mistake. */
+  #forget(keys: readonly string[]): void {
+    for (const key of keys) {
       this.record.lose(key)
       this.#looked.delete(key)
     }
-    this.#push(gone.map(({ key }) => key))
-    return gone.length
+    this.#push(keys)
   }
 
   /** What is held now. */

@@ -12,6 +12,9 @@ import type { Loaded, Removal, Save, SaveStatus, ShardStats, Store, StoreCall } 
 import type { VirtualTime } from './virtual-time.ts'
 
 export interface StoreConditions {
+  /** What either way takes at least, ms. Default 0.2. */
+  leastMs?: number
+  /** Mean of what it takes above that, ms. */
   meanMs: number
   /** How many of a hundred statements are answered by nobody, whether carried out or not. */
   unansweredPercent: number
@@ -28,23 +31,29 @@ export interface StorePartsOf<V> {
   /** Shared by all clients: the database itself. */
   readonly database: Store<V>
   readonly conditions: StoreConditions
-  readonly committed: (key: string, value: V | undefined, version: Version) => void
+  /** Whether it says so where the database does. Default: it does not. */
+  readonly remembersRemovals?: boolean
+  readonly committed?: (key: string, value: V | undefined, version: Version) => void
 }
 
 /** The longest that a statement is under way to the database, ms: below the load deadline of 1 s. */
 const LONGEST_MS = 900
+
+const LEAST_MS = 0.2
 
 type Fate = 'answered' | 'refused' | 'unanswered' | 'lost'
 
 export class SimStore<V> implements Store<V> {
   readonly name: string
   readonly versioned: boolean
+  readonly remembersRemovals: boolean
   readonly #parts: StorePartsOf<V>
 
   constructor(parts: StorePartsOf<V>) {
     this.#parts = parts
     this.name = parts.database.name
     this.versioned = parts.database.versioned
+    this.remembersRemovals = parts.remembersRemovals === true && parts.database.remembersRemovals === true
   }
 
   load(keys: readonly string[], call?: StoreCall): Promise<Loaded<V>> {
@@ -112,7 +121,7 @@ export class SimStore<V> implements Store<V> {
   }
 
   #tell(key: string, value: V | undefined, status: SaveStatus): void {
-    if (status.state === 'saved') this.#parts.committed(key, value, status.version)
+    if (status.state === 'saved') this.#parts.committed?.(key, value, status.version)
   }
 
   #fate(): Fate {
@@ -125,7 +134,7 @@ export class SimStore<V> implements Store<V> {
 
   #delayMs(): number {
     const { random, conditions } = this.#parts
-    const usual = 0.2 - Math.log(1 - random()) * conditions.meanMs
+    const usual = (conditions.leastMs ?? LEAST_MS) - Math.log(1 - random()) * conditions.meanMs
     return Math.min(LONGEST_MS, random() * 100 < conditions.slowPercent ? random() * LONGEST_MS : usual)
   }
 }

@@ -31,6 +31,7 @@ export class VirtualTime {
   readonly trace: Trace
   readonly #queue: Scheduled[] = []
   readonly #pausedUntilMs = new Map<string, number>()
+  readonly #ended = new Set<string>()
   #order = 0
 
   constructor(trace: Trace) {
@@ -58,13 +59,18 @@ export class VirtualTime {
     this.#pausedUntilMs.set(owner, Math.max(this.#pausedUntilMs.get(owner) ?? 0, this.nowMs + forMs))
   }
 
+  /** Nothing of the owner's happens any more: it was killed. */
+  end(owner: string): void {
+    this.#ended.add(owner)
+  }
+
   /** Runs what falls due in the next `ms`, and lets time stand at their end. */
   async advance(ms: number): Promise<void> {
     const targetMs = this.nowMs + ms
     await settled(0)
     for (let next = this.#queue[0]; next !== undefined && next.atMs <= targetMs; next = this.#queue[0]) {
       this.#pop()
-      if (next.task === undefined) continue
+      if (next.task === undefined || this.#ended.has(next.owner)) continue
       this.nowMs = next.atMs
       const pausedUntilMs = this.#pausedUntilMs.get(next.owner) ?? 0
       if (pausedUntilMs > this.nowMs) {
