@@ -2,15 +2,15 @@
  * The rows of the chaos table that can happen to simulated nodes, as faults of a simulated run: alone, at its middle, on a plan like any other.
  *
  * The production code is the same there; servers, network and time are not. So what a row finds on real processes by luck of timing is found
- * here on many seeds, and a row that is kept on one of the two and not on the other says that one of them is wrong.
+ * here on many seeds, and a row that is kept on one of the two and not on the other says that one of them is wrong. Rows of which the load
+ * itself is the matter, the ring or a process, have a ground of their own: `simulated-faults.ts`.
  */
 import type { FaultName } from '../simulation/faults.ts'
 import type { Plan, PlannedFault } from '../simulation/plan.ts'
 import type { RowName } from './row-names.ts'
+import type { SimulatedFaultName } from './simulated-faults.ts'
 
-/** What a row has no part of in the simulation, and where that is shown. */
-export type NotSimulated = { readonly because: string }
-type Faults = (at: FaultSite) => readonly PlannedFault[]
+export type Faults = (at: FaultSite) => readonly PlannedFault[]
 
 /** Where and when a row's fault is. */
 interface FaultSite {
@@ -59,13 +59,7 @@ const both =
 const allNodes = ({ plan }: FaultSite): readonly number[] => Array.from({ length: plan.nodes }, (_, node) => node)
 const cutFrom = (nodes: (site: FaultSite) => readonly number[]): Faults => both(each(nodes, 'requests held'), each(nodes, 'replies held'))
 
-/** The checks of the simulation know one ring, by which they tell what a read must show. */
-const RING_STANDS: NotSimulated = {
-  because:
-    'its checks judge by one ring; src/topology/neighbouring-phases.test.ts and tests/ring-change.test.ts change rings over memory nodes',
-}
-
-export const SIMULATED_ROWS: Readonly<Record<RowName, Faults | NotSimulated>> = {
+export const SIMULATED_ROWS: Readonly<Record<Exclude<RowName, SimulatedFaultName>, Faults>> = {
   'node-killed': one('crash, restart empty'),
   'node-stopped': one('node slow'),
   'node-slow': repeated('node slow', 2 * PAUSE_MS, PAUSE_MS),
@@ -93,19 +87,8 @@ export const SIMULATED_ROWS: Readonly<Record<RowName, Faults | NotSimulated>> = 
   'shard-slow': one('store slow'),
   'database-down': one('store refuses'),
   'database-silent': one('store silent'),
-  'process-killed-with-writes-pending': { because: 'the simulation has no disk; npm run journal kills processes' },
   'wall-clock-ahead': one('wall clock set', 1),
   'wall-clock-behind': one('wall clock set', 0),
-  'node-added': RING_STANDS,
-  'node-drained': RING_STANDS,
-  'node-replaced': RING_STANDS,
-  'hot-key-herd': { because: 'it is of load, which virtual time has none of' },
-  'overload-10x': { because: 'it is of load, which virtual time has none of' },
-  'cold-start': { because: 'it is of load, which virtual time has none of; all-nodes-killed empties them' },
-}
-
-export function isSimulated(row: Faults | NotSimulated): row is Faults {
-  return typeof row === 'function'
 }
 
 /** The plan with nothing wrong but the row's fault. */

@@ -6,7 +6,7 @@ import { CHANGING_KEYS, HERD_KEY, STEADY_KEYS } from '../chaos-plan.ts'
 import { noOverload } from '../overload.ts'
 import type { FaultRow } from '../row.ts'
 
-const DROP_EVERY_MS = 250
+export const DROP_EVERY_MS = 250
 /** Half of the requests are to be the herd's, and each drop is to find the key on a node: of both the least share that shows it. */
 const LEAST_HERD = 0.4
 const LEAST_DROPS = 0.5
@@ -17,7 +17,7 @@ const LEAST_COLD_LOADS = 200
  * the herd's all went to one it would be 60 %.
  */
 const MOST_OF_ONE_NODE = 0.4
-const SCARCE_LATENCY_MS = 50
+export const SCARCE_LATENCY_MS = 50
 /** Each drop of the herd's key costs one load; beside it there are the usual few. */
 const herdLoads = (faultMs: number): number => faultMs / DROP_EVERY_MS + faultMs / 25
 
