@@ -51,9 +51,10 @@ describe('a planted mistake is found', () => {
   }
 })
 
-test('one seed is one run', LIMIT, async () => {
-  const first = await verdictOf('node-replaced', FIRST_SEED)
-  const second = await verdictOf('node-replaced', FIRST_SEED)
-  assert.equal(first.hash, second.hash)
-  assert.notEqual(first.hash, (await verdictOf('node-replaced', FIRST_SEED + 1)).hash)
+test('one seed is one run, a killed process and its journal included', LIMIT, async () => {
+  const hashes = []
+  for (const seed of [FIRST_SEED, FIRST_SEED, FIRST_SEED + 1])
+    hashes.push((await verdictOf('process-killed-with-writes-pending', seed)).hash)
+  assert.equal(hashes[0], hashes[1])
+  assert.notEqual(hashes[0], hashes[2])
 })

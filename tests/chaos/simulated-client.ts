@@ -41,6 +41,8 @@ interface Parts {
   readonly journal: Journal | undefined
   readonly requester: Requester
   readonly notes: NotesInMemory
+  /** Rows that the store was asked for so far. */
+  readonly rowsAsked: () => number
   /** Writes that the journal held when it was opened. */
   readonly adopted: number
 }
@@ -86,8 +88,10 @@ export class SimulatedClient {
     })
     const store = ground.store(name, setting.scarce ? Math.floor(connections * SCARCE) : connections)
     let asked: Requester['asked'] = () => {}
+    let rows = 0
     const load: typeof store.load = (keys, call) => {
       const answer = store.load(keys, call)
+      rows += keys.length
       asked(keys, answer)
       return answer
     }
@@ -107,7 +111,7 @@ export class SimulatedClient {
       nowMs: () => time.nowMs,
     })
     asked = (keys, answer) => requester.asked(keys, answer)
-    return new SimulatedClient(seed, { name, ground, clock, tier, cache, journal, requester, notes, adopted })
+    return new SimulatedClient(seed, { name, ground, clock, tier, cache, journal, requester, notes, adopted, rowsAsked: () => rows })
   }
 
   get notes(): NotesInMemory {
@@ -182,9 +186,9 @@ export class SimulatedClient {
 
   #look(): void {
     if (this.#isClosed) return
-    const { ground, name, cache } = this.#parts
+    const { ground, name, rowsAsked } = this.#parts
     this.#inFlight = Math.max(this.#inFlight, this.#loop.inFlight)
-    this.#loads.push([ground.time.nowMs, cache.metrics().store?.keysLoaded ?? 0])
+    this.#loads.push([ground.time.nowMs, rowsAsked()])
     ground.time.schedule(LOOK_EVERY_MS, name, 'look', () => this.#look())
   }
 }

@@ -38,7 +38,7 @@ export const SIMULATED_FAULTS = {
   'overload-10x': { before: (ground) => ground.slowShards(SCARCE_LATENCY_MS) },
   'cold-start': {
     // Enough requests for many rows to be wanted twice at once, and places for all of them.
-    plan: { rate: 1_500, connections: 24 },
+    plan: { rate: 1_000, connections: 24 },
     latencyMs: LOAD_MS,
     inject: (ground) => {
       for (const server of ground.servers) {
