@@ -2,8 +2,7 @@
  * Whether something that may have failed, a node or a shard, is worth asking.
  *
  * Closed, everything passes and outcomes are counted over a sliding window. Once enough of them were failures it is open, and nothing
- * passes for a pause; then it is half-open, and a probe passes, after its success a few more: as many successes close it, one failure opens it
- * again, for longer. What is silent is so asked by one call at a time, whose connection may be lost by it.
+ * passes for a pause; then it is half-open, and a few probes pass: as many successes close it, one failure opens it again, for longer.
  * (Nygard's circuit breaker, "Release It!", 2007, with cockatiel's states and its sampling of a rate.) Pauses are jittered, so that a
  * fleet does not probe in step, and keep growing for one that flaps: only a whole window spent closed makes them short again.
  *
@@ -24,7 +23,7 @@ export interface BreakerOptions {
   readonly halfOpenAfterMs?: number | undefined
   /** The longest pause, ms. Default: 750, so that what is well again is found so within 2 s, also after a try for which it was not, and which took one. */
   readonly longestPauseMs?: number | undefined
-  /** How many probes may be out at once after the first has succeeded, and how many successes close it. Default: 3. */
+  /** How many probes may be out at once, and how many successes close it. Default: 3. */
   readonly probes?: number | undefined
   /** A probe of which nothing was told for this long no longer counts as out, ms. Default: 1,000. */
   readonly probeTimeoutMs?: number | undefined
@@ -102,7 +101,7 @@ export class Breaker {
       if (now < this.#untilMs) return false
       this.#become('half-open', now, 0, 0)
     }
-    if (this.#probesOut >= (this.#probesPassed === 0 ? 1 : this.#options.probes)) {
+    if (this.#probesOut >= this.#options.probes) {
       if (now - this.#lastProbeMs < this.#options.probeTimeoutMs) return false
       this.#probesOut = 0
     }

@@ -13,6 +13,7 @@ import type { QueueTeller, TellQueue } from '../queues.ts'
 import type { ShardGuardStats, StoreCall } from '../store/store.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Breaker, type BreakerChange, type BreakerOptions } from './breaker.ts'
+import { Place } from './place.ts'
 
 /** In line, for a read whose caller says no bound, ms. */
 const WAIT_MS = 500
@@ -374,29 +375,5 @@ export class ShardGuard implements QueueTeller {
   #leftLine({ reason }: AbortSignal): unknown {
     if (!(reason instanceof DeadlineError)) return reason
     return this.refusal('late', 'had no place for a call before its deadline', { cause: reason })
-  }
-}
-
-/** One of the places of those under way; left once. */
-class Place {
-  readonly #clock: Clock
-  readonly #left: () => void
-  #timer: Timer | undefined
-  #isLeft = false
-
-  constructor(clock: Clock, left: () => void) {
-    this.#clock = clock
-    this.#left = left
-  }
-
-  leave(): void {
-    if (this.#isLeft) return
-    this.#isLeft = true
-    this.#timer?.cancel()
-    this.#left()
-  }
-
-  leaveLater(ms: number): void {
-    if (!this.#isLeft) this.#timer ??= this.#clock.after(ms, () => this.leave())
   }
 }

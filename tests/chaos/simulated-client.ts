@@ -19,12 +19,15 @@ import { allKeys, type Held } from './database.ts'
 import { NODES } from './ground.ts'
 import { NotesInMemory } from './notes-in-memory.ts'
 import { OpenLoop } from './open-loop.ts'
+import { QueueDepths } from './queue-depths.ts'
 import type { RequestColumns } from './request-log.ts'
 import { Requester } from './requester.ts'
 import { FLUSH_AFTER, SCARCE } from './row-setting.ts'
 import type { SimulatedGround } from './simulated-ground.ts'
 
 const LOOK_EVERY_MS = 100
+/** So often queues are looked at, until they are empty. */
+const LEFT_LOOKS = 20
 const DRAIN_WITHIN_MS = 4_000
 const MOST_KEYS_AT_ONCE = 100
 /** By how much clocks of two clients differ at most, ms. */
@@ -39,6 +42,7 @@ interface Parts {
   readonly tier: Tier
   readonly cache: Cache<Held>
   readonly journal: Journal | undefined
+  readonly queues: QueueDepths
   readonly requester: Requester
   readonly notes: NotesInMemory
   /** Rows that the store was asked for so far. */
@@ -86,7 +90,9 @@ export class SimulatedClient {
       ...{ replicas: 3, zone, clock, random: streamOf(seed, `tier ${name}`) },
       ...ground.mistake.tier,
     })
-    const store = ground.store(name, setting.scarce ? Math.floor(connections * SCARCE) : connections)
+    const places = setting.scarce ? Math.floor(connections * SCARCE) : connections
+    const store = ground.store(name, places)
+    const queues = new QueueDepths({ places })
     let asked: Requester['asked'] = () => {}
     let rows = 0
     const load: typeof store.load = (keys, call) => {
@@ -111,7 +117,19 @@ export class SimulatedClient {
       nowMs: () => time.nowMs,
     })
     asked = (keys, answer) => requester.asked(keys, answer)
-    return new SimulatedClient(seed, { name, ground, clock, tier, cache, journal, requester, notes, adopted, rowsAsked: () => rows })
+    return new SimulatedClient(seed, {
+      name,
+      ground,
+      clock,
+      tier,
+      cache,
+      journal,
+      queues,
+      requester,
+      notes,
+      adopted,
+      rowsAsked: () => rows,
+    })
   }
 
   get notes(): NotesInMemory {
@@ -166,12 +184,19 @@ export class SimulatedClient {
     const { herded, messages } = requester
     const nodes = (await tier.nodes()).map(({ id, state }) => ({ id, state, upMs: this.#upMs.get(id) }))
     const memory = { heapMb: 0, firstHeapMb: 0, externalMb: 0, firstExternalMb: 0, rssMb: 0, firstRssMb: 0, sockets: 0, firstSockets: 0 }
-    const seen = { nodes, peaks: { ...memory, inFlight: this.#inFlight }, loads: this.#loads, events: this.#events, wallJumpMs: 0 }
+    const peaks = { ...memory, inFlight: this.#inFlight }
+    const { queues } = this.#parts
+    const seen = { nodes, peaks, queues: queues.peaks, loads: this.#loads, events: this.#events, wallJumpMs: 0 }
     return { requests: this.log(), ...seen, adopted, herded, herdReads: this.#herdReads, messages: [...messages] }
   }
 
-  rest(): Promise<void> {
-    return this.#parts.requester.rest()
+  /** @returns what queues then do not get rid of, by kind */
+  async rest(): Promise<Readonly<Record<string, number>>> {
+    const { requester, queues, tier, ground, name } = this.#parts
+    await requester.rest()
+    const see = () => ({ metrics: tier.metrics(), captures: [] })
+    const pause = (): Promise<void> => new Promise((resolve) => ground.time.schedule(LOOK_EVERY_MS, name, 'look', resolve))
+    return queues.emptied(see, LEFT_LOOKS, pause)
   }
 
   /** @returns what a process could not end for */
@@ -189,6 +214,7 @@ export class SimulatedClient {
     const { ground, name, rowsAsked } = this.#parts
     this.#inFlight = Math.max(this.#inFlight, this.#loop.inFlight)
     this.#loads.push([ground.time.nowMs, rowsAsked()])
+    this.#parts.queues.look({ metrics: this.#parts.tier.metrics(), captures: [] })
     ground.time.schedule(LOOK_EVERY_MS, name, 'look', () => this.#look())
   }
 }

@@ -26,6 +26,7 @@ const NETWORK: NetworkConditions = { meanMs: 0.3, spikesPerMille: 2, spikeMs: 30
 const LEAST_STORE_MS = 0.2
 const USUAL_STORE_MS = 1
 const STEP_MS = 5
+const HINTS = 'rt:!hints:'
 
 /** What stands between the code and the simulation, for a test that is to find it. */
 export interface SimulatedMistake {
@@ -84,6 +85,12 @@ export class SimulatedGround {
 
   get asked(): ReadonlyMap<string, number> {
     return this.#asked
+  }
+
+  /** Of hints that a node keeps for one other, the most. */
+  get hintsKept(): number {
+    const kept = [...this.#servers.values()].flatMap((server) => server.entries().filter(({ key }) => key.startsWith(HINTS)))
+    return Math.max(0, ...kept.map(({ bytes }) => (JSON.parse(Buffer.from(bytes).toString()) as unknown[]).length))
   }
 
   count(name: string, many: number): void {

@@ -70,13 +70,14 @@ class SimulatedRun {
     await time.advance(Math.max(0, injectedMs + faultMs - time.nowMs))
     await this.#end()
     this.#fault.heal?.(ground)
-    const healed = { healedMs: time.nowMs, lagMs: 0, saw: ground.saw }
+    const healed = { healedMs: time.nowMs, lagMs: 0, saw: ground.saw, hintsKept: ground.hintsKept }
     const unkept = this.#fault.unkept?.(ground)
     await time.advance(Math.max(afterMs, demand.recoveryMs + LOOK_ON_MS))
 
     const reports = await this.#all((client) => client.stop())
     await time.advance(STALENESS_BOUND_MS)
-    await this.#all((client) => client.rest())
+    const waiting = await this.#all((client) => client.rest())
+    const hintsLeft = ground.hintsKept
     const left = await this.#all((client) => client.close())
     const history = History.of(seeded)
     for (const { notes } of this.#lives) for (const operation of notes.operations()) history.add(operation)
@@ -89,6 +90,8 @@ class SimulatedRun {
       killed: this.#killed,
       lagMs,
       reports,
+      waiting,
+      hintsLeft,
       left,
       history,
     })
