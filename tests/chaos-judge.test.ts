@@ -8,7 +8,7 @@ import type { Healed } from './chaos/chaos-messages.ts'
 import { type ChaosPlan, LONG, SHORT } from './chaos/chaos-plan.ts'
 import { NODES } from './chaos/ground.ts'
 import { DEMANDS, type DemandName, isVoid, judge, type RowVerdict } from './chaos/judge.ts'
-import { isAllowed, NOT_YET } from './chaos/not-yet.ts'
+import { isAllowed } from './chaos/not-yet.ts'
 import type { FaultSpan, KilledClient } from './chaos/observed.ts'
 import { QueueDepths, type QueuePeaks } from './chaos/queue-depths.ts'
 import { decisionOf } from './chaos/repeated-runs.ts'
@@ -207,7 +207,7 @@ test('what is known not to be kept is allowed up to its figure, and what is not 
   )
   // Of the real rows: database-silent refuses some, or all.
   const refused = { kind: 'read', result: 'refused', code: 'OVERLOADED', tookMs: 5 } as const
-  const known = NOT_YET['database-silent']!.misses
+  const known = { requests: 0.03, recovery: 3_000 }
   const silent = (window: readonly Answered[]) => verdictOf('database-silent', { window, events: { 'store:failed': 1 } })
   assert.deepEqual(silent(oneIn(200, refused)).missed, ['requests'])
   assert.equal(decisionOf([silent(oneIn(200, refused))], known), 'kept')

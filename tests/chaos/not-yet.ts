@@ -24,24 +24,8 @@ export interface NotYet {
   readonly because: string
 }
 
-const SLOW_TO_RECOVER =
-  'connects that were begun while the database was away are waited for when it is back, which on a busy machine took longer than it may'
-
-const SILENT =
-  'calls that began shortly before a silent database answers again run into their deadline after it has, and those that wait behind them are shed'
-
-const LATE_FOR_ITS_PLACE =
-  'one or two changes of a thousand are let into the line of a shard that is too long for them, and run into their deadline there rather than being shed'
-
-const BEHIND_WITH_ALL =
-  'where the clients themselves are starved, by half a second and more, some answers come late, and a read whose other owners do not answer in time may be of one that is behind'
-
-export const NOT_YET: Partial<Record<RowName, NotYet>> = {
-  'database-down': { misses: { requests: 0.02, recovery: 3_000 }, sometimes: true, because: SLOW_TO_RECOVER },
-  'database-silent': { misses: { requests: 0.03, recovery: 3_000 }, sometimes: true, because: SILENT },
-  'overload-10x': { misses: { requests: 0.02, stale: 5 }, sometimes: true, because: `${LATE_FOR_ITS_PLACE}; ${BEHIND_WITH_ALL}` },
-  'shard-silent': { misses: { requests: 0.03, recovery: 3_000 }, sometimes: true, because: SILENT },
-}
+/** None, today. */
+export const NOT_YET: Partial<Record<RowName, NotYet>> = {}
 
 export type Missing = Pick<RowVerdict, 'missed' | 'success' | 'recoveryMs' | 'stale'>
 
