@@ -2,7 +2,8 @@
  * How much waits in a process, and how much may.
  *
  * Nothing in a tier waits without a bound: each queue sheds, drops or pauses what it has no room for, and says so where it does. Here are the
- * queues by name, so that how full they are can be seen before they are. Each says itself how much is in it, when it is asked, and counts nothing for it.
+ * queues by name, so that how full they are can be seen before they are. Each says itself how much is in it, when it is asked, and counts nothing for it;
+ * one that has a bound of bytes as well says what it is fuller by, as its share of the count.
  */
 
 /** What waits or is under way in one queue, now. */
@@ -107,4 +108,9 @@ export function queuesOf(tellers: Iterable<QueueTeller>): TierQueues {
   }
   for (const teller of tellers) teller.tellQueues(tell)
   return queues
+}
+
+/** What a queue with two bounds tells as its depth: its count, or where it is fuller by its bytes, as great a share of the count that there may be. */
+export function fullerBy(count: number, mostCount: number, bytes: number, mostBytes: number): number {
+  return Math.max(count, Math.min(mostCount, Math.floor((bytes / mostBytes) * mostCount)))
 }

@@ -88,6 +88,7 @@ async function askInRounds(walk: BatchWalk, progress: Progress, positions: reado
     left = toAskAgain(walk, progress, left)
     if (left.length === 0) return
     await new Promise<void>((resolve) => void context.clock.after(OWED_PAUSE_MS, resolve, { keepAlive: true }))
+    left = left.filter((position) => progress.results[position]?.node === undefined)
     for (const position of left) progress.asked[position] = 0
   }
 }

@@ -15,7 +15,7 @@ import type { Clock } from '../clock.ts'
 import type { Emit } from '../events.ts'
 import type { CacheNode, Change, NodeCall } from '../node/node.ts'
 import { LATE_MS } from '../node/node.ts'
-import type { QueueTeller, TellQueue } from '../queues.ts'
+import { fullerBy, type QueueTeller, type TellQueue } from '../queues.ts'
 import { leaveAnything, leaveHints } from './hint-records.ts'
 
 /** Behind the caller, and worth waiting for in a process that is behind with everything. */
@@ -98,7 +98,7 @@ export class Hints implements QueueTeller {
   tellQueues(tell: TellQueue): void {
     tell('hintsUnderWay', this.#waitingCount, MAX_OWED)
     tell('hintsHeld', this.#owed.size, MAX_OWED)
-    tell('changesHeld', this.#unheard.size, MAX_OWED)
+    tell('changesHeld', fullerBy(this.#unheard.size, MAX_OWED, this.#unheardBytes, MAX_OWED_BYTES), MAX_OWED)
   }
 
   /**

@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { CacheNode, Change } from '../node/node.ts'
-import type { QueueTeller, TellQueue } from '../queues.ts'
+import { fullerBy, type QueueTeller, type TellQueue } from '../queues.ts'
 import type { Hints, OwningRing } from './hints.ts'
 
 /** How long a write waits for the nodes, ms: what one try may take. */
@@ -105,7 +105,7 @@ export class RingKnowledge implements QueueTeller {
   }
 
   tellQueues(tell: TellQueue): void {
-    tell('changesDoubted', this.#doubted.size, MAX_DOUBTED)
+    tell('changesDoubted', fullerBy(this.#doubted.size, MAX_DOUBTED, this.#doubtedBytes, MAX_DOUBTED_BYTES), MAX_DOUBTED)
   }
 
   #isSure({ clock }: Watch): boolean {

@@ -74,6 +74,10 @@ export class Batcher<Origin> {
     return this.#waiting
   }
 
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
   get flights(): number {
     return this.#flying.length
   }

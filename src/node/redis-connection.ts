@@ -8,7 +8,7 @@
  */
 import type { Timer } from '../clock.ts'
 import { ClosedError, DeadlineError, NodeError, OverloadError, overdueError, type RingtailError } from '../errors.ts'
-import type { TellQueue } from '../queues.ts'
+import { fullerBy, type TellQueue } from '../queues.ts'
 import type { Batch, Lane, Sink } from './batch.ts'
 import type { BatchLimits } from './batch-limits.ts'
 import { Batcher } from './batcher.ts'
@@ -140,8 +140,9 @@ export class RedisConnection {
 
   tellQueues(tell: TellQueue): void {
     const { maxQueue, maxFlights, maxKeys } = this.#options.limits
-    tell('nodeWaiting', this.#batcher.waiting, maxQueue)
-    tell('nodeUnderWay', this.#batcher.unsettled - this.#batcher.waiting, maxFlights * maxKeys)
+    const { waiting, waitingBytes } = this.#batcher
+    tell('nodeWaiting', fullerBy(waiting, maxQueue, waitingBytes, MAX_QUEUE_BYTES), maxQueue)
+    tell('nodeUnderWay', this.#batcher.unsettled - waiting, maxFlights * maxKeys)
     tell('nodeCommands', this.#commands, MAX_COMMANDS)
   }
 

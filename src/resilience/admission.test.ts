@@ -97,6 +97,7 @@ test('as many calls as may be under way, late or not: one more is refused, which
   assert.deepEqual([admission.closed, admission.full], [false, false])
   await clock.advance(20)
   assert.deepEqual(told, ['overloaded'])
+  assert.equal(admission.isBehind, false, 'a process that is full answers as soon as ever')
   await clock.advance(1_000)
   assert.deepEqual(told, ['overloaded', 'relieved'])
 })

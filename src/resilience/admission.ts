@@ -50,8 +50,9 @@ export class Admission implements QueueTeller {
   #lateMs = 0
   #toldOverloaded = false
   #isRefusing = false
-  /** When calls were last refused, as far as is looked at. */
+  /** When calls were last refused, as far as is looked at; and when for the loop's being late. */
   #refusedMs = Number.NEGATIVE_INFINITY
+  #lateRefusalMs = Number.NEGATIVE_INFINITY
   readonly #idle = Promise.withResolvers<void>()
 
   constructor(parts: AdmissionParts) {
@@ -70,7 +71,7 @@ export class Admission implements QueueTeller {
 
   /** The process is behind, or was within a second: that a call had no answer in time says nothing of whom it asked. */
   get isBehind(): boolean {
-    return this.#toldOverloaded || this.#lateLooks >= LATE_LOOKS
+    return this.#lateLooks >= LATE_LOOKS || this.#parts.clock.monotonic() - this.#lateRefusalMs < RELIEVED_MS
   }
 
   start(): void {
@@ -119,6 +120,7 @@ export class Admission implements QueueTeller {
     this.#lateLooks = isLate ? Math.min(MOST_LATE_LOOKS, this.#lateLooks + 1) : Math.max(0, this.#lateLooks - 1)
     this.#isRefusing = isLate && this.#lateLooks >= LATE_LOOKS
     if (this.closed) this.#refusedMs = nowMs
+    if (this.#isRefusing) this.#lateRefusalMs = nowMs
     this.#tell(nowMs)
     this.#arm(this.#toldOverloaded || this.#lateLooks > 0 || this.calls >= MANY ? OFTEN_MS : SELDOM_MS)
   }

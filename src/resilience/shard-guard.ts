@@ -54,8 +54,8 @@ const WIDEN_AGAIN_MS = 250
 /** What is left running by those who gave it up, or is never answered, counts as under way for no longer than this, ms. */
 const LEFT_MS = 30_000
 /** How many times longer than the mean many calls take, of which a part of the caller's time is set aside at most. */
-const LONGER = 3
-const MARGIN = 20
+const LONGER = 5
+const MARGIN = 10
 /** Where a call does not say how long its caller waits, ms. */
 const USUAL_MS = 1_000
 

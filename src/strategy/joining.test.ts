@@ -17,6 +17,8 @@ class HeldLeases extends MapCluster {
   readonly asked: PromiseWithResolvers<void>[] = []
   readonly levels: ClusterCall['read'][] = []
   readable = true
+  /** Reads wait here while there is such a list. */
+  heldReads: (() => void)[] | undefined
 
   override async lease(...asked: Parameters<MapCluster['lease']>) {
     const held = Promise.withResolvers<void>()
@@ -27,7 +29,8 @@ class HeldLeases extends MapCluster {
 
   override fetch(key: string, settle: (fetched: Fetched) => void, call?: ClusterCall): void {
     this.levels.push(call?.read)
-    if (this.readable) super.fetch(key, settle)
+    if (this.heldReads !== undefined) this.heldReads.push(() => super.fetch(key, settle))
+    else if (this.readable) super.fetch(key, settle)
     else settle({ bytes: undefined, node: undefined, failure: new UnavailableError('too few owners answered') })
   }
 }
@@ -126,4 +129,23 @@ test('who joined a load that a write overtook has what is left of the time for a
   await clock.advance(1)
   await settled()
   assert.match(told, /^DEADLINE_EXCEEDED: cache 'things': loading 'a' again, for a write overtook its load: not done within 300 ms/)
+})
+
+test('nothing more is begun for who joined a load that a write overtook, and has left since', async () => {
+  const { clock, cluster, reader, cache, writer } = oneProcess()
+  const missed = cache.get('a')
+  await settled()
+  cluster.asked[0]!.resolve()
+  await settled()
+  const late = assert.rejects(cache.get('a'), /^DeadlineError: cache 'things': loading 'a' again/)
+  await settled()
+  await writer.keyspace.eraseMany(['a'])
+  cluster.heldReads = []
+  await reader.answer(0, { a: 'A' })
+  assert.equal(await missed, 'A')
+  await clock.advance(1_000)
+  await late
+  for (const read of cluster.heldReads) read()
+  await settled()
+  assert.deepEqual([cluster.asked.length, reader.calls.length], [1, 1])
 })

@@ -77,7 +77,7 @@ test('who has waited for as long as a load may take, on holder after holder, is 
   await clock.advance(52)
   assert.match(
     (await byNow(read))?.value ?? 'nothing yet',
-    /^DEADLINE_EXCEEDED: cache 'things': others are still loading 'a', after 5\d\d ms of waiting for them/,
+    /^DEADLINE_EXCEEDED: cache 'things': others have not loaded 'a', after 5\d\d ms of waiting for them/,
   )
   assert.equal(reader.calls.length, 0)
   assert.equal(clock.pendingTimers, 0)

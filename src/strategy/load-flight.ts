@@ -129,7 +129,7 @@ export class LoadFlight<V> {
     return false
   }
 
-  /** Asks again and again for the lease, or for what its holder has brought meanwhile, for no longer than a load may take. */
+  /** Asks again and again for the lease, or for what its holder has brought meanwhile, for no longer than a load may take; half as long again once a holder has died. */
   async #waitForHolder(seat: LoadSeat<V>, heldForMs: number): Promise<void> {
     const { cache, clock, random, loadDeadlineMs } = this.#parts.strategy
     const sinceMs = clock.monotonic()
@@ -168,14 +168,16 @@ export class LoadFlight<V> {
           forMs = 0
           lapsesAtMs = Number.NEGATIVE_INFINITY
         } else {
-          if (this.#settleLeasing(seat, leasing)) await this.#load([seat], this.#leftMs(waitedMs, isLapsed))
+          const leftMs = this.#leftMs(waitedMs, isLapsed)
+          if (this.#settleLeasing(seat, leasing)) {
+            if (leftMs <= 0) throw this.#waitedInVain(seat.key, waitedMs)
+            await this.#load([seat], leftMs)
+          }
           return
         }
         // Whose lease has had all its time already is most likely dead, and it lapses at once.
         if (nowMs >= untilMs && !(forMs > 0 && forMs <= FILL_MS + NODE_TICK_MS)) {
-          throw new DeadlineError(
-            `cache '${cache}': others are still loading '${seat.key}', after ${Math.round(waitedMs)} ms of waiting for them`,
-          )
+          throw this.#waitedInVain(seat.key, waitedMs)
         }
       }
     } catch (thrown) {
@@ -189,7 +191,12 @@ export class LoadFlight<V> {
    */
   #leftMs(waitedMs: number, isLapsed: boolean): number {
     const { loadDeadlineMs } = this.#parts.strategy
-    return Math.max(loadDeadlineMs - waitedMs, isLapsed ? loadDeadlineMs * AFTER_DEAD : 1)
+    return Math.max(loadDeadlineMs - waitedMs, isLapsed ? loadDeadlineMs * AFTER_DEAD : 0)
+  }
+
+  #waitedInVain(key: string, waitedMs: number): DeadlineError {
+    const { cache } = this.#parts.strategy
+    return new DeadlineError(`cache '${cache}': others have not loaded '${key}', after ${Math.round(waitedMs)} ms of waiting for them`)
   }
 
   /** Resolves when what is being loaded now has been filled. */

@@ -6,7 +6,7 @@
  * `load-flight.ts`.
  */
 import { boundedCall } from '../bounded-call.ts'
-import { OverloadError } from '../errors.ts'
+import { DeadlineError, OverloadError } from '../errors.ts'
 import type { QueueTeller, TellQueue } from '../queues.ts'
 import { SingleFlight } from '../resilience/single-flight.ts'
 import type { StoreReader } from '../store/store.ts'
@@ -35,6 +35,8 @@ export class Loads<V> implements QueueTeller {
   readonly #flights = { store: new SingleFlight<LoadSeat<V>>(), loader: new SingleFlight<LoadSeat<V>>() }
   /** By loader: keys whose load leaves at the end of the current turn. */
   readonly #waiting = new Map<Loader<V> | undefined, Map<string, LoadSeat<V>>>()
+  /** Loads of what writes overtook. */
+  readonly #again = new Set<Promise<unknown>>()
   /** By key: until when what failed over a stale value, or what another does, is not tried again. */
   readonly #paused = new Map<string, number>()
 
@@ -68,22 +70,35 @@ export class Loads<V> implements QueueTeller {
     const sinceMs = clock.monotonic()
     const loaded = await this.#join(ask)
     if (loaded !== undefined) return loaded
-    const deadlineMs = Math.max(LEAST_LEFT_MS, Math.ceil(loadDeadlineMs - (clock.monotonic() - sinceMs)))
+    const nowMs = clock.monotonic()
+    const deadlineMs = Math.max(LEAST_LEFT_MS, Math.ceil(loadDeadlineMs - (nowMs - sinceMs)))
     const what = `cache '${cache}': loading '${ask.key}' again, for a write overtook its load`
-    return boundedCall(() => this.#loadAgain(ask), { signal: undefined, deadlineMs }, clock, what)
+    const work = (): Promise<Loaded<V>> => this.#tracked(this.#loadAgain(ask, nowMs + deadlineMs))
+    return boundedCall(work, { signal: undefined, deadlineMs }, clock, what)
   }
 
-  async #loadAgain(ask: LoadAsk<V>): Promise<Loaded<V>> {
+  /** Begins nothing more once its caller has left. */
+  async #loadAgain(ask: LoadAsk<V>, deadlineAtMs: number): Promise<Loaded<V>> {
+    const leftMs = (): number => {
+      const left = deadlineAtMs - this.#parts.clock.monotonic()
+      if (left <= 0) throw new DeadlineError(`cache '${this.#parts.cache}': '${ask.key}' was not loaded again in time`)
+      return left
+    }
     for (let round = 2; ; round++) {
       // What was being loaded may be older than what was written since: the nodes know.
       const found = await this.#parts.keyspace.findOne(ask.key, { read: ask.read })
       const unsaid = found.state === 'unreachable'
       if (answers(found, { ...ask, unsaid })) return { value: found.value, found }
-      if (round > ROUNDS) break
+      const withinMs = leftMs()
+      if (round > ROUNDS) return this.#loadAlone(ask, withinMs)
       const loaded = await this.#join({ ...ask, seen: found.seen, unsaid })
       if (loaded !== undefined) return loaded
+      leftMs()
     }
-    const arrived = await this.#asking.fetch([ask], ask.loader)
+  }
+
+  async #loadAlone(ask: LoadAsk<V>, withinMs: number): Promise<Loaded<V>> {
+    const arrived = await this.#asking.fetch([ask], ask.loader, withinMs)
     const error = arrived.failed?.get(ask.key)
     if (error !== undefined) throw error
     return { value: arrived.rows.get(ask.key)?.value }
@@ -116,8 +131,15 @@ export class Loads<V> implements QueueTeller {
   }
 
   /** Resolves when what is being loaded now has been filled. */
-  drained(): Promise<void> {
-    return this.#flight.drained()
+  async drained(): Promise<void> {
+    while (this.#again.size > 0) await Promise.allSettled(this.#again)
+    await this.#flight.drained()
+  }
+
+  #tracked(work: Promise<Loaded<V>>): Promise<Loaded<V>> {
+    const tracked = work.finally(() => this.#again.delete(tracked))
+    this.#again.add(tracked)
+    return tracked
   }
 
   /** What is being loaded under the key is out of date: later readers load again. */

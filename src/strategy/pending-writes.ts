@@ -5,7 +5,7 @@
  * older one of its key was saved takes its place, so that the store gets the last of them alone.
  */
 import type { Version } from '../entry.ts'
-import type { QueueTeller, TellQueue } from '../queues.ts'
+import { fullerBy, type QueueTeller, type TellQueue } from '../queues.ts'
 
 export interface PendingWrite {
   readonly key: string
@@ -39,7 +39,8 @@ export class PendingWrites implements QueueTeller {
   }
 
   tellQueues(tell: TellQueue): void {
-    tell('writesUnjournalled', this.#unjournalled.writes, MAX_UNJOURNALLED)
+    const { writes, bytes } = this.#unjournalled
+    tell('writesUnjournalled', fullerBy(writes, MAX_UNJOURNALLED, bytes, MAX_UNJOURNALLED_BYTES), MAX_UNJOURNALLED)
   }
 
   get size(): number {

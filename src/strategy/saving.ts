@@ -62,10 +62,11 @@ export class Saving<V> implements QueueTeller {
 
   /** For a tier that is closed: what is yet to be done about saves whose outcome is not known is done now, as well as it can be. Leaves no timer. */
   async drained(): Promise<void> {
-    const items = new Map([...this.#distrusted.values()].flat().map((item) => [item.key, item]))
+    const distrusted = [...this.#distrusted.values()]
+    const items = new Map(distrusted.flat().map((item) => [item.key, item]))
     for (const timer of this.#distrusted.keys()) timer.cancel()
     this.#distrusted.clear()
-    this.#open = 0
+    for (const unclear of new Set(distrusted)) this.#open -= unclear.length
     if (items.size > 0) await this.#invalidate([...items.values()], true)
   }
 
@@ -142,7 +143,7 @@ export class Saving<V> implements QueueTeller {
     work: (call: StoreCall) => Promise<SaveStatus[]>,
     call: StrategyCall | undefined,
   ): Promise<Settled<void>[]> {
-    const { keyspace, emit, cache } = this.#parts
+    const { cache } = this.#parts
     if (this.#open + items.length > MAX_OPEN) {
       const error = new OverloadError(
         `cache '${cache}': needs at most ${MAX_OPEN} keys that are being saved or may still be, but got: more`,
@@ -150,11 +151,27 @@ export class Saving<V> implements QueueTeller {
       return items.map(() => ({ error }))
     }
     this.#open += items.length
+    const counted = { keys: items.length }
+    try {
+      return await this.#carriedOut(operation, items, work, call, counted)
+    } finally {
+      this.#open -= counted.keys
+    }
+  }
+
+  /** @param counted as open while this lasts: what is distrusted is counted on */
+  async #carriedOut(
+    operation: 'save' | 'remove',
+    items: readonly Item[],
+    work: (call: StoreCall) => Promise<SaveStatus[]>,
+    call: StrategyCall | undefined,
+    counted: { keys: number },
+  ): Promise<Settled<void>[]> {
+    const { keyspace, emit, cache } = this.#parts
     this.queries++
     const { clock, loadDeadlineMs } = this.#parts
     const deadlineAtMs = clock.monotonic() + loadDeadlineMs
     const statuses = await this.#statuses(items.length, work)
-    this.#open -= items.length
     const written: Written[] = []
     const absent: Removal[] = []
     const unclear: Item[] = []
@@ -177,7 +194,7 @@ export class Saving<V> implements QueueTeller {
       emit('store:failed', { cache, operation, reason: status.error.message })
       return { error: status.error }
     })
-    if (unclear.length > 0) this.#distrust(unclear)
+    if (unclear.length > 0) this.#distrust(unclear, counted)
     if (written.length > 0) {
       const newer = await this.#settleCopies(written, call)
       for (const { key } of written) this.#loads.forget(key)
@@ -187,7 +204,7 @@ export class Saving<V> implements QueueTeller {
         this.#removeAgain(again, deadlineAtMs),
         outranked.length > 0 ? this.outrank(outranked, call) : undefined,
       ])
-      if (failures.size > 0) return this.#withoutFailed(settled, items, failures)
+      if (failures.size > 0) return this.#withoutFailed(settled, items, failures, counted)
     }
     return settled
   }
@@ -211,9 +228,17 @@ export class Saving<V> implements QueueTeller {
   }
 
   /** The rows that were seen are removed, that much is certain; of these keys, that no older save comes after. */
-  #withoutFailed(settled: readonly Settled<void>[], items: readonly Item[], failures: ReadonlyMap<string, RingtailError>): Settled<void>[] {
+  #withoutFailed(
+    settled: readonly Settled<void>[],
+    items: readonly Item[],
+    failures: ReadonlyMap<string, RingtailError>,
+    counted: { keys: number },
+  ): Settled<void>[] {
     const { emit, cache } = this.#parts
-    this.#distrust(items.filter(({ key }) => failures.has(key)))
+    this.#distrust(
+      items.filter(({ key }) => failures.has(key)),
+      counted,
+    )
     return settled.map((each, at) => {
       const error = failures.get(items[at]!.key)
       if (error === undefined || 'error' in each) return each
@@ -273,11 +298,11 @@ export class Saving<V> implements QueueTeller {
    * just below the version that it will have if it does keeps the old row out, and lets the new one in. When the statement must be over, and
    * again when every other write that was under way with it must be, what lies there may be of a write that it followed: that goes too.
    */
-  #distrust(items: readonly Item[]): void {
+  #distrust(items: readonly Item[], counted: { keys: number }): void {
     const { clock, loadDeadlineMs } = this.#parts
     // Without their entries: of a store that answers nobody there may be many.
     const unclear = items.map(({ key, floor }): Unclear => ({ key, floor }))
-    this.#open += unclear.length
+    counted.keys -= unclear.length
     void this.#invalidate(unclear, false)
     for (const times of [1, 2]) {
       const timer = clock.after(times * loadDeadlineMs, () => {

@@ -9,7 +9,7 @@
 import type { Timer } from '../clock.ts'
 import type { Version } from '../entry.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { QueueTeller, TellQueue } from '../queues.ts'
+import { fullerBy, type QueueTeller, type TellQueue } from '../queues.ts'
 import type { StrategyParts } from './strategy.ts'
 
 /** One write whose fate is known. */
@@ -43,6 +43,8 @@ export class Settling<V> implements QueueTeller {
   #leftBytes = 0
   /** Under way. */
   readonly #telling = new Set<Promise<void>>()
+  /** Of them those that were told of before, in vain, and their bytes. */
+  readonly #again = { writes: 0, bytes: 0 }
   #timer: Timer | undefined
   #pauseMs = FIRST_PAUSE_MS
   #stopped = false
@@ -59,7 +61,8 @@ export class Settling<V> implements QueueTeller {
   }
 
   tellQueues(tell: TellQueue): void {
-    tell('writesUnsettled', this.#left.size, MAX_LEFT)
+    const { writes, bytes } = this.#again
+    tell('writesUnsettled', fullerBy(this.#left.size + writes, MAX_LEFT, this.#leftBytes + bytes, MAX_LEFT_BYTES), MAX_LEFT)
   }
 
   tell(fates: readonly Fate[]): void {
@@ -69,7 +72,7 @@ export class Settling<V> implements QueueTeller {
   /** Resolves when what is under way has been answered; what is left is told at once, instead of after its pause. */
   async round(): Promise<void> {
     this.#isLast = true
-    if (this.#left.size > 0) this.#again()
+    if (this.#left.size > 0) this.#tellAgain()
     await Promise.all(this.#telling)
   }
 
@@ -93,6 +96,11 @@ export class Settling<V> implements QueueTeller {
     const saved = tellings.flatMap((each) => (each.saved === undefined ? [] : [{ ...each, version: each.saved }]))
     const gone = tellings.filter((each) => each.saved === undefined)
     const [settled, dropped] = await Promise.all([keyspace.pending.settle(saved), keyspace.pending.drop(gone)])
+    for (const { tries, bytes } of tellings) {
+      if (tries === 1) continue
+      this.#again.writes--
+      this.#again.bytes -= bytes.length
+    }
     const unheard = new Set<string>()
     for (const [at, { key }] of saved.entries()) if (settled[at]!.state === 'unacknowledged') unheard.add(key)
     for (const [at, { key }] of gone.entries()) if (dropped[at]!.state === 'unacknowledged') unheard.add(key)
@@ -108,7 +116,8 @@ export class Settling<V> implements QueueTeller {
     const held = this.#left.get(telling.key)
     if (held !== undefined && held.version >= telling.version) return
     const bytes = this.#leftBytes + telling.bytes.length - (held?.bytes.length ?? 0)
-    if ((held === undefined && this.#left.size >= MAX_LEFT) || bytes > MAX_LEFT_BYTES) {
+    const { writes, bytes: againBytes } = this.#again
+    if ((held === undefined && this.#left.size + writes >= MAX_LEFT) || bytes + againBytes > MAX_LEFT_BYTES) {
       this.#forget(telling)
       return
     }
@@ -118,14 +127,16 @@ export class Settling<V> implements QueueTeller {
 
   #schedule(): void {
     if (this.#timer !== undefined || this.#stopped) return
-    this.#timer = this.#strategy.clock.after(this.#pauseMs * (0.5 + this.#strategy.random() / 2), () => this.#again())
+    this.#timer = this.#strategy.clock.after(this.#pauseMs * (0.5 + this.#strategy.random() / 2), () => this.#tellAgain())
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 4)
   }
 
-  #again(): void {
+  #tellAgain(): void {
     this.#timer?.cancel()
     this.#timer = undefined
     const tellings = [...this.#left.values()]
+    this.#again.writes += tellings.length
+    this.#again.bytes += this.#leftBytes
     this.#left.clear()
     this.#leftBytes = 0
     this.#follow(tellings)

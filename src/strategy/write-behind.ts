@@ -258,9 +258,13 @@ class WriteBehind<V> implements Strategy<V> {
     let prepared = given
     for (let attempt = 1; ; attempt++) {
       const record = this.#recordOf(key, op, prepared)
+      const wasBroken = this.#journal.stats().state === 'broken'
       const isOnDisk = await this.#journalled(record)
-      if (!this.#keep(record, isOnDisk))
-        return { error: attempt === 1 ? overload(this.#parts.cache) : new UnacknowledgedError(unsaid(false, false)) }
+      if (!this.#keep(record, isOnDisk)) {
+        // A journal that broke with it may have it on the disk.
+        const mayBe = attempt > 1 || (!wasBroken && this.#journal.stats().state === 'broken')
+        return { error: mayBe ? new UnacknowledgedError(unsaid(false, false)) : overload(this.#parts.cache) }
+      }
       const [outcome] = await keyspace.putPrepared([prepared], call)
       if (outcome!.state === 'refused' && attempt < MAX_TRIES && keyspace.isDoubtful(outcome!, record.version)) {
         // By differing clocks only: it came after what refused it.

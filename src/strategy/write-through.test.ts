@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cacheOn, settled } from '../../tests/support/cache-bench.ts'
-import { ConflictError, DeadlineError, StoreError, UnsupportedError } from '../errors.ts'
+import { ConflictError, DeadlineError, OverloadError, StoreError, UnsupportedError } from '../errors.ts'
 import { memoryStore } from '../store/memory-store.ts'
 import type { Save, SaveStatus } from '../store/store.ts'
 import { readThrough } from './read-through.ts'
@@ -70,6 +70,24 @@ test('write-through: of so many keys as may be it is not known whether they are 
   await clock.advance(2_000)
   await cache.set('more', 1)
   assert.equal((await rowOf(store, 'more'))!.value, 1)
+})
+
+test('write-through: a removal that is made sure of counts as under way until that is over', async () => {
+  const store = memoryStore<number>()
+  const { cache } = cacheOn({ strategy: writeThrough(store), ...times })
+  const remove = store.remove.bind(store)
+  const gate = Promise.withResolvers<void>()
+  store.remove = async (removals, call) => {
+    if (removals.some(({ again }) => again === true)) await gate.promise
+    return (await remove(removals, call)).map((status) => (status.state === 'saved' ? { ...status, absent: true } : status))
+  }
+  const deleting = cache.delete('absent')
+  await settled()
+  store.save = async (saves) => saves.map(() => ({ state: 'unknown', error: new StoreError('connection lost') }))
+  const outcomes = [...(await cache.setMany(Array.from({ length: 65_536 }, (_, nth): [string, number] => [`k${nth}`, 1]))).values()]
+  assert.ok(outcomes.some((each) => !each.ok && each.error instanceof OverloadError))
+  gate.resolve()
+  await deleting
 })
 
 test('write-through: an absence that is loaded while a row is inserted does not hide the row', async () => {

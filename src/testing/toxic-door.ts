@@ -89,7 +89,7 @@ export class ToxicDoor {
     return { ...this.#forwarded }
   }
 
-  /** Bytes that were read and wait for their time. What a blackhole keeps from being read is not among them. */
+  /** Bytes that were read and wait for their time. What a blackhole keeps from being read is not among them, but for who came during it. */
   get held(): ByteCounts {
     return { ...this.#held }
   }

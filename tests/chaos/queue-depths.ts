@@ -84,13 +84,19 @@ export class QueueDepths {
   async emptied(see: () => Seen, looks: number, pause: () => Promise<void>): Promise<Readonly<Record<string, number>>> {
     let left: Readonly<Record<string, number>> | undefined
     for (let look = 1; ; look++) {
-      const filled = this.look(see())
+      const filled = together(this.look(see()))
       const kinds = Object.keys(left ?? filled).filter((kind) => kind in filled && !STAYING.includes(kind))
       left = Object.fromEntries(kinds.map((kind) => [kind, filled[kind]!]))
       if (kinds.length === 0 || look >= looks) return left
       await pause()
     }
   }
+}
+
+/** Hints that nobody keeps go from one queue to the other and back, so that each of them is empty now and then. */
+function together({ hintsHeld = 0, hintsUnderWay = 0, ...others }: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const hints = hintsHeld + hintsUnderWay
+  return hints === 0 ? others : { ...others, hints }
 }
 
 function depthsOf({ metrics, captures }: Seen): (readonly [Kind, QueueDepth])[] {

@@ -64,7 +64,12 @@ async function startOn(port: number, options: PostgresOptions): Promise<RunningP
   const folder = mkdtempSync(join(tmpdir(), 'ringtail-postgres-'))
   const server = launch(await binaries(folder), folder, { ...SETTINGS, port: String(port), ...options.settings })
   const leaveShare = options.oneShare === true ? oneShareFor(server.pid!) : undefined
-  await ready(server)
+  try {
+    await ready(server)
+  } catch (error) {
+    leaveShare?.()
+    throw error
+  }
   const pools = new Set<pg.Pool>()
   const running: RunningPostgres = {
     port,

@@ -20,7 +20,8 @@ export function oneShareFor(pid: number): () => void {
       continue
     }
     try {
-      writeFileSync(join(group, 'cgroup.procs'), String(pid))
+      // Only where it is a control group, which has that file from its beginning.
+      writeFileSync(join(group, 'cgroup.procs'), String(pid), { flag: 'r+' })
       return () => remove(group)
     } catch {
       remove(group)
