@@ -52,7 +52,7 @@ export class Ground {
   }
 
   static async start(): Promise<Ground> {
-    const postgres = await startPostgres({ databases: SHARDS, settings: SETTINGS, oneShare: true })
+    const postgres = await startPostgres({ databases: SHARDS, settings: SETTINGS })
     return new Ground(postgres, await Promise.all(SHARDS.map((shard) => startToxicProxy({ to: postgres.url(shard) }))))
   }
 
@@ -70,6 +70,8 @@ export class Ground {
   async prepare(setting: RowSetting, faultMs: number): Promise<Prepared> {
     await this.#clear()
     this.faultMs = faultMs
+    // A database that comes back begins and ends backends by the dozen; one that is asked for more than it can do needs what it can get.
+    this.#postgres.setOneShare(setting.staleShards.length > 0)
     this.#rowFolder = join(this.folder, `row-${++this.#rows}`)
     const started = (nodes: readonly { readonly id: string; readonly zone: string }[]): Promise<GroundNode[]> =>
       Promise.all(

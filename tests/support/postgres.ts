@@ -8,21 +8,19 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import pg from 'pg'
-import { oneShareFor } from './processor-share.ts'
+import { ProcessorShare } from './processor-share.ts'
 
 export interface PostgresOptions {
   /** Databases made beside `postgres`. Three make three shards on one server. */
   readonly databases?: readonly string[]
   /** Server settings, such as `{ wal_level: 'logical' }`. */
   readonly settings?: Readonly<Record<string, string>>
-  /** Whether its processes together have one share of the processor, where the machine can do that: see `processor-share.ts`. Default: false. */
-  readonly oneShare?: boolean
 }
 
 export interface RunningPostgres {
@@ -31,6 +29,8 @@ export interface RunningPostgres {
   url(database?: string): string
   /** A pool that `stop()` ends, unless it was ended before. */
   pool(database?: string, config?: pg.PoolConfig): pg.Pool
+  /** Whether connections that come from now on together have one share of the processor, where the machine can do that. Default: false. */
+  setOneShare(isOne: boolean): void
   /** Ends the pools, stops the server and removes its folder. Harmless when called twice. */
   stop(): Promise<void>
 }
@@ -63,13 +63,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
 async function startOn(port: number, options: PostgresOptions): Promise<RunningPostgres> {
   const folder = mkdtempSync(join(tmpdir(), 'ringtail-postgres-'))
   const server = launch(await binaries(folder), folder, { ...SETTINGS, port: String(port), ...options.settings })
-  const leaveShare = options.oneShare === true ? oneShareFor(server.pid!) : undefined
-  try {
-    await ready(server)
-  } catch (error) {
-    leaveShare?.()
-    throw error
-  }
+  await ready(server)
+  const share = new ProcessorShare(postmasterOf(folder))
   const pools = new Set<pg.Pool>()
   const running: RunningPostgres = {
     port,
@@ -81,10 +76,11 @@ async function startOn(port: number, options: PostgresOptions): Promise<RunningP
       pools.add(pool)
       return pool
     },
+    setOneShare: (isOne) => share.set(isOne),
     async stop() {
       await Promise.all([...pools].filter((pool) => !pool.ended && !pool.ending).map((pool) => pool.end()))
       await shutDown(server)
-      leaveShare?.()
+      share.remove()
       // Emptied by the server's shell, which may not be allowed to remove it from a folder that is ours alone.
       rmSync(folder, { recursive: true, force: true })
     },
@@ -103,6 +99,10 @@ async function createDatabases(running: RunningPostgres, databases: readonly str
   const pool = running.pool()
   for (const database of databases) await pool.query(`create database ${pg.escapeIdentifier(database)}`)
   await pool.end()
+}
+
+function postmasterOf(folder: string): number {
+  return Number(readFileSync(join(folder, 'data', 'postmaster.pid'), 'utf8').split('\n')[0])
 }
 
 interface Binaries {
