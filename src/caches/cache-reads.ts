@@ -126,19 +126,22 @@ export class CacheReads<V> {
     let failure: { readonly error: unknown } | undefined
     for (const part of parts(keys)) {
       const startMs = this.#clock.monotonic()
-      const readings = part.map((key) => this.#near?.reading(key))
+      const near = this.#near
+      const readings = near === undefined ? undefined : part.map((key) => near.reading(key))
       const settled = await settledPart(part.length, () => this.#bounded(() => this.#strategy.readMany(part, { ...call, loader }), call))
       const ms = this.#clock.monotonic() - startMs
-      for (const [at, key] of part.entries()) {
+      for (let at = 0; at < part.length; at++) {
         const each = settled[at]!
         if ('error' in each) {
           failure ??= each
           this.#outcomes.record('error', undefined, ms)
           continue
         }
-        if (readings[at] !== undefined) this.#near!.keep(key, readings[at]!, each.value)
-        this.#outcomes.record(outcomeOf(each.value), each.value.node, ms)
-        if (each.value.value !== undefined) values.set(key, each.value.value)
+        const read = each.value
+        const reading = readings?.[at]
+        if (reading !== undefined) near!.keep(part[at]!, reading, read)
+        this.#outcomes.record(outcomeOf(read), read.node, ms)
+        if (read.value !== undefined) values.set(part[at]!, read.value)
       }
     }
     if (failure !== undefined) throw failure.error

@@ -53,11 +53,14 @@ export async function walkBatch(walk: BatchWalk): Promise<Fetched[]> {
   }
   const relieving = aside.length === 0 ? undefined : askAside(walk, progress, aside)
   await Promise.all([askInRounds(walk, progress, direct), relieving])
-  // Not `map`, which passes over keys whose owners were not asked for want of time.
-  return Array.from(progress.results, (result) => {
-    if (result?.node !== undefined) return result
-    return unanswered(new UnavailableError(`none of the ${replicas} owners answered within ${deadlineMs} ms`, { cause: result?.failure }))
-  })
+  const { results } = progress
+  for (let position = 0; position < results.length; position++) {
+    const result = results[position]
+    if (result?.node !== undefined) continue
+    const cause = result?.failure
+    results[position] = unanswered(new UnavailableError(`none of the ${replicas} owners answered within ${deadlineMs} ms`, { cause }))
+  }
+  return results as Fetched[]
 }
 
 export function unanswered(failure: RingtailError): Fetched {
@@ -85,6 +88,7 @@ async function askInRounds(walk: BatchWalk, progress: Progress, positions: reado
       if (timeoutMs <= 0) return
       open = await askRound(walk, progress, open, timeoutMs)
     }
+    if (open.length === 0) return
     left = toAskAgain(walk, progress, left)
     if (left.length === 0) return
     await new Promise<void>((resolve) => void context.clock.after(OWED_PAUSE_MS, resolve, { keepAlive: true }))
