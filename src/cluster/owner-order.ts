@@ -51,7 +51,8 @@ export function isAvoided(node: CacheNode): boolean {
 
 /** Whether each of them is known to have missed changes, of this key or others: then only the newest of what all have counts. */
 export function areAllBehind(owners: readonly CacheNode[]): boolean {
-  return owners.every(({ standing }) => standing?.behind === true)
+  for (const { standing } of owners) if (standing?.behind !== true) return false
+  return true
 }
 
 /** Whether a read that is this node's own to answer is to be answered by others: it is slower than they are. */
