@@ -3,7 +3,7 @@
  */
 import type { CacheNode } from '../../src/node/node.ts'
 import { TOPOLOGY_NAME } from '../../src/topology/topology-record.ts'
-import { decorated } from '../simulation/decorated-node.ts'
+import { decorated, withLeasesForAll } from '../simulation/decorated-node.ts'
 import type { DemandName } from './judge.ts'
 import type { SimulatedFaultName } from './simulated-faults.ts'
 import type { SimulatedMistake } from './simulated-ground.ts'
@@ -48,16 +48,7 @@ export const SIMULATED_MISTAKES: Readonly<Record<string, Planted>> = {
       ['cold-start', /rows that nobody changes were asked for \d+ times/],
       ['hot-key-herd', /the herd's row was asked for \d+ times/],
     ],
-    mistake: {
-      server: (engine) =>
-        decorated(engine, {
-          lease: (asks, call) =>
-            engine.lease(
-              asks.map((ask) => ({ ...ask, force: true })),
-              call,
-            ),
-        }),
-    },
+    mistake: { server: withLeasesForAll },
   },
   'the journal is lost with its process': {
     found: [['process-killed-with-writes-pending', 'lost']],

@@ -46,3 +46,14 @@ export function withChanges(node: CacheNode, bent: (change: Change) => Change): 
     apply: (changes: readonly Change[], call?: NodeCall) => node.apply(changes.map(bent), call),
   })
 }
+
+/** Whoever asks for a lease has it. */
+export function withLeasesForAll(engine: CacheNode): CacheNode {
+  return decorated(engine, {
+    lease: (asks, call) =>
+      engine.lease(
+        asks.map((ask) => ({ ...ask, force: true })),
+        call,
+      ),
+  })
+}

@@ -18,7 +18,7 @@ import {
 import type { CacheNode, Change, Receiver, Status } from '../../src/node/node.ts'
 import type { Loaded, Save, Store } from '../../src/store/store.ts'
 import type { Rule } from './checks.ts'
-import { decorated, withChanges } from './decorated-node.ts'
+import { decorated, withChanges, withLeasesForAll } from './decorated-node.ts'
 import type { Value } from './truth.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -129,17 +129,7 @@ export const PLANTED_BUGS = {
     rules: ['lease'],
     server: (engine) => withChanges(engine, (change) => (change.op === 'put' ? { ...change, lease: undefined } : change)),
   },
-  'lease granted to all': {
-    rules: ['lease'],
-    server: (engine) =>
-      decorated(engine, {
-        lease: (asks, call) =>
-          engine.lease(
-            asks.map((ask) => ({ ...ask, force: true })),
-            call,
-          ),
-      }),
-  },
+  'lease granted to all': { rules: ['lease'], server: withLeasesForAll },
   'compare-and-set without comparing': {
     rules: ['lost update'],
     server: (engine) =>
