@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NO_STAMP } from '../entry.ts'
 import { UnavailableError } from '../errors.ts'
-import type { LeaseAsk, Leased } from '../node/node.ts'
+import type { LeaseAsk, Leased, Standing } from '../node/node.ts'
 import { rigCluster, riggedEntry } from '../testing/cluster-rig.ts'
 import { seededRandom } from '../testing/seeded-random.ts'
 import type { LeaseRequest } from './cluster.ts'
@@ -67,6 +67,64 @@ test("another's lease and a newer entry are told as the owner says them, and end
   assert.equal(answers[1]!.fetched.bytes, bytes)
   assert.equal(answers[1]!.fetched.node?.id, 'n1')
   assert.equal(nodes[2]!.asks.length, 0)
+})
+
+const doubted: Standing = { steered: true, avoided: true, down: false, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+const behind: Standing = { ...doubted, behind: true }
+const changed =
+  (ms: number): (() => Leased) =>
+  () => ({ state: 'changed', bytes: riggedEntry({ ms }) })
+
+test('a first owner that may have missed changes is asked first all the same, for others may not know, and its word on a lease counts', async () => {
+  const { nodes, cluster } = rigCluster()
+  for (const node of nodes) node.leased = granted
+  nodes[0]!.standing = behind
+  nodes[1]!.standing = doubted
+  nodes[1]!.leased = () => ({ state: 'held', forMs: 300 })
+  const answers = await cluster.lease([request('k0'), request('k1')])
+  assert.deepEqual(
+    answers.map(({ state }) => state),
+    ['granted', 'held'],
+  )
+  assert.deepEqual(
+    nodes.map(({ asks }) => asks.length),
+    [1, 1, 0, 0, 0],
+  )
+})
+
+test('one that does not answer is asked last', async () => {
+  const { nodes, cluster } = rigCluster()
+  for (const node of nodes) node.leased = granted
+  nodes[0]!.standing = { ...doubted, down: true }
+  const [answer] = await cluster.lease([request('k0')])
+  assert.equal(answer!.state === 'granted' && answer!.lease.node.id, 'n1')
+  assert.equal(nodes[0]!.asks.length, 0)
+})
+
+test('what lies on an owner that may have missed changes counts only where no other says more', async () => {
+  const { nodes, cluster, failures } = rigCluster()
+  nodes[0]!.standing = doubted
+  nodes[0]!.leased = changed(1_735_689_600_000)
+  nodes[1]!.leased = granted
+  const [answer] = await cluster.lease([request('k0')])
+  assert.equal(answer!.state === 'granted' && answer!.lease.node.id, 'n1')
+  const { refusal } = nodes[1]!
+  nodes[1]!.leased = () => ({ state: 'failed', error: refusal })
+  const [alone] = await cluster.lease([request('k0')])
+  assert.equal(alone!.state === 'changed' && alone!.fetched.node!.id, 'n0')
+  assert.deepEqual(failures, ['n1', 'n2'])
+  nodes[0]!.standing = behind
+  assert.equal((await cluster.lease([request('k0')]))[0]!.state, 'failed')
+})
+
+test('where all have missed changes, the newest of what they hold counts', async () => {
+  const { nodes, cluster } = rigCluster()
+  for (const [nth, node] of nodes.entries()) {
+    node.standing = behind
+    node.leased = changed(1_735_689_600_000 + (nth === 1 ? 1 : 0))
+  }
+  const [answer] = await cluster.lease([request('k0')])
+  assert.equal(answer!.state === 'changed' && answer!.fetched.node!.id, 'n1')
 })
 
 test('without any owner, and past the deadline, a lease has failed, and says so', async () => {

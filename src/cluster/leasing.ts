@@ -1,17 +1,19 @@
 /**
  * Leases over a cluster: each asked of its key's first owner, and of the next where that does not answer, or looks dead.
  *
- * The whole fleet asks the same owner, which is what makes a lease exclusive. While a first owner fails, some processes may see it and
+ * The whole fleet asks the same owner, which is what makes a lease exclusive, whether or not that has missed changes: each process finds that out
+ * for itself, and what it grants needs none of them. While a first owner fails, some processes may see it and
  * others not, so that two may hold a lease of the same key at different owners: then a key is loaded twice, and the nodes keep the newer
  * of both. A lease that an owner granted without its answer arriving ends by itself, or with the put of what another has loaded.
  */
 import type { Random } from '../clock.ts'
+import { compareStamps } from '../codec/envelope.ts'
 import { type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, LeaseAsk, Leased, StatusReceiver } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
 import type { Lease, LeaseAnswer, LeaseRequest } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
-import { inAskingOrder } from './owner-order.ts'
+import { areAllBehind, isAvoided, livingFirst } from './owner-order.ts'
 import type { WalkContext } from './walk-context.ts'
 
 /** Tokens are from 1 to this; 0 in a header means that there is none. */
@@ -27,9 +29,9 @@ export async function askLeases(
   deadlineMs: number,
   context: WalkContext,
 ): Promise<LeaseAnswer[]> {
-  const answers = new Array<LeaseAnswer>(requests.length)
+  const answers = new Array<LeaseAnswer | undefined>(requests.length)
   const asks = requests.map((request): LeaseAsk => ({ ...request, token: 1 + Math.floor(random() * TOKENS) }))
-  const orders = asks.map(({ key }) => inAskingOrder(ring.ownersOf(key)))
+  const orders = asks.map(({ key }) => livingFirst(ring.ownersOf(key)))
   const deadlineAtMs = context.clock.monotonic() + deadlineMs
   let left = Array.from(requests.keys())
   for (let attempt = 0; left.length > 0 && attempt < ring.replicas; attempt++) {
@@ -38,30 +40,46 @@ export async function askLeases(
     if (timeoutMs <= 0) break
     const groups: NodeGroups = new Map()
     for (const position of left) addToGroup(groups, orders[position]![attempt]!, position)
-    const failed: number[] = []
+    const unsettled: number[] = []
     const ask = async (node: CacheNode, group: readonly number[]): Promise<void> => {
       const leased = await node.lease(
         group.map((position) => asks[position]!),
         { timeoutMs },
       )
-      const before = failed.length
+      let hasFailed = false
       for (const [nth, position] of group.entries()) {
         const answer = answerOf(leased[nth]!, asks[position]!.token, node)
-        answers[position] = answer
-        if (answer.state === 'failed') failed.push(position)
+        answers[position] = weighed(answers[position], answer, orders[position]!)
+        if (answer.state === 'failed') hasFailed = true
+        if (answer.state === 'failed' || isDoubtful(answer)) unsettled.push(position)
       }
-      if (failed.length > before) context.nodeFailed(node.id)
+      if (hasFailed) context.nodeFailed(node.id)
     }
     await Promise.all(Array.from(groups, ([node, group]) => ask(node, group)))
-    left = failed
+    left = unsettled
   }
-  for (const position of left) answers[position] = unleased(answers[position], ring.replicas, deadlineMs)
-  return answers
+  for (const position of left) {
+    if (answers[position]?.state !== 'changed') answers[position] = unleased(answers[position], ring.replicas, deadlineMs)
+  }
+  return answers as LeaseAnswer[]
 }
 
 export function giveBack(leases: readonly { readonly key: string; readonly lease: Lease }[], timeoutMs: number): void {
   const call = { timeoutMs }
   for (const { key, lease } of leases) lease.node.change({ op: 'release', key, lease: lease.token }, NOBODY, call)
+}
+
+/** What lies on a node that may have missed changes counts only where no other owner says more. */
+function isDoubtful(answer: LeaseAnswer): boolean {
+  return answer.state === 'changed' && isAvoided(answer.fetched.node!)
+}
+
+/** @returns what is known of a key when `next` came after what was known `before` */
+function weighed(before: LeaseAnswer | undefined, next: LeaseAnswer, owners: readonly CacheNode[]): LeaseAnswer | undefined {
+  if (next.state === 'failed') return before?.state === 'changed' ? before : next
+  if (next.state !== 'changed' || !isDoubtful(next)) return next
+  if (next.fetched.node!.standing!.behind && !areAllBehind(owners)) return before
+  return before?.state === 'changed' && compareStamps(before.fetched.bytes!, next.fetched.bytes!) >= 0 ? before : next
 }
 
 function answerOf(leased: Leased, token: number, node: CacheNode): LeaseAnswer {

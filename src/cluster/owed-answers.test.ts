@@ -6,7 +6,7 @@ import { rigCluster, riggedEntry } from '../testing/cluster-rig.ts'
 import type { Fetched } from './cluster.ts'
 
 const bytes = riggedEntry({ ms: 1_735_689_600_000 })
-const down: Standing = { steered: true, avoided: true, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+const down: Standing = { steered: true, avoided: true, down: true, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
 
 function owing() {
   const rig = rigCluster()

@@ -45,6 +45,16 @@ export function inAskingOrder(owners: readonly CacheNode[]): readonly CacheNode[
   return [...owners.filter((owner) => !isAvoided(owner)), ...owners.filter(isAvoided)]
 }
 
+/** The owners in the ring's order, but for those that do not answer, which come last. */
+export function livingFirst(owners: readonly CacheNode[]): readonly CacheNode[] {
+  if (!owners.some(isDown)) return owners
+  return [...owners.filter((owner) => !isDown(owner)), ...owners.filter(isDown)]
+}
+
+function isDown(node: CacheNode): boolean {
+  return node.standing?.down === true
+}
+
 export function isAvoided(node: CacheNode): boolean {
   return node.standing?.avoided === true
 }

@@ -58,6 +58,8 @@ export interface Standing {
   readonly steered: boolean
   /** Whether reads ask others first: it is down, or not to be trusted yet. */
   readonly avoided: boolean
+  /** Of one that is avoided: it does not answer. */
+  readonly down: boolean
   /** Of one that is avoided: it is known to have missed changes. It is asked by reads only where all owners are so. */
   readonly behind: boolean
   /** When it lost what it held, ms since the epoch, if that was a while ago at most: it lacks what others have. 0: long ago. */

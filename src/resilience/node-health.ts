@@ -78,6 +78,10 @@ export class NodeHealth implements NodeObserver, Standing {
     if (this.mark !== 'behind') this.mark = 'returning'
   }
 
+  get down(): boolean {
+    return this.state === 'down'
+  }
+
   get behind(): boolean {
     return this.mark === 'behind'
   }

@@ -178,6 +178,7 @@ export class HintingProcess {
   #watched({ id, node }: Restartable): CacheNode {
     const standing: Held = {
       avoided: false,
+      down: false,
       behind: false,
       emptiedMs: 0,
       share: 1,
