@@ -20,7 +20,7 @@ import type { Ring } from './ring/ring.ts'
 import type { Strategy, StrategyParts } from './strategy/strategy.ts'
 
 export interface CacheStackParts<V>
-  extends Pick<ClusterParts, 'zone' | 'hints' | 'nodeFailed'>,
+  extends Pick<ClusterParts, 'zone' | 'hints' | 'nodeFailed' | 'isUninformed'>,
     Pick<KeyspaceParts<V>, 'versions' | 'readClock'>,
     Pick<StrategyParts<V>, 'guard' | 'behind'> {
   readonly clock: Clock
@@ -57,6 +57,7 @@ export function cacheStack<V>(name: string, options: CheckedCacheOptions<V>, giv
     hints: given.hints,
     stands: options.strategy.name !== 'cache-aside',
     nodeFailed: given.nodeFailed,
+    isUninformed: given.isUninformed,
   })
   const keys = options.plain ? plainKey(name) : namespacedKey(name)
   const groups = options.plain

@@ -334,6 +334,7 @@ export class Tier {
       invalidations: this.#invalidations,
       versions: this.#versions,
       nodeFailed: (node) => outcomes.recordNodeError(node),
+      isUninformed: () => this.#catchUp.isUninformed,
       guard: (store) => this.#guard(store),
       behind: () => (this.#admission.isBehind ? this.#admission.refusal(what) : undefined),
       bypassed: (operation, reason) => {

@@ -324,6 +324,24 @@ test('a node that is added while others are looked at is left for the next look'
   added.node.mishaps.close()
 })
 
+test('a second after the last look that most living nodes answered, it is not known any more who has missed changes', async () => {
+  const process = await fleet.process()
+  await fleet.pass(2_000)
+  assert.equal(process.catchUp.isUninformed, false)
+  fleet.clock.stall(1_100)
+  assert.equal(process.catchUp.isUninformed, true)
+  await fleet.pass(1_000)
+  assert.equal(process.catchUp.isUninformed, false)
+  for (const nth of [0, 1, 2]) fleet.server(nth).node.mishaps.down()
+  await fleet.pass(800)
+  assert.equal(process.catchUp.isUninformed, false)
+  await fleet.pass(1_000)
+  assert.equal(process.catchUp.isUninformed, true)
+  for (const node of ['n0', 'n1', 'n2']) process.lose(node)
+  await fleet.pass(2_000)
+  assert.equal(process.catchUp.isUninformed, false)
+})
+
 test('it leaves no timer', async () => {
   const process = await fleet.process()
   process.found('n0')

@@ -45,6 +45,8 @@ const LONGEST_LOOK_MS = 1_200
 const CALL: NodeCall = { timeoutMs: 250 }
 /** A node for which hints lie as long as this is not read, µs. */
 const BEHIND_US = 500_000
+/** So long after the last look that most living nodes answered, it is not known any more who has missed changes, ms. */
+const INFORMED_MS = 1_000
 /** For how long the misses of a node that was emptied count for nothing, ms. */
 const FILLING_MS = 600_000
 /** What the first looks may take before the tier is used, ms; and how many they are. */
@@ -93,6 +95,8 @@ export class CatchUp {
   #looking: Promise<void> | undefined
   #again = false
   #lookMs = LOOK_MS
+  /** When the last look began that most living nodes answered, ms, monotonic. */
+  #informedMs = 0
   /** Nodes that are being seen to. */
   readonly #works = new Set<Promise<void>>()
   #stopped = true
@@ -120,6 +124,7 @@ export class CatchUp {
   /** Looks at once, and from then on until `stop`. Resolves when those that answer have been seen to, or when that takes too long; never rejects. */
   async start(): Promise<void> {
     this.#stopped = false
+    this.#informedMs = this.#parts.clock.monotonic()
     for (const { node } of this.#wards) this.#parts.mark(node.id, 'returning')
     let timer: Timer | undefined
     const late = new Promise<void>((resolve) => {
@@ -133,6 +138,11 @@ export class CatchUp {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
+  }
+
+  /** Whether it is long that this process heard which nodes have missed changes: it was held up, or reaches too few of them. */
+  get isUninformed(): boolean {
+    return !this.#stopped && this.#parts.clock.monotonic() - this.#informedMs > INFORMED_MS
   }
 
   /** The node was away for this process, or began anew: to be marked by the caller as returning, until it is known to have missed nothing. */
@@ -176,6 +186,7 @@ export class CatchUp {
     this.#leaving.clear()
     const retried = this.#parts.hints.retry()
     const looks = new Map<Ward, KeeperLook>()
+    const beganMs = this.#parts.clock.monotonic()
     const wards = this.#wards
     await Promise.all(
       wards.map(async (ward) => {
@@ -184,6 +195,8 @@ export class CatchUp {
       }),
     )
     const isBehind = looks.size * 2 < this.#wards.length
+    const living = wards.filter(({ node }) => node.standing?.down !== true)
+    if (living.filter((ward) => looks.has(ward)).length * 2 >= living.length) this.#informedMs = beganMs
     this.#lookMs = isBehind ? Math.min(2 * this.#lookMs, LONGEST_LOOK_MS) : LOOK_MS
     // Nobody was asked what is kept for one that came meanwhile.
     for (const ward of wards) {

@@ -5,6 +5,7 @@
  * It is the receiver of the nodes' answers and, once settled, itself the result: a hit costs one object and one promise in all. Where the
  * answer is late, or the owner so slow that its load is taken off it, others are asked for a second opinion, and what comes first counts. Where all owners
  * owe earlier answers at once, it is most likely this machine that was held up: they are asked again shortly, for half of the time that there is or less.
+ * Where it is long that this process heard which nodes have missed changes, no single other owner stands in for the first, but a quorum.
  */
 import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, Receiver } from '../node/node.ts'
@@ -126,6 +127,8 @@ export class OwnerWalk implements Receiver, Fetched {
       this.#fail(new DeadlineError(`no owner answered within ${this.#deadlineMs} ms`, { cause: error }))
     } else if (costsRetry(error) && !retries.tryTake(1)) {
       this.#fail(outOfRetries(error))
+    } else if (!this.#anyOwner && this.#context.isUninformed()) {
+      this.#askQuorum(call.timeoutMs)
     } else {
       this.#at = next
       this.#asked |= 1 << next
@@ -177,6 +180,16 @@ export class OwnerWalk implements Receiver, Fetched {
       if (!this.#isSettled) this.#found(bytes, node ?? emptied)
     }
     new OwnerPoll(this.#key, this.#owners, 'all', boundMs, this.#context, repair, settle).start()
+  }
+
+  /** More than half of the owners are sure to have what a quorum has acknowledged. */
+  #askQuorum(withinMs: number): void {
+    const settle = ({ bytes, node, failure }: Fetched): void => {
+      if (this.#isSettled) return
+      if (node === undefined) this.#fail(failure!)
+      else this.#found(bytes, node)
+    }
+    new OwnerPoll(this.#key, this.#owners, 'quorum', withinMs, this.#context, this.#context.repair, settle).start()
   }
 
   #found(bytes: Uint8Array | undefined, node: CacheNode): void {

@@ -15,6 +15,7 @@ import { type HotKey, HotKeys } from '../resilience/hot-keys.ts'
 import { RETRIES, RetryBudget } from '../resilience/retry-budget.ts'
 import type { Ring } from '../ring/ring.ts'
 import { alsoWrite, alsoWriteOne } from './also-writes.ts'
+import { settleDoubts } from './batch-doubts.ts'
 import { pollBatch } from './batch-poll.ts'
 import { walkBatch } from './batch-walk.ts'
 import type {
@@ -34,7 +35,7 @@ import { type Decision, decideFirst } from './decide-first.ts'
 import type { Hints } from './hints.ts'
 import { askLeases, giveBack } from './leasing.ts'
 import { LiveRing } from './live-ring.ts'
-import { areAllBehind, lacksWhatOthersHave, nextToAsk } from './owner-order.ts'
+import { areAllBehind, nextToAsk } from './owner-order.ts'
 import { OwnerPoll } from './owner-poll.ts'
 import { OwnerWalk } from './owner-walk.ts'
 import { Probe } from './probe.ts'
@@ -70,6 +71,8 @@ export interface ClusterParts {
   readonly stands?: boolean | undefined
   /** Told of each read that a node failed and of each write that it missed. */
   readonly nodeFailed?: ((node: string) => void) | undefined
+  /** Whether it is long that this process heard which nodes have missed changes. Default: never. */
+  readonly isUninformed?: (() => boolean) | undefined
 }
 
 export class RingCluster implements Cluster, QueueTeller {
@@ -109,6 +112,7 @@ export class RingCluster implements Cluster, QueueTeller {
       firstCall,
       wholeCall: this.#wholeCall,
       nodeFailed: parts.nodeFailed ?? (() => {}),
+      isUninformed: parts.isUninformed ?? (() => false),
       repair: this.#repair,
       retries: new RetryBudget(RETRIES),
       hedges: new RetryBudget(HEDGES),
@@ -189,6 +193,10 @@ export class RingCluster implements Cluster, QueueTeller {
       new OwnerPoll(key, owners, 'all', deadlineMs, this.#context, this.#repair, answered).start()
       return
     }
+    if (standing.avoided && !anyOwner && this.#context.isUninformed()) {
+      new OwnerPoll(key, owners, 'quorum', deadlineMs, this.#context, this.#repair, answered).start()
+      return
+    }
     const walk = new OwnerWalk(key, owners, nextToAsk(owners, 0, first), anyOwner, deadlineMs, this.#context, answered)
     if (standing.avoided || standing.takesRead()) walk.start()
     else walk.startAside()
@@ -207,9 +215,10 @@ export class RingCluster implements Cluster, QueueTeller {
     this.#context.retries.requested(keys.length)
     this.#context.hedges.requested(keys.length)
     const beganMs = this.#context.clock.now()
+    const untilMs = this.#context.clock.monotonic() + batch.deadlineMs
     const anyOwner = level === 'nearest'
     const results = await walkBatch({ ...batch, replicas, anyOwner, firstOf: anyOwner ? this.#nearest : firstInRing })
-    await this.#askAllOf(batch, results)
+    await settleDoubts({ ...batch, repair: this.#repair }, results, anyOwner, untilMs)
     this.#probeSome(keys, batch.owners, results, beganMs)
     return results
   }
@@ -340,22 +349,6 @@ export class RingCluster implements Cluster, QueueTeller {
       settle(fetched)
       probe.ask(key, owners, fetched, beganMs)
     }
-  }
-
-  /** Misses of nodes that were emptied say nothing, nor does what one has where all are behind: all owners are asked. */
-  async #askAllOf(batch: Omit<Parameters<typeof pollBatch>[0], 'level' | 'repair'>, results: Fetched[]): Promise<void> {
-    const { keys, owners } = batch
-    const open: number[] = []
-    for (let at = 0; at < results.length; at++) {
-      const { bytes, node } = results[at]!
-      if (node !== undefined && (areAllBehind(owners[at]!) || (bytes === undefined && lacksWhatOthersHave(node, owners[at]!))))
-        open.push(at)
-    }
-    if (open.length === 0) return
-    const deadlineMs = Math.min(batch.deadlineMs, this.#context.firstCall.timeoutMs)
-    const asked = { ...batch, keys: open.map((at) => keys[at]!), owners: open.map((at) => owners[at]!), deadlineMs }
-    const polled = await pollBatch({ ...asked, level: 'all', repair: this.#repair })
-    for (const [nth, at] of open.entries()) if (polled[nth]!.node !== undefined) results[at] = polled[nth]!
   }
 
   #probeSome(keys: readonly string[], owners: readonly (readonly CacheNode[])[], results: readonly Fetched[], readMs: number): void {

@@ -13,6 +13,8 @@ export interface WalkContext {
   readonly wholeCall: { readonly timeoutMs: number }
   /** Told of each try that a node failed. */
   readonly nodeFailed: (node: string) => void
+  /** Whether it is long that this process heard which nodes have missed changes: then one that stands in for a key's first owner may be one of them. */
+  readonly isUninformed: () => boolean
   readonly repair: ReadRepair
   /** Of tries that failed after they were sent. */
   readonly retries: RetryBudget

@@ -117,6 +117,7 @@ export class HintingFleet {
 
 interface Held extends Standing {
   avoided: boolean
+  down: boolean
   behind: boolean
   emptiedMs: number
 }
@@ -142,7 +143,14 @@ export class HintingProcess {
     this.hints = new Hints({ clock, emit })
     this.#nodes = nodes
     this.ring = new LiveRing(this.#ringOf((nth) => Array.from({ length: REPLICAS }, (_, at) => (nth + at) % nodes.length)))
-    this.cluster = new RingCluster(this.ring, { clock, emit, probeEvery: 0, hints: this.hints, stands })
+    this.cluster = new RingCluster(this.ring, {
+      clock,
+      emit,
+      probeEvery: 0,
+      hints: this.hints,
+      stands,
+      isUninformed: () => this.catchUp.isUninformed,
+    })
     this.catchUp = new CatchUp(nodes, {
       clock,
       random: seededRandom(seed),
@@ -195,6 +203,11 @@ export class HintingProcess {
         return typeof value === 'function' ? value.bind(node) : value
       },
     })
+  }
+
+  /** As whoever watches nodes does when one looks dead. */
+  lose(node: string): void {
+    Object.assign(this.#standings.get(node)!, { avoided: true, down: true })
   }
 
   /** As whoever watches nodes does when one that looked dead answers. */
