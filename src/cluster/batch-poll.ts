@@ -3,7 +3,7 @@
  *
  * The first round asks as many owners of each key as the level wants; each further one asks the next owners of those keys whose owners
  * failed. A key that has too few answers when its owners or the time are used up fails alone. Then the first owners of keys that have just
- * been written are asked again.
+ * been written are asked again. Keys whose owners owe earlier answers are asked again shortly, while there is time.
  */
 import { type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode } from '../node/node.ts'
@@ -11,7 +11,7 @@ import { unanswered } from './batch-walk.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
-import { inAskingOrder } from './owner-order.ts'
+import { inAskingOrder, mayAskAgain, OWED_PAUSE_MS } from './owner-order.ts'
 import { FIRST_PAUSE_MS, type PollLevel, quorumOf, unsettled } from './owner-poll.ts'
 import type { ReadRepair } from './read-repair.ts'
 import { unsettledMs } from './unsettled.ts'
@@ -49,21 +49,31 @@ export async function pollBatch(poll: BatchPoll): Promise<Fetched[]> {
     const owners = poll.owners[position]!
     return { position, key, owners, order: inAskingOrder(owners), answers: [], asked: 0, error: undefined }
   })
-  let open = ballots
-  while (open.length > 0) {
+  for (let left = ballots; left.length > 0; ) {
+    await askInRounds(poll, left, deadlineAtMs)
     const remainingMs = deadlineAtMs - context.clock.monotonic()
-    if (remainingMs <= 0) break
-    await askRound(poll, open, remainingMs)
-    // An owner that failed at level `all` is done without.
-    open =
-      level === 'all'
-        ? []
-        : open.filter((ballot) => knownOf(ballot).length < quorumOf(ballot.owners.length) && ballot.asked < ballot.owners.length)
+    left = left.filter(
+      (ballot) => knownOf(ballot).length < wantedOf(ballot, level) && mayAskAgain(ballot.error, ballot.owners, remainingMs, deadlineMs),
+    )
+    if (left.length === 0) break
+    await new Promise<void>((resolve) => void context.clock.after(OWED_PAUSE_MS, resolve, { keepAlive: true }))
+    for (const ballot of left) ballot.asked = 0
   }
   const late = await settle(poll, ballots, deadlineAtMs)
   return ballots.map((ballot) =>
     late.has(ballot) ? unanswered(unsettled(ballot.owners.length, deadlineMs)) : resultOf(ballot, poll, beganMs),
   )
+}
+
+async function askInRounds(poll: BatchPoll, ballots: readonly Ballot[], deadlineAtMs: number): Promise<void> {
+  for (let open = ballots; open.length > 0; ) {
+    const remainingMs = deadlineAtMs - poll.context.clock.monotonic()
+    if (remainingMs <= 0) return
+    await askRound(poll, open, remainingMs)
+    // An owner that failed at level `all` is done without.
+    if (poll.level === 'all') return
+    open = open.filter((ballot) => knownOf(ballot).length < quorumOf(ballot.owners.length) && ballot.asked < ballot.owners.length)
+  }
 }
 
 /** @returns what was not settled in time */

@@ -56,6 +56,46 @@ test('nobody waits for owners that are all known to be down, nor for those that 
   assert.equal(refusing.told[0]?.failure?.code, 'UNAVAILABLE')
 })
 
+for (const level of ['quorum', 'all'] as const) {
+  test(`at ${level}, owners that owe earlier answers are asked again shortly, for one key and for many`, async () => {
+    const { nodes, clock, told, cluster } = owing()
+    cluster.fetch('k0', (fetched) => told.push(fetched), { read: level })
+    const many = cluster.fetchMany(['k0', 'k1'], { read: level })
+    await clock.advance(39)
+    assert.equal(told.length, 0)
+    for (const node of nodes) node.reads = 'answer'
+    await clock.advance(1)
+    assert.deepEqual([told.length, told[0]?.bytes], [1, bytes])
+    assert.deepEqual(
+      (await many).map(({ bytes }) => bytes),
+      [bytes, undefined],
+    )
+    assert.equal(clock.pendingTimers, 0)
+  })
+
+  test(`at ${level}, they are asked while there is time, and then it is said that too few answered`, async () => {
+    const { clock, nodes, told, cluster } = owing()
+    cluster.fetch('k0', (fetched) => told.push(fetched), { read: level })
+    const many = cluster.fetchMany(['k1'], { read: level })
+    await clock.advance(250)
+    assert.equal(told[0]?.failure?.code, 'UNAVAILABLE')
+    assert.equal((await many)[0]?.failure?.code, 'UNAVAILABLE')
+    assert.ok(nodes[1]!.asked.length > 6 && nodes[1]!.asked.length < 40, `${nodes[1]!.asked.length}`)
+    assert.equal(clock.pendingTimers, 0)
+  })
+}
+
+test('at quorum, one that answered before others were asked again counts once', async () => {
+  const { nodes, clock, told, cluster } = owing()
+  nodes[0]!.reads = 'answer'
+  cluster.fetch('k0', (fetched) => told.push(fetched), { read: 'quorum' })
+  await clock.advance(60)
+  assert.equal(told.length, 0)
+  nodes[2]!.reads = 'answer'
+  await clock.advance(20)
+  assert.deepEqual([told.length, told[0]?.bytes], [1, bytes])
+})
+
 test('of many keys those whose owners all owe earlier answers are asked for again, and the others are not', async () => {
   const { nodes, clock, cluster } = owing()
   nodes[3]!.reads = 'answer'

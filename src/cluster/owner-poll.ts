@@ -3,14 +3,14 @@
  *
  * A write that a quorum acknowledged lies on more than half of the owners, so of any other more than half at least one has it: whoever
  * asks that many and takes the newest sees it. An owner that fails is replaced by the next in the ring's order; fewer than were
- * wanted are no answer. Where the first owner answers something older than a write of this moment on another, it is asked again, in pauses that
+ * wanted are no answer. Where as many owe earlier answers, they are asked again shortly, while there is time. Where the first owner answers something older than a write of this moment on another, it is asked again, in pauses that
  * grow, until it has that or its time to be there is over. What the answers show to be old is mended behind the reader.
  */
 import { DeadlineError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, Receiver } from '../node/node.ts'
 import type { Fetched } from './cluster.ts'
 import { type Answer, newestOf } from './newest.ts'
-import { inAskingOrder } from './owner-order.ts'
+import { inAskingOrder, mayAskAgain, OWED_PAUSE_MS } from './owner-order.ts'
 import type { ReadRepair } from './read-repair.ts'
 import { unsettledMs } from './unsettled.ts'
 import type { WalkContext } from './walk-context.ts'
@@ -47,6 +47,7 @@ export class OwnerPoll implements Receiver {
   #asked: number
   #failed = 0
   #settled = false
+  #isPausing = false
   #pauseMs = FIRST_PAUSE_MS
 
   constructor(
@@ -76,13 +77,19 @@ export class OwnerPoll implements Receiver {
     // Where every owner is needed, none can be replaced and each has all the time. Where each is welcome, none is worth more than a try.
     const irreplaceable = this.#level === 'quorum' && this.#asked === this.#owners.length
     const call = irreplaceable || this.#deadlineMs < firstCall.timeoutMs ? { timeoutMs: this.#deadlineMs } : firstCall
+    this.#askFirst(call)
+  }
+
+  #askFirst(call: { readonly timeoutMs: number }): void {
     const first = this.#asked
     for (let nth = 0; nth < first; nth++) this.#order[nth]!.get(this.#key, this, call)
   }
 
   answered(bytes: Uint8Array | undefined, { id }: CacheNode): void {
     if (this.#settled) return
-    this.#answers.push({ node: this.#owners.find((owner) => owner.id === id)!, bytes })
+    const at = this.#answers.findIndex(({ node }) => node.id === id)
+    if (at === -1) this.#answers.push({ node: this.#owners.find((owner) => owner.id === id)!, bytes })
+    else this.#answers[at] = { node: this.#answers[at]!.node, bytes }
     const wanted = this.#level === 'all' ? this.#owners.length - this.#failed : quorumOf(this.#owners.length)
     if (this.#answers.length >= wanted) this.#succeed()
   }
@@ -92,8 +99,7 @@ export class OwnerPoll implements Receiver {
     this.#failed++
     if (this.#settled) return
     if (this.#level === 'all') {
-      if (this.#failed === this.#owners.length)
-        this.#fail(new UnavailableError(`none of the ${this.#owners.length} owners answered`, { cause: error }))
+      if (this.#failed === this.#owners.length) this.#fallShort(error, `none of the ${this.#owners.length} owners answered`)
       else if (this.#answers.length + this.#failed === this.#owners.length) this.#succeed()
     } else {
       this.#replace(error)
@@ -104,8 +110,7 @@ export class OwnerPoll implements Receiver {
     const wanted = quorumOf(this.#owners.length)
     const next = this.#order[this.#asked]
     if (next === undefined) {
-      const message = `fewer than ${wanted} of the ${this.#owners.length} owners answered, but a quorum needs as many`
-      this.#fail(new UnavailableError(message, { cause: error }))
+      this.#fallShort(error, `fewer than ${wanted} of the ${this.#owners.length} owners answered, but a quorum needs as many`)
       return
     }
     const remainingMs = this.#deadlineAtMs - this.#context.clock.monotonic()
@@ -117,6 +122,25 @@ export class OwnerPoll implements Receiver {
     this.#asked++
     const last = this.#asked === this.#owners.length
     next.get(this.#key, this, { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) })
+  }
+
+  #fallShort(error: RingtailError, message: string): void {
+    const { clock, firstCall } = this.#context
+    const remainingMs = (): number => this.#deadlineAtMs - clock.monotonic()
+    if (this.#isPausing) return
+    if (!mayAskAgain(error, this.#owners, remainingMs(), this.#deadlineMs)) {
+      this.#fail(new UnavailableError(message, { cause: error }))
+      return
+    }
+    this.#isPausing = true
+    const askAgain = (): void => {
+      this.#isPausing = false
+      if (this.#settled) return
+      this.#failed = 0
+      this.#asked = this.#level === 'all' ? this.#owners.length : quorumOf(this.#owners.length)
+      this.#askFirst({ timeoutMs: Math.min(firstCall.timeoutMs, remainingMs()) })
+    }
+    clock.after(OWED_PAUSE_MS, askAgain, { keepAlive: true })
   }
 
   #succeed(): void {

@@ -128,7 +128,7 @@ export class OwnerWalk implements Receiver, Fetched {
     } else if (costsRetry(error) && !retries.tryTake(1)) {
       this.#fail(outOfRetries(error))
     } else if (!this.#anyOwner && this.#context.isUninformed()) {
-      this.#askQuorum(call.timeoutMs)
+      this.#askQuorum(this.#deadlineAtMs - clock.monotonic())
     } else {
       this.#at = next
       this.#asked |= 1 << next
