@@ -153,6 +153,25 @@ test('plain values are not made once more, but dropped, and what there is no roo
   assert.deepEqual(await holders('rt:item:1'), ['n1', 'n2'])
 })
 
+test('before nobody watches any more, writes in doubt are made once more if the nodes say so, and else told of as lost', async () => {
+  for (const says of [true, false]) {
+    const { clock, cluster, hints, put, holders, answer, knowledge, told } = await rig()
+    await clock.advance(1_501)
+    const writing = cluster.replicate([put('rt:item:a')], 'quorum')
+    await clock.advance(50)
+    await writing
+    if (!says) knowledge.watch({ clock, look: () => Promise.resolve() })
+    const settling = knowledge.settle()
+    if (says) answer()
+    await settling
+    await hints.retry()
+    assert.deepEqual(await holders('rt:item:a'), says ? ['n1', 'n2'] : ['n1'])
+    assert.deepEqual(told, says ? [] : [['hints:lost', { node: 'n1', keys: 1 }]])
+    knowledge.heard(clock.now() + 1_500)
+    assert.equal(hints.owed, 0)
+  }
+})
+
 test('what is too old to be taken when the nodes are heard again is dropped by the new owners at the first try', async () => {
   const { clock, cluster, hints, put, holders, heard } = await rig()
   await clock.advance(1_501)

@@ -104,6 +104,14 @@ export class RingKnowledge implements QueueTeller {
     }
   }
 
+  /** Before nobody watches any more: asks the nodes about writes in doubt once more. What stays in doubt is told of as lost. Never rejects. */
+  async settle(): Promise<void> {
+    if (this.#doubted.size > 0) await this.#watch?.look()
+    for (const { asked, hints } of this.#doubted.values()) hints.lost(asked[0]!.id, 1)
+    this.#doubted.clear()
+    this.#doubtedBytes = 0
+  }
+
   tellQueues(tell: TellQueue): void {
     tell('changesDoubted', fullerBy(this.#doubted.size, MAX_DOUBTED, this.#doubtedBytes, MAX_DOUBTED_BYTES), MAX_DOUBTED)
   }
