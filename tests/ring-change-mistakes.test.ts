@@ -42,22 +42,29 @@ test('options of a change are checked before anything is taken, and another oper
   await fleet.close()
 })
 
-test('a change whose onProgress throws is made all the same, is told of, and leaves no lock', async () => {
-  const fleet = await RingFleet.start({ nodes: 5 })
-  const [a, b] = fleet.processes as [Process, Process]
-  const failures: unknown[] = []
-  a.tier.on('listener:failed', (payload) => failures.push(payload))
-  const onProgress = (): void => {
-    throw new Error('no room on the page')
-  }
-  const { epoch } = await fleet.until(a.tier.changeRing({ remove: ['n5'] }, { onProgress }))
-  assert.equal(epoch, 3)
-  await fleet.until(b.tier.changeRing({ remove: ['n4'] }))
-  assert.deepEqual([membersOf(a), membersOf(b)], ['n1 n2 n3', 'n1 n2 n3'])
-  assert.ok(failures.length > 0)
-  assert.deepEqual(failures[0], { event: 'onProgress', reason: 'no room on the page' })
-  await fleet.close()
-})
+for (const [how, onProgress] of [
+  [
+    'throws',
+    (): void => {
+      throw new Error('no room on the page')
+    },
+  ],
+  ['rejects', (): Promise<void> => Promise.reject(new Error('no room on the page'))],
+] as const) {
+  test(`a change whose onProgress ${how} is made all the same, is told of, and leaves no lock`, async () => {
+    const fleet = await RingFleet.start({ nodes: 5 })
+    const [a, b] = fleet.processes as [Process, Process]
+    const failures: unknown[] = []
+    a.tier.on('listener:failed', (payload) => failures.push(payload))
+    const { epoch } = await fleet.until(a.tier.changeRing({ remove: ['n5'] }, { onProgress }))
+    assert.equal(epoch, 3)
+    await fleet.until(b.tier.changeRing({ remove: ['n4'] }))
+    assert.deepEqual([membersOf(a), membersOf(b)], ['n1 n2 n3', 'n1 n2 n3'])
+    assert.ok(failures.length > 0)
+    assert.deepEqual(failures[0], { event: 'onProgress', reason: 'no room on the page' })
+    await fleet.close()
+  })
+}
 
 test('a process that wants more replicas than the fleet has nodes left goes on with as many as there are', async () => {
   const fleet = await RingFleet.start({ nodes: 3, tiers: 0 })

@@ -294,10 +294,14 @@ export class RingChanges {
 
   #tell(progress: ChangeProgress, { onProgress }: RingChangeOptions): void {
     this.#progress = progress
-    try {
-      onProgress?.(progress)
-    } catch (thrown) {
+    const failed = (thrown: unknown): void => {
       this.#parts.emit('listener:failed', { event: 'onProgress', reason: asError(thrown).message })
+    }
+    try {
+      // One that is async is not waited for.
+      Promise.resolve(onProgress?.(progress)).catch(failed)
+    } catch (thrown) {
+      failed(thrown)
     }
   }
 }

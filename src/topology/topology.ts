@@ -61,7 +61,7 @@ export interface RingChange {
 }
 
 export interface RingChangeOptions {
-  /** Told after each step, some times a second at most. That it threw is told as `listener:failed`, and the change goes on. */
+  /** Told after each step, some times a second at most. That it threw, or what it returned rejected, is told as `listener:failed`, and the change goes on. */
   readonly onProgress?: ((progress: ChangeProgress) => void) | undefined
   /** Gives the change up: it is rolled back, as long as the new ring is not settled. */
   readonly signal?: AbortSignal | undefined
