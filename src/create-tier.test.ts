@@ -273,6 +273,8 @@ test('one store of several caches has one guard, which tells of its shard once a
   const store = { name: 'db', load, stats: () => rows.stats() }
   const [one, other] = ['one', 'other'].map((name) => tier.cache(name, { strategy: readThrough(store), ttl: '1m' }))
   const told: string[] = []
+  tier.on('shard:suspect', ({ store, shard, reason }) => void told.push(`suspect ${store} ${shard} ${reason}`))
+  tier.on('shard:returning', ({ store, shard }) => void told.push(`returning ${store} ${shard}`))
   tier.on('shard:down', ({ store, shard, reason }) => void told.push(`down ${store} ${shard} ${reason}`))
   tier.on('shard:up', ({ store, shard }) => void told.push(`up ${store} ${shard}`))
   for (let read = 0; read < 2; read++) {
@@ -290,7 +292,8 @@ test('one store of several caches has one guard, which tells of its shard once a
   assert.equal(await other!.get('k'), 1)
   assert.match(prometheusText(tier.metrics()), /^ringtail_shard_up\{cache="one",shard="memory"\} 1$/m)
   await clock.settle()
-  assert.deepEqual(told, ['down db  4 of 4 calls failed, the last: connection refused', 'up db '])
+  const reason = 'calls failed, the last: connection refused'
+  assert.deepEqual(told, [`suspect db  3 of 3 ${reason}`, `down db  4 of 4 ${reason}`, 'returning db ', 'up db '])
   await tier.close()
 })
 

@@ -63,9 +63,13 @@ export interface TierEvents {
   'replica:repaired': { readonly node: string; readonly keys: number }
   /** The store did not answer, or refused. */
   'store:failed': { readonly cache: string; readonly operation: 'load' | 'save' | 'remove'; readonly reason: string }
+  /** A part of the calls to a shard of a store fails, or they take far longer than is usual; it is asked as ever. `shard` is '' where a store is one. */
+  'shard:suspect': { readonly store: string; readonly shard: string; readonly reason: string }
   /** Too many calls to a shard of a store failed, so it is not asked but by a few that try; `shard` is '' where a store is one. */
   'shard:down': { readonly store: string; readonly shard: string; readonly reason: string }
-  /** A shard answered again after it had not. */
+  /** A shard is down still, but calls that try it are answered. */
+  'shard:returning': { readonly store: string; readonly shard: string }
+  /** A shard answered again after it had not, and is asked as ever; or it is no longer suspect. */
   'shard:up': { readonly store: string; readonly shard: string }
   /** The journal took no write, so that it went to the store at once: it is full, or its disk failed it. */
   'journal:refused': { readonly cache: string; readonly reason: string }
@@ -147,7 +151,9 @@ const EVENTS: Readonly<Record<EventName, true>> = {
   'hints:lost': true,
   'replica:repaired': true,
   'store:failed': true,
+  'shard:suspect': true,
   'shard:down': true,
+  'shard:returning': true,
   'shard:up': true,
   'journal:refused': true,
   'journal:draining': true,

@@ -102,6 +102,7 @@ export type {
   Save,
   SaveStatus,
   ShardGuardStats,
+  ShardState,
   ShardStats,
   Store,
   StoreCall,

@@ -199,7 +199,7 @@ function shardFamilies(caches: readonly (readonly [name: string, cache: Promethe
     family(
       'ringtail_shard_up',
       'gauge',
-      '0 while the shard is not asked, but by a few that try.',
+      '0 while the shard is down or returning: not asked, but by a few that try.',
       each(({ state }) => (state === 'up' || state === 'suspect' ? 1 : 0)),
     ),
     family(

@@ -26,6 +26,9 @@ export interface LimitBounds {
   readonly cap: number
 }
 
+/** @param medianMs of its answers @param calls how many they were */
+export type WindowEnded = (medianMs: number, calls: number) => void
+
 /** A window ends with as many answers as may be under way, from 4 to 16… */
 const WINDOW_CALLS = 16
 const LEAST_CALLS = 4
@@ -49,6 +52,7 @@ const HELPED = 0.75
 export class AdaptiveLimit {
   readonly #bounds: LimitBounds
   readonly #clock: Clock
+  readonly #windowEnded: WindowEnded | undefined
   readonly #tookMs = new Float64Array(WINDOW_CALLS)
   #calls = 0
   #sinceMs: number
@@ -66,9 +70,11 @@ export class AdaptiveLimit {
   /** When answers became slow, or were last found quicker for a lowered limit. */
   #slow: Slow | undefined
 
-  constructor(bounds: LimitBounds, clock: Clock) {
+  /** @param windowEnded told of each window that was not broken off; it must not throw */
+  constructor(bounds: LimitBounds, clock: Clock, windowEnded?: WindowEnded) {
     this.#bounds = bounds
     this.#clock = clock
+    this.#windowEnded = windowEnded
     this.#limit = Math.max(bounds.floor, Math.min(BEGIN, bounds.cap / 4))
     this.#sinceMs = clock.monotonic()
   }
@@ -134,7 +140,9 @@ export class AdaptiveLimit {
     this.#usualMs += (medianMs - this.#usualMs) * weight
     // What was not used to the half says nothing of what more would do.
     if (this.#mostUnderWay * 2 >= this.current) this.#set(this.#limit * gradient + Math.sqrt(this.#limit))
+    const calls = this.#calls
     this.#beginWindow(now)
+    this.#windowEnded?.(medianMs, calls)
   }
 
   /** @returns whether answers take as long as they do however few are asked for */

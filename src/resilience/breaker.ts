@@ -85,6 +85,24 @@ export class Breaker {
     return this.#era
   }
 
+  /** Of the window while it is closed, as of the last outcome told. */
+  get failures(): number {
+    return this.#window.failures
+  }
+
+  /** As `failures`: of how many. */
+  get calls(): number {
+    return this.#window.calls
+  }
+
+  get failureRate(): number {
+    return this.#options.failureRate
+  }
+
+  get windowMs(): number {
+    return this.#options.windowMs
+  }
+
   /** How long until a probe may pass, ms: 0 unless it is open. */
   get pauseLeftMs(): number {
     return this.#state === 'open' ? Math.max(0, this.#untilMs - this.#clock.monotonic()) : 0

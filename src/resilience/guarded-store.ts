@@ -234,8 +234,10 @@ class ShardGuards<V> {
       limits: this.#limits,
       clock,
       random,
-      changed: (state, reason) =>
-        state === 'down' ? emit('shard:down', { store: name, shard, reason }) : emit('shard:up', { store: name, shard }),
+      changed: (state, reason) => {
+        if (state === 'down' || state === 'suspect') emit(`shard:${state}`, { store: name, shard, reason })
+        else emit(`shard:${state}`, { store: name, shard })
+      },
     })
   }
 

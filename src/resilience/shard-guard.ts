@@ -10,10 +10,11 @@
 import type { Clock, Random, Timer } from '../clock.ts'
 import { asError, ClosedError, DeadlineError, OverloadError, RingtailError, StoreError } from '../errors.ts'
 import type { QueueTeller, TellQueue } from '../queues.ts'
-import type { ShardGuardStats, StoreCall } from '../store/store.ts'
+import type { ShardGuardStats, ShardState, StoreCall } from '../store/store.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Breaker, type BreakerChange, type BreakerOptions } from './breaker.ts'
 import { Place } from './place.ts'
+import { ShardHealth } from './shard-health.ts'
 
 /** In line, for a read whose caller says no bound, ms. */
 const WAIT_MS = 500
@@ -35,8 +36,8 @@ export interface ShardGuardParts {
   readonly limits: ShardGuardLimits
   readonly clock: Clock
   readonly random: Random
-  /** Told once of each change: when it is no longer asked, and when it is well again. */
-  readonly changed: (state: 'up' | 'down', reason: string) => void
+  /** Told once of each change of its state (`shard-health.ts`). */
+  readonly changed: (state: ShardState, reason: string) => void
 }
 
 /** What an answer says of the shard: `unsaid` where it is the caller's doing. */
@@ -69,6 +70,7 @@ export class ShardGuard implements QueueTeller {
   readonly #parts: ShardGuardParts
   readonly #limit: AdaptiveLimit
   readonly #breaker: Breaker
+  readonly #health: ShardHealth
   readonly #lines: Record<'read' | 'write', Set<Waiter>> = { read: new Set(), write: new Set() }
   #next: 'read' | 'write' = 'write'
   #running = 0
@@ -84,8 +86,12 @@ export class ShardGuard implements QueueTeller {
   constructor(parts: ShardGuardParts) {
     this.#parts = parts
     const { minConcurrency, concurrency, breaker } = parts.limits
-    this.#limit = new AdaptiveLimit({ floor: Math.min(minConcurrency, concurrency), cap: concurrency }, parts.clock)
-    this.#breaker = new Breaker(breaker, parts.clock, parts.random, (change) => this.#told(change))
+    const { clock, random, changed } = parts
+    this.#breaker = new Breaker(breaker, clock, random, (change) => this.#told(change))
+    const { failureRate, windowMs } = this.#breaker
+    this.#health = new ShardHealth({ clock, failureRate, windowMs, changed })
+    const bounds = { floor: Math.min(minConcurrency, concurrency), cap: concurrency }
+    this.#limit = new AdaptiveLimit(bounds, clock, (medianMs, calls) => this.#health.windowEnded(medianMs, calls))
   }
 
   /**
@@ -116,6 +122,7 @@ export class ShardGuard implements QueueTeller {
   /** With its tier. Who waits in line is refused; what is under way goes on, and is waited for no longer. Leaves no timer. */
   close(): void {
     this.#isClosed = true
+    this.#health.close()
     for (const line of Object.values(this.#lines)) for (const waiter of [...line]) waiter.refuse(this.#closedError())
     for (const place of this.#left) place.leave()
   }
@@ -133,7 +140,7 @@ export class ShardGuard implements QueueTeller {
 
   stats(): ShardGuardStats {
     return {
-      state: this.#state(),
+      state: this.#health.state,
       limit: this.#limit.current,
       underWay: this.#running,
       waiting: this.#waiting,
@@ -152,12 +159,6 @@ export class ShardGuard implements QueueTeller {
 
   get #waiting(): number {
     return this.#lines.read.size + this.#lines.write.size
-  }
-
-  #state(): ShardGuardStats['state'] {
-    if (this.#breaker.state === 'open') return 'down'
-    if (this.#breaker.state === 'half-open') return 'returning'
-    return this.#limit.isStrained ? 'suspect' : 'up'
   }
 
   /** @returns the breaker's era @throws OverloadError while the shard is not asked */
@@ -306,12 +307,14 @@ export class ShardGuard implements QueueTeller {
       if (tookMs > (call?.withinMs ?? USUAL_MS) / 2) this.#slow++
       if (verdict === 'well') {
         this.#limit.answered(tookMs, underWay)
+        if (this.#breaker.state === 'half-open' && this.#breaker.era === era) this.#health.tryAnswered()
         this.#breaker.succeeded(1, era)
       } else if (verdict === 'failed') {
         this.#failed++
         this.#lastFailure = answer instanceof Error ? asError(answer).message : ''
         this.#limit.dropped()
         this.#breaker.failed(1, era)
+        this.#health.failed(this.#breaker.failures, this.#breaker.calls, this.#last)
       } else this.#breaker.forgone(era)
     }
   }
@@ -354,12 +357,15 @@ export class ShardGuard implements QueueTeller {
     return other
   }
 
-  #told({ state, from, failures, calls }: BreakerChange): void {
-    if (state === 'open') {
+  #told(change: BreakerChange): void {
+    if (change.state === 'open')
       for (const line of Object.values(this.#lines)) for (const waiter of [...line]) waiter.refuse(this.#closed())
-      const last = this.#lastFailure === '' ? '' : `, the last: ${this.#lastFailure}`
-      if (from === 'closed') this.#parts.changed('down', `${failures} of ${calls} calls failed${last}`)
-    } else if (state === 'closed') this.#parts.changed('up', `${calls} calls were answered again`)
+    this.#health.turned(change, this.#last)
+  }
+
+  /** Why the last that failed did, for a reason. */
+  get #last(): string {
+    return this.#lastFailure === '' ? '' : `, the last: ${this.#lastFailure}`
   }
 
   #closed(): OverloadError {

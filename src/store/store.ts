@@ -111,9 +111,15 @@ export interface ShardStats {
   readonly guard?: ShardGuardStats | undefined
 }
 
-/** How a shard is, as far as its calls tell: `suspect` while some were slow or failed, `down` while it is not asked, `returning` while a few try. */
+/**
+ * How a shard is, as far as its calls tell: `suspect` while a part of them fails or they take far longer than is usual, and it is asked as ever;
+ * `down` while it is not asked, but by a few that try; `returning` while it is so, and tries are answered. There is no `draining`: nobody takes another's database out.
+ */
+export type ShardState = 'up' | 'suspect' | 'down' | 'returning'
+
 export interface ShardGuardStats {
-  readonly state: 'up' | 'suspect' | 'down' | 'returning'
+  /** As the events `shard:up`, `shard:suspect`, `shard:down` and `shard:returning` have told last. */
+  readonly state: ShardState
   /** Calls that may be under way at once now, that are, and that wait in line. */
   readonly limit: number
   readonly underWay: number
