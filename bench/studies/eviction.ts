@@ -98,7 +98,7 @@ async function replayed({ keys, products, reads }: Replay, maxBytes: number) {
       packing === undefined
         ? 'nothing was packed'
         : `packed to ${((100 * packing.bytesOut) / packing.bytesIn).toFixed(0)} % at level ${packing.level}, ${packing.trained} dictionaries trained`
-    return { hits: reads.length - misses, packing: told, ...(await node.stats()) }
+    return { ...(await node.stats()), hits: reads.length - misses, packing: told }
   } finally {
     await tier.close()
   }

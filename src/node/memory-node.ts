@@ -67,6 +67,8 @@ class MemoryNode implements CacheNode {
   readonly #clockGiven: boolean
   #clock: Clock
   #closed = false
+  #hits = 0
+  #misses = 0
 
   constructor(options: MemoryNodeOptions) {
     this.id = options.id
@@ -98,12 +100,12 @@ class MemoryNode implements CacheNode {
 
   get(key: string, receiver: Receiver): void {
     if (this.#closed) receiver.failed(this.#closedError(), this)
-    else receiver.answered(this.#entries.get(key), this)
+    else receiver.answered(this.#counted(this.#entries.get(key)), this)
   }
 
   async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
     const entries = this.#open()
-    return keys.map((key) => entries.get(key))
+    return keys.map((key) => this.#counted(entries.get(key)))
   }
 
   change(change: Change, receiver: StatusReceiver): void {
@@ -154,7 +156,18 @@ class MemoryNode implements CacheNode {
 
   async stats(): Promise<NodeStats> {
     const { size, usedBytes, maxBytes, evicted, expired } = this.#open()
-    return { engine: 'memory', engineVersion: process.version, entries: size, usedBytes, maxBytes, evicted, expired, connections: 0 }
+    const looked = { hits: this.#hits, misses: this.#misses, controlReads: 0 }
+    return {
+      engine: 'memory',
+      engineVersion: process.version,
+      entries: size,
+      usedBytes,
+      maxBytes,
+      evicted,
+      expired,
+      ...looked,
+      connections: 0,
+    }
   }
 
   async ping(): Promise<Pong> {
@@ -173,6 +186,12 @@ class MemoryNode implements CacheNode {
     return applyChange(this.#judged, change, this.#clock.now(), this.id)
   }
 
+  #counted(held: Uint8Array | undefined): Uint8Array | undefined {
+    if (held === undefined) this.#misses++
+    else this.#hits++
+    return held
+  }
+
   #compareAndSetControl(key: string, expected: Uint8Array | undefined, next: Uint8Array): boolean {
     const held = this.#open().peek(key)
     const same = held === undefined || expected === undefined ? held === expected : Buffer.compare(held, expected) === 0
@@ -185,7 +204,7 @@ class MemoryNode implements CacheNode {
   #judgedEntries(): JudgedEntries {
     const entries = this.#entries
     return {
-      peek: (key) => entries.peek(key),
+      peek: (key) => this.#counted(entries.peek(key)),
       ttlMs: (key) => entries.ttlMs(key),
       store: (key, bytes, ttlMs) => {
         const stored = entries.set(key, bytes, ttlMs)

@@ -195,6 +195,14 @@ export interface NodeStats {
   /** Entries removed for lack of room since the node started. */
   readonly evicted: number
   readonly expired: number
+  /**
+   * Keys looked up since the node started that were there, and that were not: by reads, and by what judges changes and leases. A load of a key that
+   * is nowhere is a miss of the read, one of the lease, one at each owner but the first that is given the value, and a hit at the first, where the lease lies.
+   */
+  readonly hits: number
+  readonly misses: number
+  /** Of these, reads of control records, whether they were there or not; 0 where the node does not count them. */
+  readonly controlReads: number
   readonly connections: number
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EventName } from '../events.ts'
-import { parseInfo, SettingsJudge } from './redis-info.ts'
+import { parseInfo, SettingsJudge, statsOf } from './redis-info.ts'
 
 /** What is told of these settings, one after the other. */
 function toldOf(...settings: readonly string[]): EventName[][] {
@@ -27,4 +27,11 @@ test('what is wrong and what could be better is told once, and again when it is 
 
 test('what a server does not say is not judged', () => {
   assert.deepEqual(toldOf('', 'run_id:1', 'maxmemory:1000', bounded('volatile-lfu')), [[], [], [], []])
+})
+
+test('lookups are told, and how many of them were of control records, as far as the server says', () => {
+  const text = 'keyspace_hits:70\nkeyspace_misses:20\ncmdstat_get:calls=12,usec=20,usec_per_call=1.6\ncmdstat_getrange:calls=9,usec=1'
+  const { hits, misses, controlReads } = statsOf(parseInfo(text), 0)
+  assert.deepEqual([hits, misses, controlReads], [70, 20, 12])
+  assert.equal(statsOf(parseInfo('keyspace_hits:70'), 0).controlReads, 0)
 })

@@ -27,6 +27,10 @@ export function statsOf(info: Info, entries: number): NodeStats {
     maxBytes: number('maxmemory'),
     evicted: number('evicted_keys'),
     expired: number('expired_keys'),
+    hits: number('keyspace_hits'),
+    misses: number('keyspace_misses'),
+    // Entries are read by MGET, and nothing but control records by GET, but for what a lease finds changed.
+    controlReads: Number(/^calls=(\d+)/.exec(info.get('cmdstat_get') ?? '')?.[1] ?? 0),
     connections: number('connected_clients'),
   }
 }

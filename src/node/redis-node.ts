@@ -258,7 +258,7 @@ class RedisNode implements CacheNode {
   }
 
   async stats(call?: NodeCall): Promise<NodeStats> {
-    const [info, entries] = await Promise.all([this.#command('INFO', [], call), this.#command('DBSIZE', [], call)])
+    const [info, entries] = await Promise.all([this.#command('INFO', ['all'], call), this.#command('DBSIZE', [], call)])
     return statsOf(parseInfo(String(info)), Number(entries))
   }
 

@@ -274,6 +274,15 @@ function scanning(promise: Promises): void {
     assert.match(after.engine, /^(memory|redis|valkey)$/)
     assert.notEqual(after.engineVersion, '')
   })
+  promise('stats tell how many keys were looked up and found, by reads, and by what judges changes and leases', async ({ node }) => {
+    const before = await node.stats()
+    await node.apply([put('k', envelope(1n))])
+    await node.apply([put('k', envelope(2n))])
+    await node.getMany(['k', 'k', 'missing'])
+    await node.lease([{ key: 'absent', token: 1, leaseMs: 1_000, seen: { version: 0n, freshUntilMs: 0, begun: 0 } }])
+    const after = await node.stats()
+    assert.deepEqual([after.hits - before.hits, after.misses - before.misses], [3, 3])
+  })
   promise('ping tells how long it took, and the time of the node', async ({ node }) => {
     const { rttMs, timeMs } = await node.ping()
     assert.ok(rttMs >= 0 && rttMs < GIVE_UP_MS)
