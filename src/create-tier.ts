@@ -45,11 +45,11 @@ import { hashRing } from './ring/hash-ring.ts'
 import type { Placement } from './ring/ring.ts'
 import { Session } from './session.ts'
 import type { StoreReader } from './store/store.ts'
-import { type TierMetrics, tierMetrics } from './tier-metrics.ts'
+import { countedReads, type TierMetrics, tierMetrics } from './tier-metrics.ts'
 import { TierNodes } from './tier-nodes.ts'
 import { checkedTierOptions, type TierOptions } from './tier-options.ts'
 import { RingChanges } from './topology/ring-changes.ts'
-import type { RingChange, RingChangeOptions, RingChangeReport, RingPlan, TopologyReport } from './topology/topology.ts'
+import type { RingChange, RingChangeOptions, RingChangeReport, RingPlan, RingPlanOptions, TopologyReport } from './topology/topology.ts'
 import { TopologyWatch } from './topology/topology-watch.ts'
 import { TurnClock } from './turn-clock.ts'
 import { versionClock } from './version-clock.ts'
@@ -148,7 +148,8 @@ export class Tier {
     this.#queueing = new Set<QueueTeller>([this.#admission, this.#nodes, this.#hints, this.#deliveries, ...hearing])
     this.#hasBus = bus !== undefined
     this.#topology = new TopologyWatch({ ...heard, nodes: this.#nodes })
-    this.#changes = new RingChanges({ ...heard, nodes: this.#nodes, watch: this.#topology })
+    const reads = () => countedReads(this.#caches.values())
+    this.#changes = new RingChanges({ ...heard, nodes: this.#nodes, watch: this.#topology, reads })
     this.#versions = versionClock(this.#clock, this.#random)
   }
 
@@ -258,11 +259,11 @@ export class Tier {
   }
 
   /**
-   * What a change of the ring would come to. Nothing is changed.
+   * What a change of the ring would come to, for the nodes and for the database. Nothing is changed. It takes as long as it measures: 5 s by default.
    * @throws ConfigurationError for a change that cannot be @throws TopologyError while another is unfinished
    */
-  planRingChange(change: RingChange): Promise<RingPlan> {
-    return this.#changes.plan(change)
+  planRingChange(change: RingChange, options?: RingPlanOptions): Promise<RingPlan> {
+    return this.#changes.plan(change, options)
   }
 
   /**

@@ -117,15 +117,19 @@ export { type WriteBehindOptions, writeBehind } from './strategy/write-behind.ts
 export { writeThrough } from './strategy/write-through.ts'
 export type { TierMetrics } from './tier-metrics.ts'
 export type { TierOptions } from './tier-options.ts'
+export { ringPlanText } from './topology/ring-plan-text.ts'
 export type {
   ChangeProgress,
   ConnectNode,
   CopyCounts,
+  DatabaseOutlook,
+  ExpectedLoads,
   Member,
   Phase,
   RingChange,
   RingChangeOptions,
   RingChangeReport,
   RingPlan,
+  RingPlanOptions,
   TopologyReport,
 } from './topology/topology.ts'

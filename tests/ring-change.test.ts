@@ -171,7 +171,7 @@ test('values, versions, remaining life, negative entries and groups move as they
 test('what a plan says is what a change does, within 10 %', async () => {
   const { fleet, load, a } = await loaded()
   const change = { add: [a.way('n5')], weights: { n3: 1.5 } }
-  const plan = await a.tier.planRingChange(change)
+  const plan = await fleet.until(a.tier.planRingChange(change))
   assert.equal(a.tier.topology().epoch, 0)
   const { copied } = await fleet.until(a.tier.changeRing(change))
   assert.ok(Math.abs(plan.copies - copied) <= copied * 0.1, `${plan.copies} planned, ${copied} copied`)
@@ -249,7 +249,7 @@ for (const at of ['copying', 'switching', 'checking', 'settling'] as const) {
     await abandoned(fleet, load, at)
     assert.equal(a.tier.topology().change!.by, 'the dead')
     await assert.rejects(fleet.until(b.tier.changeRing({ remove: ['n2'] })), { reason: 'unfinished', by: 'the dead' })
-    await assert.rejects(b.tier.planRingChange({ remove: ['n2'] }), { reason: 'unfinished' })
+    await assert.rejects(fleet.until(b.tier.planRingChange({ remove: ['n2'] })), { reason: 'unfinished' })
     await ended(fleet, load)
   })
 

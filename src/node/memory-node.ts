@@ -156,7 +156,7 @@ class MemoryNode implements CacheNode {
 
   async stats(): Promise<NodeStats> {
     const { size, usedBytes, maxBytes, evicted, expired } = this.#open()
-    const looked = { hits: this.#hits, misses: this.#misses, controlReads: 0 }
+    const looked = { hits: this.#hits, misses: this.#misses, controlReads: 0, hintReads: 0 }
     return {
       engine: 'memory',
       engineVersion: process.version,

@@ -201,8 +201,12 @@ export interface NodeStats {
    */
   readonly hits: number
   readonly misses: number
-  /** Of these, reads of control records, whether they were there or not; 0 where the node does not count them. */
+  /**
+   * Of these, whether they were there or not, what processes ask without being asked: reads of control records, and of hints. 0 where the node does not
+   * count them.
+   */
   readonly controlReads: number
+  readonly hintReads: number
   readonly connections: number
 }
 

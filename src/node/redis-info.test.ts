@@ -29,9 +29,10 @@ test('what a server does not say is not judged', () => {
   assert.deepEqual(toldOf('', 'run_id:1', 'maxmemory:1000', bounded('volatile-lfu')), [[], [], [], []])
 })
 
-test('lookups are told, and how many of them were of control records, as far as the server says', () => {
-  const text = 'keyspace_hits:70\nkeyspace_misses:20\ncmdstat_get:calls=12,usec=20,usec_per_call=1.6\ncmdstat_getrange:calls=9,usec=1'
-  const { hits, misses, controlReads } = statsOf(parseInfo(text), 0)
-  assert.deepEqual([hits, misses, controlReads], [70, 20, 12])
+test('lookups are told, and how many of them were of control records and hints, as far as the server says', () => {
+  const text =
+    'keyspace_hits:70\nkeyspace_misses:20\ncmdstat_get:calls=12,usec=20,usec_per_call=1.6\ncmdstat_zrange:calls=3\ncmdstat_zscore:calls=4,usec=1\ncmdstat_getrange:calls=9,usec=1'
+  const { hits, misses, controlReads, hintReads } = statsOf(parseInfo(text), 0)
+  assert.deepEqual([hits, misses, controlReads, hintReads], [70, 20, 12, 7])
   assert.equal(statsOf(parseInfo('keyspace_hits:70'), 0).controlReads, 0)
 })

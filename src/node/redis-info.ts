@@ -29,10 +29,16 @@ export function statsOf(info: Info, entries: number): NodeStats {
     expired: number('expired_keys'),
     hits: number('keyspace_hits'),
     misses: number('keyspace_misses'),
-    // Entries are read by MGET, and nothing but control records by GET, but for what a lease finds changed.
-    controlReads: Number(/^calls=(\d+)/.exec(info.get('cmdstat_get') ?? '')?.[1] ?? 0),
+    // Entries are read by MGET and judged by GETRANGE; nothing but control records is read by GET, except what a lease finds changed.
+    controlReads: callsOf(info, 'get'),
+    hintReads: callsOf(info, 'zrange') + callsOf(info, 'zscore'),
     connections: number('connected_clients'),
   }
+}
+
+/** Those of scripts too. */
+function callsOf(info: Info, command: string): number {
+  return Number(/^calls=(\d+)/.exec(info.get(`cmdstat_${command}`) ?? '')?.[1] ?? 0)
 }
 
 /** Tells of a server's settings, once, and again when they are others. */

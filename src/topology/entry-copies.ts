@@ -30,7 +30,7 @@ const RETRIES = 4
 const RETRY_AFTER_MS = 500
 const MOST_RETRIED = 100_000
 /** A part of all copies may fail, as single entries may: beyond it the ring is not changed. */
-const MOST_FAILED = 0.01
+export const MOST_FAILED = 0.01
 
 export interface CopyParts {
   readonly walked: WalkedNodes

@@ -8,18 +8,21 @@
 import type { Clock, Random, Timer } from '../clock.ts'
 import { asError, ClosedError, ConfigurationError, TopologyError } from '../errors.ts'
 import type { Emit } from '../events.ts'
-import { knownOptions, wholeNumber } from '../options.ts'
+import { durationMs, knownOptions, wholeNumber } from '../options.ts'
 import { nextMembers } from './next-members.ts'
+import { measured } from './plan-measuring.ts'
 import { ringRead } from './ring-decisions.ts'
 import { RingOperation } from './ring-operation.ts'
 import { planOf } from './ring-plan.ts'
 import type {
   ChangeProgress,
+  CountedReads,
   Member,
   RingChange,
   RingChangeOptions,
   RingChangeReport,
   RingPlan,
+  RingPlanOptions,
   TopologyNodes,
   TopologyRecord,
   TopologyReport,
@@ -30,6 +33,9 @@ import type { TopologyWatch } from './topology-watch.ts'
 
 /** Entries looked at a second. */
 const RATE = 20_000
+/** How long reads and loads are counted for a plan, and at most, ms. */
+const MEASURE_MS = 5_000
+const MOST_MEASURE_MS = 3_600_000
 /** How long a change under way may keep its tier from closing, ms. */
 const CLOSE_WITHIN_MS = 2_000
 
@@ -40,6 +46,8 @@ export interface RingChangesParts {
   readonly clock: Clock
   readonly random: Random
   readonly emit: Emit
+  /** What this process has read from the nodes so far. */
+  readonly reads: () => CountedReads
 }
 
 export class RingChanges {
@@ -69,19 +77,25 @@ export class RingChanges {
     }
   }
 
-  /** @throws ConfigurationError for a change that cannot be @throws TopologyError `unfinished` */
-  async plan(change: RingChange): Promise<RingPlan> {
-    const { nodes, watch } = this.#parts
+  /** @throws ConfigurationError for a change that cannot be @throws TopologyError `unfinished` @throws ClosedError */
+  async plan(change: RingChange, options: RingPlanOptions = {}): Promise<RingPlan> {
+    const { nodes, watch, clock, reads } = this.#parts
+    const { measureMs, rate } = checkedPlanOptions(options)
     await watch.look()
-    const { members } = settledOf(watch.latest)
-    const next = nextMembers(members, change)
-    const old = nodes.all.filter(({ id }) => members.some((member) => member.id === id))
-    const stats = await Promise.all(old.map((node) => node.stats({ timeoutMs: 1_000 }).catch(() => undefined)))
-    return planOf(
-      nodes.measured(members),
-      nodes.measured(next),
-      stats.filter((each) => each !== undefined),
-    )
+    const settled = settledOf(watch.latest)
+    const next = nextMembers(settled.members, change)
+    const before = nodes.measured(settled.members)
+    const after = nodes.measured(next)
+    const found = await measured({
+      nodes: nodesOf(nodes, settled),
+      joining: change.add ?? [],
+      replicas: before.replicas,
+      isRecorded: settled.epoch > 0,
+      clock,
+      reads,
+      wait: measureMs === 0 ? undefined : () => this.#measuring(measureMs),
+    })
+    return planOf(before, after, found, rate)
   }
 
   /** @throws ConfigurationError for a change that cannot be @throws TopologyError */
@@ -135,6 +149,21 @@ export class RingChanges {
       timer?.cancel()
     }
     this.#closed.abort(reason)
+  }
+
+  /** @throws ClosedError once the tier is closed */
+  async #measuring(ms: number): Promise<void> {
+    const { signal } = this.#closing
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        timer.cancel()
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const timer = this.#parts.clock.after(signal.aborted ? 0 : ms, end, { keepAlive: true })
+      signal.addEventListener('abort', end)
+    })
+    if (signal.aborted) throw new ClosedError('the tier is closed')
   }
 
   /** From where it stands to the end. */
@@ -304,6 +333,15 @@ export class RingChanges {
       failed(thrown)
     }
   }
+}
+
+function checkedPlanOptions(options: RingPlanOptions): { readonly measureMs: number; readonly rate: number } {
+  const what = 'a plan for the ring'
+  knownOptions(options, what, ['measureFor', 'rate'])
+  const { measureFor = MEASURE_MS, rate = RATE } = options
+  const measureMs = durationMs(measureFor, `${what}: measureFor`)
+  if (measureMs > MOST_MEASURE_MS) throw ConfigurationError.of(`${what}: measureFor`, 'an hour at most', measureFor)
+  return { measureMs, rate: wholeNumber(rate, `${what}: rate`, 1) }
 }
 
 /** What is not a text, say, others could not read in the records that it is written into. */

@@ -16,6 +16,7 @@
  */
 import type { RingKnowledge } from '../cluster/ring-knowledge.ts'
 import type { CacheNode, NodeIdentity } from '../node/node.ts'
+import type { Duration } from '../options.ts'
 import type { Ring } from '../ring/ring.ts'
 
 /** A node as the fleet knows it. */
@@ -99,17 +100,95 @@ export interface RingChangeReport extends CopyCounts {
   readonly tookMs: Readonly<Partial<Record<ChangeProgress['step'], number>>>
 }
 
+export interface RingPlanOptions {
+  /** For how long reads and loads are counted before the plan is made, at most an hour; 0: not at all. Default '5s'. */
+  readonly measureFor?: Duration | undefined
+  /** Of the change that is planned: see `RingChangeOptions.rate`. Default 20,000. */
+  readonly rate?: number | undefined
+}
+
 /** What a change would come to; nothing is changed. */
 export interface RingPlan {
   /** Keys on all nodes, replicas counted once; by what the nodes say of themselves. */
   readonly keys: number
-  /** Keys that get another first owner: without copying, so many loads of the database. */
+  /** Keys that get another first owner: without copying, so many loads of the database. At `nearest` fewer, for the first owner is not always asked. */
   readonly loadsWithoutCopying: number
+  /**
+   * Of these, keys that are not copied, for their values are plain: so many loads after the switch, as they are next read. By the first 1,000 keys
+   * that each node names.
+   */
+  readonly keysNotCopied: number
+  /**
+   * Entries that nodes have to evict for what they gain: what is read least goes, and is loaded when it is read again. By the mean size of an entry,
+   * and of those nodes that say how much room they have, which those yet to be connected do not. More than it comes to in the end where a node also
+   * gives entries away, which it has until the change is over.
+   */
+  readonly entriesWithoutRoom: number
   /** Copies to be made, and about how many bytes. */
   readonly copies: number
   readonly bytes: number
   /** Between which nodes, the largest first. */
   readonly moves: readonly { readonly from: string | undefined; readonly to: string; readonly copies: number }[]
+  /**
+   * How long each step is expected to take, and all of them, ms. From the entries that the nodes say they have, at the `rate` of the change, or as long as
+   * their round trips take where that is longer. Shorter where many of them have expired and not been removed yet, longer where nodes are busy, or fail and
+   * are tried again.
+   */
+  readonly expectedMs: Readonly<Record<ChangeProgress['step'] | 'total', number>>
+  readonly database: {
+    /** By what this process counts of its own caches. Undefined: it has read nothing from the nodes while it was measured. */
+    readonly ofThisProcess: DatabaseOutlook | undefined
+    /**
+     * By what the nodes count, whoever asks them: also known to a process that serves nothing. Coarser: nodes tell lookups, not loads. Undefined: they
+     * were asked for no key while it was measured, or do not say so.
+     */
+    readonly ofAllProcesses: DatabaseOutlook | undefined
+  }
+}
+
+/** Keys loaded a second. */
+export interface ExpectedLoads {
+  readonly loadsPerSecond: number
+  /** Relative to what is loaded now: 1 is as much. Undefined where nothing is loaded now. */
+  readonly timesNow: number | undefined
+}
+
+/**
+ * What the database is asked for now, and what a change would make of that: extrapolated from `hitsSeen` and `loadsSeen`, each with a standard
+ * error of its square root, as if reads went on as they were while measured, and fell on keys that move as often as on others. Where a few keys have
+ * most of the reads, it depends on whether those move. Writes are not in it: a change makes none.
+ *
+ * Of this process: loads are those of its stores, and where a cache has none, its misses. Of all processes: hits are lookups of keys that were there,
+ * those of writes among them, so that they are too many rather than too few; loads are the misses of the nodes, shared out among the lookups
+ * that one load takes (`NodeStats.misses`). Looks at other owners and first writes of a key are counted as well, refreshes of values that are stale are not.
+ */
+export interface DatabaseOutlook {
+  /** For how long it was counted, ms. */
+  readonly measuredMs: number
+  readonly hitsSeen: number
+  readonly loadsSeen: number
+  /** As measured. 0 after few reads means few: with 95 % certainty less than three within the time that was measured. */
+  readonly now: ExpectedLoads
+  /** Until the switch: as now, for those who have their entries are read, and nothing reads a node that joins before it has them. */
+  readonly copying: ExpectedLoads
+  /** Right after the switch, going down as keys are loaded: as now, and the hits on keys that are not copied (plain values). */
+  readonly switched: ExpectedLoads
+  /**
+   * Right after the switch, if all goes as badly as a change may go without being rolled back: 1 % of the copies failed, each of a key that is read; what nodes had no
+   * room for was read like the rest; and all that is loaded anyhow of keys that move is loaded twice, by processes that heard of the switch at different moments.
+   */
+  readonly atMost: ExpectedLoads
+  /** Right after the switch if nothing were copied: as now, and all hits on keys with another first owner. At `nearest` fewer. */
+  readonly withoutCopying: ExpectedLoads
+}
+
+/** Counted since some moment of this process, of what it read from the nodes. */
+export interface CountedReads {
+  readonly hits: number
+  /** Of these, of caches with plain values. */
+  readonly plainHits: number
+  /** Keys asked of stores, and misses of caches that have none. */
+  readonly loads: number
 }
 
 export interface TopologyReport {

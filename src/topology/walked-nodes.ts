@@ -8,7 +8,8 @@ import type { Clock } from '../clock.ts'
 import { Pace } from '../consistency/pace.ts'
 import type { CacheNode } from '../node/node.ts'
 
-const BATCH = 128
+/** Keys of one node at a time. */
+export const BATCH = 128
 const TRIES = 3
 /** Before a node is tried again, ms. */
 const AGAIN_AFTER_MS = 500

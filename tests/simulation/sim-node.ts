@@ -164,7 +164,7 @@ export class SimNode implements CacheNode {
 
   async stats(call?: NodeCall): Promise<NodeStats> {
     const entries = (await this.#ask({ op: 'keys', prefix: '' }, call)).length
-    const none = { usedBytes: 0, maxBytes: 0, evicted: 0, expired: 0, hits: 0, misses: 0, controlReads: 0, connections: 0 }
+    const none = { usedBytes: 0, maxBytes: 0, evicted: 0, expired: 0, hits: 0, misses: 0, controlReads: 0, hintReads: 0, connections: 0 }
     return { engine: this.engine, engineVersion: '', entries, ...none }
   }
 
