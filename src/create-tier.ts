@@ -304,6 +304,7 @@ export class Tier {
     await Promise.all(Array.from(this.#caches.values(), (cache) => cache.drained()))
     await Promise.all(Array.from(this.#dictionaries, (each) => each.close()))
     await overWithin(this.#nodes.knowledge.settle(), CLOSING_HINTS_MS, this.#ownClock)
+    this.#nodes.knowledge.giveUp()
     this.#clock.stop()
     this.#topology.stop()
     this.#nodes.health.stop()

@@ -64,6 +64,13 @@ export interface Stamp {
 
 export const NO_STAMP: Stamp = Object.freeze({ version: 0n, begun: 0, freshUntilMs: 0 })
 
+/** The later of what two looks at a key have found, in the order of `compareStamps` (`codec/envelope.ts`); `NO_STAMP` is earlier than everything. */
+export function laterStamp(a: Stamp, b: Stamp): Stamp {
+  if (a === NO_STAMP || b === NO_STAMP) return a === NO_STAMP ? b : a
+  if (a.version !== b.version) return a.version > b.version ? a : b
+  return ((a.begun - b.begun) | 0 || a.freshUntilMs - b.freshUntilMs) >= 0 ? a : b
+}
+
 /** What of an entry decides whether it is current. */
 export type Membership = Pick<Entry<unknown>, 'begun' | 'tags'>
 

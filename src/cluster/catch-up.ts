@@ -45,7 +45,7 @@ const LONGEST_LOOK_MS = 1_200
 const CALL: NodeCall = { timeoutMs: 250 }
 /** A node for which hints lie as long as this is not read, µs. */
 const BEHIND_US = 500_000
-/** So long after the last look that most living nodes answered, it is not known any more who has missed changes, ms. */
+/** So long after the last look that enough living nodes answered, it is not known any more who has missed changes, ms. */
 const INFORMED_MS = 1_000
 /** For how long the misses of a node that was emptied count for nothing, ms. */
 const FILLING_MS = 600_000
@@ -95,7 +95,7 @@ export class CatchUp {
   #looking: Promise<void> | undefined
   #again = false
   #lookMs = LOOK_MS
-  /** When the last look began that most living nodes answered, ms, monotonic. */
+  /** When the last look began that enough living nodes answered, ms, monotonic. */
   #informedMs = 0
   /** Nodes that are being seen to. */
   readonly #works = new Set<Promise<void>>()
@@ -140,7 +140,7 @@ export class CatchUp {
     this.#timer?.cancel()
   }
 
-  /** Whether it is long that this process heard which nodes have missed changes: it was held up, or reaches too few of them. */
+  /** Whether it is long that this process heard which nodes have missed changes: it was held up, or those that live do not answer it. */
   get isUninformed(): boolean {
     return !this.#stopped && this.#parts.clock.monotonic() - this.#informedMs > INFORMED_MS
   }
@@ -195,8 +195,7 @@ export class CatchUp {
       }),
     )
     const isBehind = looks.size * 2 < this.#wards.length
-    const living = wards.filter(({ node }) => node.standing?.down !== true)
-    if (living.filter((ward) => looks.has(ward)).length * 2 >= living.length) this.#informedMs = beganMs
+    if (this.#isInformedBy(looks)) this.#informedMs = beganMs
     this.#lookMs = isBehind ? Math.min(2 * this.#lookMs, LONGEST_LOOK_MS) : LOOK_MS
     // Nobody was asked what is kept for one that came meanwhile.
     for (const ward of wards) {
@@ -241,6 +240,13 @@ export class CatchUp {
       ward.since.clear()
     }
     this.#setBehind(ward, isBehind)
+  }
+
+  /** Nodes that look dead could not be heard however late this process was; of the others as many may be silent as are each others' keepers but one. */
+  #isInformedBy(looks: Looks): boolean {
+    const living = this.#wards.filter(({ node }) => node.standing?.looksDead !== true)
+    const unheard = living.filter((ward) => !looks.has(ward)).length
+    return living.length > unheard && unheard < Math.max(1, this.#othersOfKey)
   }
 
   /** How many nodes hold a key beside one that does. */

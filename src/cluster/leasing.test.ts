@@ -69,7 +69,16 @@ test("another's lease and a newer entry are told as the owner says them, and end
   assert.equal(nodes[2]!.asks.length, 0)
 })
 
-const doubted: Standing = { steered: true, avoided: true, down: false, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+const doubted: Standing = {
+  steered: true,
+  avoided: true,
+  down: false,
+  looksDead: false,
+  behind: false,
+  emptiedMs: 0,
+  share: 1,
+  takesRead: () => true,
+}
 const behind: Standing = { ...doubted, behind: true }
 const changed =
   (ms: number): (() => Leased) =>
@@ -95,7 +104,7 @@ test('a first owner that may have missed changes is asked first all the same, fo
 test('one that does not answer is asked last', async () => {
   const { nodes, cluster } = rigCluster()
   for (const node of nodes) node.leased = granted
-  nodes[0]!.standing = { ...doubted, down: true }
+  nodes[0]!.standing = { ...doubted, down: true, looksDead: true }
   const [answer] = await cluster.lease([request('k0')])
   assert.equal(answer!.state === 'granted' && answer!.lease.node.id, 'n1')
   assert.equal(nodes[0]!.asks.length, 0)

@@ -2,7 +2,7 @@
  * Leases over a cluster: each asked of its key's first owner, and of the next where that does not answer, or looks dead.
  *
  * The whole fleet asks the same owner, which is what makes a lease exclusive, whether or not that has missed changes: each process finds that out
- * for itself, and what it grants needs none of them. While a first owner fails, some processes may see it and
+ * for itself. Who loads then goes by the later of what that owner held and what the read saw. While a first owner fails, some processes may see it and
  * others not, so that two may hold a lease of the same key at different owners: then a key is loaded twice, and the nodes keep the newer
  * of both. A lease that an owner granted without its answer arriving ends by itself, or with the put of what another has loaded.
  */

@@ -6,7 +6,16 @@ import { rigCluster, riggedEntry } from '../testing/cluster-rig.ts'
 import type { Fetched } from './cluster.ts'
 
 const bytes = riggedEntry({ ms: 1_735_689_600_000 })
-const down: Standing = { steered: true, avoided: true, down: true, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+const down: Standing = {
+  steered: true,
+  avoided: true,
+  down: true,
+  looksDead: true,
+  behind: false,
+  emptiedMs: 0,
+  share: 1,
+  takesRead: () => true,
+}
 
 function owing() {
   const rig = rigCluster()
@@ -77,13 +86,45 @@ for (const level of ['quorum', 'all'] as const) {
     const { clock, nodes, told, cluster } = owing()
     cluster.fetch('k0', (fetched) => told.push(fetched), { read: level })
     const many = cluster.fetchMany(['k1'], { read: level })
-    await clock.advance(250)
+    // Nearly three quarters of 250 ms.
+    await clock.advance(159)
+    assert.equal(told.length, 0)
+    await clock.advance(31)
     assert.equal(told[0]?.failure?.code, 'UNAVAILABLE')
     assert.equal((await many)[0]?.failure?.code, 'UNAVAILABLE')
     assert.ok(nodes[1]!.asked.length > 6 && nodes[1]!.asked.length < 40, `${nodes[1]!.asked.length}`)
     assert.equal(clock.pendingTimers, 0)
   })
 }
+
+test('at quorum, an owner that fails late, after the others were asked again, does not end the read while they may answer', async () => {
+  const { nodes, clock, told, cluster } = owing()
+  nodes[2]!.reads = 'hold'
+  cluster.fetch('k0', (fetched) => told.push(fetched), { read: 'quorum' })
+  await clock.advance(15)
+  for (const node of nodes.slice(0, 2)) node.reads = 'hold'
+  await clock.advance(5)
+  const [late] = nodes[2]!.waiting
+  nodes[2]!.reads = 'fail'
+  late!.receiver.failed(nodes[2]!.refusal, nodes[2]!.node)
+  assert.equal(told.length, 0)
+  for (const node of nodes.slice(0, 2)) for (const { receiver } of node.waiting) receiver.answered(bytes, node.node)
+  assert.deepEqual([told.length, told[0]?.bytes], [1, bytes])
+})
+
+test('where no owner can be replaced each has all the time that is left, and none is asked when there is none', async () => {
+  const { nodes, clock, cluster } = rigCluster({ replicas: 2 })
+  for (const node of nodes) node.reads = 'owe'
+  const told: Fetched[] = []
+  cluster.fetch('k0', (fetched) => told.push(fetched), { read: 'quorum' })
+  await clock.advance(20)
+  assert.deepEqual(nodes[0]!.timeouts, [250, 230])
+  await clock.advance(1)
+  clock.stall(1_200)
+  await clock.advance(20)
+  assert.equal(told[0]?.failure?.code, 'UNAVAILABLE')
+  assert.deepEqual(nodes[0]!.timeouts, [250, 230])
+})
 
 test('at quorum, one that answered before others were asked again counts once', async () => {
   const { nodes, clock, told, cluster } = owing()

@@ -44,10 +44,12 @@ export class OwnerPoll implements Receiver {
   readonly #repair: ReadRepair
   readonly #settle: (fetched: Fetched) => void
   readonly #answers: Answer[] = []
-  #asked: number
+  #asked = 0
   #failed = 0
   #settled = false
   #isPausing = false
+  /** Of the owners that are asked now. Of those that were asked before a pause the answers count, but not that they failed. */
+  #receiver: Receiver = this
   #pauseMs = FIRST_PAUSE_MS
 
   constructor(
@@ -69,20 +71,20 @@ export class OwnerPoll implements Receiver {
     this.#context = context
     this.#repair = repair
     this.#settle = settle
-    this.#asked = level === 'all' ? owners.length : quorumOf(owners.length)
   }
 
   start(): void {
-    const { firstCall } = this.#context
-    // Where every owner is needed, none can be replaced and each has all the time. Where each is welcome, none is worth more than a try.
-    const irreplaceable = this.#level === 'quorum' && this.#asked === this.#owners.length
-    const call = irreplaceable || this.#deadlineMs < firstCall.timeoutMs ? { timeoutMs: this.#deadlineMs } : firstCall
-    this.#askFirst(call)
+    this.#askFirst(this.#deadlineMs)
   }
 
-  #askFirst(call: { readonly timeoutMs: number }): void {
-    const first = this.#asked
-    for (let nth = 0; nth < first; nth++) this.#order[nth]!.get(this.#key, this, call)
+  #askFirst(remainingMs: number): void {
+    const { firstCall } = this.#context
+    const first = this.#level === 'all' ? this.#owners.length : quorumOf(this.#owners.length)
+    this.#asked = first
+    // Where every owner is needed, none can be replaced and each has all the time. Where each is welcome, none is worth more than a try.
+    const irreplaceable = this.#level === 'quorum' && first === this.#owners.length
+    const call = irreplaceable || remainingMs < firstCall.timeoutMs ? { timeoutMs: remainingMs } : firstCall
+    for (let nth = 0; nth < first; nth++) this.#order[nth]!.get(this.#key, this.#receiver, call)
   }
 
   answered(bytes: Uint8Array | undefined, { id }: CacheNode): void {
@@ -96,6 +98,10 @@ export class OwnerPoll implements Receiver {
 
   failed(error: RingtailError, node: CacheNode): void {
     this.#context.nodeFailed(node.id)
+    if (this.#receiver === this) this.#lose(error)
+  }
+
+  #lose(error: RingtailError): void {
     this.#failed++
     if (this.#settled) return
     if (this.#level === 'all') {
@@ -121,26 +127,38 @@ export class OwnerPoll implements Receiver {
     }
     this.#asked++
     const last = this.#asked === this.#owners.length
-    next.get(this.#key, this, { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) })
+    next.get(this.#key, this.#receiver, { timeoutMs: last ? remainingMs : Math.min(this.#context.firstCall.timeoutMs, remainingMs) })
   }
 
   #fallShort(error: RingtailError, message: string): void {
-    const { clock, firstCall } = this.#context
-    const remainingMs = (): number => this.#deadlineAtMs - clock.monotonic()
+    const { clock } = this.#context
     if (this.#isPausing) return
-    if (!mayAskAgain(error, this.#owners, remainingMs(), this.#deadlineMs)) {
+    if (!mayAskAgain(error, this.#owners, this.#deadlineAtMs - clock.monotonic(), this.#deadlineMs)) {
       this.#fail(new UnavailableError(message, { cause: error }))
       return
     }
     this.#isPausing = true
     const askAgain = (): void => {
-      this.#isPausing = false
       if (this.#settled) return
-      this.#failed = 0
-      this.#asked = this.#level === 'all' ? this.#owners.length : quorumOf(this.#owners.length)
-      this.#askFirst({ timeoutMs: Math.min(firstCall.timeoutMs, remainingMs()) })
+      const remainingMs = this.#deadlineAtMs - clock.monotonic()
+      if (remainingMs <= 0) this.#fail(new UnavailableError(message, { cause: error }))
+      else this.#askAgain(remainingMs)
     }
     clock.after(OWED_PAUSE_MS, askAgain, { keepAlive: true })
+  }
+
+  #askAgain(remainingMs: number): void {
+    this.#isPausing = false
+    this.#failed = 0
+    const receiver: Receiver = {
+      answered: (bytes, node) => this.answered(bytes, node),
+      failed: (error, { id }) => {
+        this.#context.nodeFailed(id)
+        if (this.#receiver === receiver) this.#lose(error)
+      },
+    }
+    this.#receiver = receiver
+    this.#askFirst(remainingMs)
   }
 
   #succeed(): void {
@@ -149,14 +167,14 @@ export class OwnerPoll implements Receiver {
     const newest = newestOf(answers)
     const openMs = unsettledMs(answers, newest, this.#owners[0]!, this.#context.clock)
     if (openMs > 0) {
-      this.#askAgain(openMs)
+      this.#askFirstOwner(openMs)
       return
     }
     this.#settle({ bytes: newest.bytes, node: newest.node, failure: undefined })
     this.#repair.mend(this.#key, answers, newest, this.#beganMs)
   }
 
-  #askAgain(openMs: number): void {
+  #askFirstOwner(openMs: number): void {
     const { clock, nodeFailed } = this.#context
     const pauseMs = Math.min(this.#pauseMs, openMs)
     this.#pauseMs *= 2

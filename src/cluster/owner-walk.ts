@@ -127,7 +127,7 @@ export class OwnerWalk implements Receiver, Fetched {
       this.#fail(new DeadlineError(`no owner answered within ${this.#deadlineMs} ms`, { cause: error }))
     } else if (costsRetry(error) && !retries.tryTake(1)) {
       this.#fail(outOfRetries(error))
-    } else if (!this.#anyOwner && this.#context.isUninformed()) {
+    } else if (this.#needsQuorum) {
       this.#askQuorum(this.#deadlineAtMs - clock.monotonic())
     } else {
       this.#at = next
@@ -145,14 +145,23 @@ export class OwnerWalk implements Receiver, Fetched {
   #askAgain(): void {
     if (this.#isSettled) return
     this.#attempt = 0
+    const { clock } = this.#context
     this.#at = nextToAsk(this.#owners, 0, this.#anyOwner ? this.#at : 0)
     this.#asked = 1 << this.#at
-    const { clock } = this.#context
+    if (this.#at !== 0 && this.#needsQuorum) {
+      this.#askQuorum(this.#deadlineAtMs! - clock.monotonic())
+      return
+    }
     this.#owners[this.#at]!.get(this.#key, this, this.#nextCall(this.#deadlineAtMs! - clock.monotonic()))
   }
 
   get #isSettled(): boolean {
     return this.node !== undefined || this.failure !== undefined
+  }
+
+  /** Whether no single other owner may stand in for the first. */
+  get #needsQuorum(): boolean {
+    return !this.#anyOwner && this.#context.isUninformed()
   }
 
   /** Whether one other owner may answer in place of the one asked: see `second-opinion.ts`. */

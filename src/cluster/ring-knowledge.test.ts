@@ -164,6 +164,7 @@ test('before nobody watches any more, writes in doubt are made once more if the 
     const settling = knowledge.settle()
     if (says) answer()
     await settling
+    knowledge.giveUp()
     await hints.retry()
     assert.deepEqual(await holders('rt:item:a'), says ? ['n1', 'n2'] : ['n1'])
     assert.deepEqual(told, says ? [] : [['hints:lost', { node: 'n1', keys: 1 }]])

@@ -104,9 +104,13 @@ export class RingKnowledge implements QueueTeller {
     }
   }
 
-  /** Before nobody watches any more: asks the nodes about writes in doubt once more. What stays in doubt is told of as lost. Never rejects. */
+  /** Before nobody watches any more: asks the nodes once more, if writes are in doubt. Never rejects. */
   async settle(): Promise<void> {
     if (this.#doubted.size > 0) await this.#watch?.look()
+  }
+
+  /** Nobody will ask any more: what is in doubt still is told of as lost. */
+  giveUp(): void {
     for (const { asked, hints } of this.#doubted.values()) hints.lost(asked[0]!.id, 1)
     this.#doubted.clear()
     this.#doubtedBytes = 0

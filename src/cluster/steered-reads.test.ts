@@ -16,10 +16,28 @@ const single = (cluster: RingCluster, key: string, call?: ClusterCall) =>
   new Promise<Fetched>((resolve) => cluster.fetch(key, resolve, call))
 const batch = async (cluster: RingCluster, key: string, call?: ClusterCall) => (await cluster.fetchMany([key], call))[0]!
 const askedOf = (nodes: readonly RiggedNode[]): number[] => nodes.slice(0, 3).map((node) => node.asked.length)
-const avoided: Standing = { steered: true, avoided: true, down: true, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+const avoided: Standing = {
+  steered: true,
+  avoided: true,
+  down: true,
+  looksDead: true,
+  behind: false,
+  emptiedMs: 0,
+  share: 1,
+  takesRead: () => true,
+}
 const behind: Standing = { ...avoided, behind: true }
 /** So slow that it is asked for none of its reads. */
-const relieved: Standing = { steered: true, avoided: false, down: false, behind: false, emptiedMs: 0, share: 0.05, takesRead: () => false }
+const relieved: Standing = {
+  steered: true,
+  avoided: false,
+  down: false,
+  looksDead: false,
+  behind: false,
+  emptiedMs: 0,
+  share: 0.05,
+  takesRead: () => false,
+}
 
 for (const [name, reads] of [
   ['a read', single],

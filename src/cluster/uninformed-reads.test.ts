@@ -9,7 +9,16 @@ import type { Fetched } from './cluster.ts'
 
 const older = riggedEntry({ ms: 1_735_689_600_000 })
 const newer = riggedEntry({ ms: 1_735_689_600_005 })
-const down: Standing = { steered: true, avoided: true, down: true, behind: false, emptiedMs: 0, share: 1, takesRead: () => true }
+const down: Standing = {
+  steered: true,
+  avoided: true,
+  down: true,
+  looksDead: true,
+  behind: false,
+  emptiedMs: 0,
+  share: 1,
+  takesRead: () => true,
+}
 
 /** The first owner of `k0` does not answer, and the second has missed what the third has. */
 function rig(parts: RigOptions = {}) {
@@ -51,6 +60,21 @@ test('a first owner that answers does so alone, and so does any where the level 
   nodes[0]!.reads = 'fail'
   const near = await cluster.fetchMany(['k0'], { read: 'nearest' })
   assert.deepEqual([near[0]!.bytes, near[0]!.node?.id], [older, 'n1'])
+})
+
+test('who is held up while owners that owe answers are let be knows that too, when it asks again', async () => {
+  let isUninformed = false
+  const { nodes, clock, cluster } = rig({ isUninformed: () => isUninformed })
+  nodes[0]!.standing = down
+  for (const node of nodes) node.reads = 'owe'
+  const told: Fetched[] = []
+  cluster.fetch('k0', (fetched) => told.push(fetched))
+  const many = cluster.fetchMany(['k0'])
+  await clock.advance(10)
+  isUninformed = true
+  for (const node of nodes.slice(1)) node.reads = 'answer'
+  await clock.advance(10)
+  for (const { bytes, node } of [told[0], (await many)[0]] as Fetched[]) assert.deepEqual([bytes, node?.id], [newer, 'n2'])
 })
 
 test('while it is known who has missed changes, the next owner is enough', async () => {

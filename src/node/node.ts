@@ -60,6 +60,8 @@ export interface Standing {
   readonly avoided: boolean
   /** Of one that is avoided: it does not answer. */
   readonly down: boolean
+  /** It does not answer, also where most do not: then it is not `down`, for the fault is most likely this process's own. */
+  readonly looksDead: boolean
   /** Of one that is avoided: it is known to have missed changes. It is asked by reads only where all owners are so. */
   readonly behind: boolean
   /** When it lost what it held, ms since the epoch, if that was a while ago at most: it lacks what others have. 0: long ago. */

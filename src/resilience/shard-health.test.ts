@@ -269,6 +269,19 @@ describe('a shard that is slow', () => {
     assert.deepEqual(told, ['suspect', 'up'])
   })
 
+  test('is not one that is as busy as ever after a lull, nor is a slow beginning what is usual', async () => {
+    const health = healthOf()
+    await windows(health, 600_000, 25)
+    await windows(health, 60_000, 2)
+    await windows(health, 600_000, 25)
+    assert.deepEqual(told, [])
+    const cold = healthOf()
+    await windows(cold, 5_000, 400)
+    await windows(cold, 60_000, 4)
+    await windows(cold, 2_000, 100)
+    assert.deepEqual(told, ['suspect'])
+  })
+
   test('is not one that is asked now and then, for calls far from each other are no row', async () => {
     const health = healthOf()
     await windows(health, 30_000, 4)

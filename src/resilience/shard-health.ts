@@ -32,9 +32,13 @@ const SLOW_FOR_MS = 1_000
 const SLOW_CALLS = 4
 /** Of all these marks, while it is suspect. */
 const LEAVE = 0.5
-/** What is quicker is usual soon; what is slower only after minutes: until then it is told of. */
-const QUICKER_MS = 10_000
+/**
+ * What is slower is usual only after minutes: until then it is told of. What is quicker is usual after minutes too, or after every lull the times of
+ * a busy shard would be told of; but sooner while little is known.
+ */
 const SLOWER_MS = 600_000
+const QUICKER_MS = 300_000
+const QUICKEST_MS = 10_000
 /** For how long at least nothing speaks against what is up again, ms. */
 const LEAST_QUIET_MS = 5_000
 
@@ -48,6 +52,8 @@ export class ShardHealth {
   /** A median of a window, ms; 0: nothing is known yet. */
   #usualMs = 0
   #windowEndMs = 0
+  /** How long times have been known, ms. */
+  #knownMs = 0
   /** Of the windows in a row that were slow. */
   #slowSinceMs = 0
   #slowCalls = 0
@@ -70,7 +76,9 @@ export class ShardHealth {
     const elapsedMs = Math.min(now - this.#windowEndMs, this.#quietMs)
     if (this.#isAsked && this.#usualMs > 0) this.#judgeTimes(medianMs, calls, now, elapsedMs)
     this.#windowEndMs = now
-    const weight = 1 - Math.exp(-elapsedMs / (medianMs < this.#usualMs ? QUICKER_MS : SLOWER_MS))
+    if (this.#usualMs > 0) this.#knownMs += elapsedMs
+    const quickerMs = Math.min(QUICKER_MS, Math.max(QUICKEST_MS, this.#knownMs / 4))
+    const weight = 1 - Math.exp(-elapsedMs / (medianMs < this.#usualMs ? quickerMs : SLOWER_MS))
     this.#usualMs = this.#usualMs === 0 ? medianMs : this.#usualMs + (medianMs - this.#usualMs) * weight
   }
 

@@ -9,7 +9,7 @@
  *
  * A fill carries the version of its row (where the store orders) or that of the moment before the load began.
  */
-import { NO_STAMP, type Stamp, type Version } from '../entry.ts'
+import { laterStamp, NO_STAMP, type Stamp, type Version } from '../entry.ts'
 import { ConfigurationError, DeadlineError, EncodeError, type RingtailError } from '../errors.ts'
 import type { Found, Lease, Leasing, Put, Replicated } from '../keyspaces/keyspace.ts'
 import type { Row } from '../store/store.ts'
@@ -115,7 +115,8 @@ export class LoadFlight<V> {
     if (leasing === undefined || leasing.state === 'failed') return true
     if (leasing.state === 'granted') {
       seat.lease = leasing.lease
-      seat.seen = leasing.held
+      // The owner that granted it may have missed what the read saw on another.
+      seat.seen = laterStamp(seat.seen, leasing.held)
       return true
     }
     if (leasing.state === 'changed' && answers(leasing.found, seat.ask)) {

@@ -118,6 +118,7 @@ export class HintingFleet {
 interface Held extends Standing {
   avoided: boolean
   down: boolean
+  looksDead: boolean
   behind: boolean
   emptiedMs: number
 }
@@ -187,6 +188,7 @@ export class HintingProcess {
     const standing: Held = {
       avoided: false,
       down: false,
+      looksDead: false,
       behind: false,
       emptiedMs: 0,
       share: 1,
@@ -205,9 +207,14 @@ export class HintingProcess {
     })
   }
 
-  /** As whoever watches nodes does when one looks dead. */
+  /** As whoever watches nodes does when one looks dead, and most do. */
   lose(node: string): void {
-    Object.assign(this.#standings.get(node)!, { avoided: true, down: true })
+    Object.assign(this.#standings.get(node)!, { looksDead: true })
+  }
+
+  /** As whoever watches nodes does with one that may have missed changes. @param behind it is known to have */
+  avoid(node: string, behind: boolean): void {
+    Object.assign(this.#standings.get(node)!, { avoided: true, behind })
   }
 
   /** As whoever watches nodes does when one that looked dead answers. */
