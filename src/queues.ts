@@ -32,6 +32,8 @@ export interface TierQueues {
   readonly changesHeld: QueueDepth
   /** Changes that were made while it was not known which ring is the fleet's. One more is told of as `hints:lost`. */
   readonly changesDoubted: QueueDepth
+  /** Leases that an owner may have granted without its answer arriving. One more ends by itself. */
+  readonly leasesStray: QueueDepth
   /** Copies on their way to owners that reads found behind, a cache. More are left to later reads. */
   readonly repairs: QueueDepth
   /** Looks at a second owner, a cache. More are left out. */
@@ -83,6 +85,7 @@ const NO_QUEUES: TierQueues = Object.freeze({
   hintsHeld: NONE,
   changesHeld: NONE,
   changesDoubted: NONE,
+  leasesStray: NONE,
   repairs: NONE,
   probes: NONE,
   groupsAsked: NONE,

@@ -17,6 +17,7 @@ import type { CacheNode, Change, NodeCall } from '../node/node.ts'
 import { LATE_MS } from '../node/node.ts'
 import { fullerBy, type QueueTeller, type TellQueue } from '../queues.ts'
 import { leaveAnything, leaveHints } from './hint-records.ts'
+import { StrayLeases } from './stray-leases.ts'
 
 /** Behind the caller, and worth waiting for in a process that is behind with everything. */
 const CALL: NodeCall = { timeoutMs: 1_000 }
@@ -75,6 +76,8 @@ export class Hints implements QueueTeller {
   readonly #owed = new Map<string, Owed>()
   /** Nodes that missed more than there was room for, by id, with who may keep that of them. */
   readonly #overflowed = new Map<string, Overflow>()
+  /** Given back with each `retry`. */
+  readonly strays: StrayLeases
   readonly #unheard = new Map<string, Unheard>()
   #unheardBytes = 0
   /** Keys that were lost and not told of yet, by node. */
@@ -88,6 +91,7 @@ export class Hints implements QueueTeller {
 
   constructor(parts: HintsParts) {
     this.#parts = parts
+    this.strays = new StrayLeases(parts.clock)
   }
 
   /** Hints and changes that are held here. */
@@ -96,6 +100,7 @@ export class Hints implements QueueTeller {
   }
 
   tellQueues(tell: TellQueue): void {
+    this.strays.tellQueues(tell)
     tell('hintsUnderWay', this.#waitingCount, MAX_OWED)
     tell('hintsHeld', this.#owed.size, MAX_OWED)
     tell('changesHeld', fullerBy(this.#unheard.size, MAX_OWED, this.#unheardBytes, MAX_OWED_BYTES), MAX_OWED)
@@ -161,8 +166,10 @@ export class Hints implements QueueTeller {
       this.#owed.delete(at)
       this.#tell(owed)
     }
+    const givenBack = this.strays.giveBack()
     await Promise.all(Array.from(this.#overflowed, ([missing, overflow]) => this.#leaveAnything(missing, overflow)))
     await this.#makeAllAgain()
+    await givenBack
   }
 
   /** Some at a time, as long as they get through and it does not take long. Those that do not get through go to the end of the line. */

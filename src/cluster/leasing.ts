@@ -4,16 +4,17 @@
  * The whole fleet asks the same owner, which is what makes a lease exclusive, whether or not that has missed changes: each process finds that out
  * for itself. Who loads then goes by the later of what that owner held and what the read saw. While a first owner fails, some processes may see it and
  * others not, so that two may hold a lease of the same key at different owners: then a key is loaded twice, and the nodes keep the newer
- * of both. A lease that an owner granted without its answer arriving ends by itself, or with the put of what another has loaded.
+ * of both. A lease that an owner granted without its answer arriving is given back (`stray-leases.ts`).
  */
 import type { Random } from '../clock.ts'
 import { compareStamps } from '../codec/envelope.ts'
-import { type RingtailError, UnavailableError } from '../errors.ts'
+import { DeadlineError, NodeError, type RingtailError, UnavailableError } from '../errors.ts'
 import type { CacheNode, LeaseAsk, Leased, StatusReceiver } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
 import type { Lease, LeaseAnswer, LeaseRequest } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
 import { areAllBehind, isAvoided, livingFirst } from './owner-order.ts'
+import type { StrayLeases } from './stray-leases.ts'
 import type { WalkContext } from './walk-context.ts'
 
 /** Tokens are from 1 to this; 0 in a header means that there is none. */
@@ -28,6 +29,7 @@ export async function askLeases(
   random: Random,
   deadlineMs: number,
   context: WalkContext,
+  strays?: StrayLeases,
 ): Promise<LeaseAnswer[]> {
   const answers = new Array<LeaseAnswer | undefined>(requests.length)
   const asks = requests.map((request): LeaseAsk => ({ ...request, token: 1 + Math.floor(random() * TOKENS) }))
@@ -50,7 +52,10 @@ export async function askLeases(
       for (const [nth, position] of group.entries()) {
         const answer = answerOf(leased[nth]!, asks[position]!.token, node)
         answers[position] = weighed(answers[position], answer, orders[position]!)
-        if (answer.state === 'failed') hasFailed = true
+        if (answer.state === 'failed') {
+          hasFailed = true
+          if (isUnknown(answer.error)) strays?.add(node, asks[position]!)
+        }
         if (answer.state === 'failed' || isDoubtful(answer)) unsettled.push(position)
       }
       if (hasFailed) context.nodeFailed(node.id)
@@ -80,6 +85,11 @@ function weighed(before: LeaseAnswer | undefined, next: LeaseAnswer, owners: rea
   if (next.state !== 'changed' || !isDoubtful(next)) return next
   if (next.fetched.node!.standing!.behind && !areAllBehind(owners)) return before
   return before?.state === 'changed' && compareStamps(before.fetched.bytes!, next.fetched.bytes!) >= 0 ? before : next
+}
+
+/** Whether the lease may have been granted, or may be yet. */
+function isUnknown(error: RingtailError): boolean {
+  return error instanceof DeadlineError || (error instanceof NodeError && error.outcome === 'unknown')
 }
 
 function answerOf(leased: Leased, token: number, node: CacheNode): LeaseAnswer {

@@ -250,7 +250,8 @@ export class RingCluster implements Cluster, QueueTeller {
   }
 
   lease(requests: readonly LeaseRequest[], call?: ClusterCall): Promise<LeaseAnswer[]> {
-    const ask = () => askLeases(requests, this.#ring, this.#random, call?.deadlineMs ?? this.#deadlineMs, this.#context)
+    const ask = () =>
+      askLeases(requests, this.#ring, this.#random, call?.deadlineMs ?? this.#deadlineMs, this.#context, this.#hints?.strays)
     return this.#isKnown ? ask() : this.#onceKnown([], ask)
   }
 
