@@ -16,12 +16,12 @@ const orders = {
 const stock = { lowest: 0, unbalanced: 0 }
 
 test('a run in which all is as it should be has nothing wrong', () => {
-  assert.deepEqual(wrongInBooks({ requests, orders, stock }), [])
+  assert.deepEqual(wrongInBooks({ requests, orders, stock, troubles: [] }), [])
 })
 
 test('each thing that may not be is told in a line of its own', () => {
   const wrong: [change: Partial<Parameters<typeof wrongInBooks>[0]>, told: RegExp][] = [
-    [{ requests: { ...requests, failed: 2 } }, /^requests: .* but got: 2 of 1,000$/],
+    [{ requests: { ...requests, failed: 2 } }, /^requests: .* but got: 2 of 1,000 \(GET \/products\/x: 500\)$/],
     [{ orders: { ...orders, stored: 29 } }, /^orders: .* but got: 29 of 30$/],
     [{ orders: { ...orders, stored: 31 } }, /^orders: .* but got: 31 of 30$/],
     [{ orders: { ...orders, duplicated: 1 } }, /^orders: .* once, but got: 1 twice$/],
@@ -30,7 +30,7 @@ test('each thing that may not be is told in a line of its own', () => {
     [{ stock: { lowest: -1, unbalanced: 0 } }, /^stock: .* but got: -1$/],
   ]
   for (const [change, told] of wrong) {
-    const lines = wrongInBooks({ requests, orders, stock, ...change })
+    const lines = wrongInBooks({ requests, orders, stock, troubles: ['GET /products/x: 500'], ...change })
     assert.equal(lines.length, 1)
     assert.match(lines[0]!, told)
   }
