@@ -18,7 +18,8 @@ export function machine(): Machine {
     cpu: cores[0]?.model ?? 'unknown',
     cores: cores.length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    system: `${type()} ${release()}`,
+    // What was built beside the kernel's own version says nothing of speed.
+    system: `${type()} ${release().split('.').slice(0, 2).join('.')}`,
   }
 }
 

@@ -130,9 +130,12 @@ function attempt(contestant: ContestantProcess, plan: ArrivalPlan): Promise<Arri
 function found(fixed: readonly Arrivals[], climbs: readonly Climb[]): Findings {
   const [ours, ...peers] = climbs
   const fixedRow = fixedRowOf(fixed)
-  const rows = peers.map(({ name, rates }): Row => {
-    const ratio = ratioOf(ours!.rates, rates)
-    const [mine, theirs] = [ours!.rates, rates].map((each) => summaryOf(each).median)
+  const rows = peers.map(({ name, rates, tried }): Row => {
+    // Of one that kept none, no more is known than that it is below the lowest that was tried.
+    const below = Math.min(...tried.map(({ rate }) => rate))
+    const atMost = rates.map((rate) => (rate === 0 ? below : rate))
+    const ratio = ratioOf(ours!.rates, atMost)
+    const [mine, theirs] = [ours!.rates, atMost].map((each) => summaryOf(each).median)
     return {
       name: `open-loop/${name}`,
       value: ratio.median,
