@@ -4,12 +4,14 @@
  * What must be bounded, resent or followed is decided above (`redis-link.ts`, `batcher.ts`), so every such habit of the client is off.
  * ioredis is an optional peer: it is loaded when the first node connects, and typed by structure, so that its types are nobody's dependency.
  */
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asError, ConfigurationError } from '../errors.ts'
 import type { RedisAddress } from './redis-address.ts'
 import { isErrorReply, nodeError } from './redis-reply.ts'
 import { type Awaiting, type Channel, RespChannel } from './resp-channel.ts'
 import type { Reply } from './resp-reader.ts'
+import { connectInSlabs } from './slab-socket.ts'
 
 /** The part of ioredis that is used. Replies are buffers, numbers, nulls and arrays of them. */
 export interface RedisClient {
@@ -28,12 +30,20 @@ export interface RedisClient {
 
 type ClientClass = new (options: object) => RedisClient
 
-let loading: Promise<ClientClass> | undefined
+/** Makes a client's socket, and ends it: the class that the client's option `Connector` is to extend. */
+type ConnectorClass = new (disconnectTimeoutMs: number) => { connecting: boolean; stream: Socket; firstError?: Error }
+
+interface ClientModule {
+  readonly Redis: ClientClass
+  readonly AbstractConnector: ConnectorClass
+}
+
+let loading: Promise<ClientModule> | undefined
 
 /** @throws ConfigurationError when ioredis is not installed */
-export function loadClientClass(): Promise<ClientClass> {
+export function loadClient(): Promise<ClientModule> {
   loading ??= import('ioredis').then(
-    (module) => module.Redis as unknown as ClientClass,
+    (module) => module as unknown as ClientModule,
     (cause) => {
       loading = undefined
       throw new ConfigurationError('redisNode: needs the package ioredis, version 6 (npm install ioredis), but it could not be loaded', {
@@ -56,16 +66,23 @@ export interface ClientOptions {
   readonly protocol: 2 | 3
 }
 
+interface ConnectorOptions {
+  readonly host: string
+  readonly port: number
+  readonly disconnectTimeout: number
+}
+
 /** How long a socket that was told to end may linger, ms: a frozen server does not end its side. */
 const LINGER_MS = 50
 
 /** A client that has not connected yet. */
 export async function createClient(options: ClientOptions): Promise<RedisClient> {
   const { address, ip, connectTimeoutMs, protocol } = options
-  const Client = await loadClientClass()
-  return new Client({
+  const { Redis, AbstractConnector } = await loadClient()
+  return new Redis({
     host: ip,
     port: address.port,
+    ...(address.tls === undefined ? { Connector: slabConnector(AbstractConnector) } : {}),
     db: address.database,
     username: address.username,
     password: address.password,
@@ -83,6 +100,27 @@ export async function createClient(options: ClientOptions): Promise<RedisClient>
     maxRetriesPerRequest: null,
     retryStrategy: null,
   })
+}
+
+/** Node has slabs for plain sockets alone: those of TLS are the client's own. */
+function slabConnector(Connector: ConnectorClass): new (options: ConnectorOptions) => object {
+  return class extends Connector {
+    readonly #options: ConnectorOptions
+
+    constructor(options: ConnectorOptions) {
+      super(options.disconnectTimeout)
+      this.#options = options
+    }
+
+    connect(): Promise<Socket> {
+      this.connecting = true
+      this.stream = connectInSlabs(this.#options.host, this.#options.port)
+      this.stream.once('error', (error) => {
+        this.firstError = error
+      })
+      return Promise.resolve(this.stream)
+    }
+  }
 }
 
 /** Connects and logs in; rejects with the first cause there was, where the client's own says only that it is closed. */

@@ -34,7 +34,7 @@ import type {
   Watcher,
 } from './node.ts'
 import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, redisAddress, systemLookup, urlOf } from './redis-address.ts'
-import { loadClientClass } from './redis-client.ts'
+import { loadClient } from './redis-client.ts'
 import { RedisConnection } from './redis-connection.ts'
 import { type Info, parseInfo, SettingsJudge, statsOf } from './redis-info.ts'
 import { asBuffer, scriptReply, unansweredStatus } from './redis-reply.ts'
@@ -156,7 +156,7 @@ class RedisNode implements CacheNode {
       this.#clock = parts.clock ?? this.#clock
       this.#random = parts.random ?? this.#random
       this.#emit = parts.emit ?? this.#emit
-      await loadClientClass()
+      await loadClient()
       if (this.#state === 'new') this.#open()
     }
     if (this.#isClosed()) throw this.#closedError()
