@@ -40,6 +40,7 @@ const LF = 10
 const MINUS = 45
 const ZERO = 48
 const STRING = 36
+const NUMBER = 58
 /** `#length` found no line end. */
 const CUT = -2
 
@@ -85,11 +86,11 @@ export class RespReader {
     if (this.#replyBytes > MAX_REPLY_BYTES) throw malformed(`a reply of at most ${MAX_REPLY_BYTES} bytes`, this.#replyBytes)
   }
 
-  /** Reads one element or, within an array, as many strings as there are. @returns where the next begins, the chunk's end if this one was cut */
+  /** Reads one element or, within an array, as many strings or digits as there are. @returns where the next begins, the chunk's end if this one was cut */
   #read(chunk: Buffer, at: number): number {
     const frame = this.#frames[this.#frames.length - 1]
-    if (frame === undefined || chunk[at] !== STRING) return this.#element(chunk, at)
-    const next = this.#strings(chunk, at, frame)
+    if (frame === undefined) return this.#element(chunk, at)
+    const next = chunk[at] === STRING ? this.#strings(chunk, at, frame) : this.#digits(chunk, at, frame)
     if (frame.filled === frame.count) this.#closeFrame()
     return next === at ? this.#element(chunk, at) : next
   }
@@ -114,6 +115,21 @@ export class RespReader {
       if (chunk[end] !== CR || chunk[end + 1] !== LF) throw malformed('a line end after a string', chunk[end])
       items[filled++] = new View(buffer, byteOffset + start, size)
       at = end + 2
+    }
+    frame.filled = filled
+    return at
+  }
+
+  /** Numbers of one digit, as most verdicts of a script are. */
+  #digits(chunk: Buffer, from: number, frame: Frame): number {
+    const { items, count } = frame
+    let { filled } = frame
+    let at = from
+    while (filled < count && at + 3 < chunk.length && chunk[at] === NUMBER) {
+      const digit = chunk[at + 1]! - ZERO
+      if (digit < 0 || digit > 9 || chunk[at + 2] !== CR || chunk[at + 3] !== LF) break
+      items[filled++] = digit
+      at += 4
     }
     frame.filled = filled
     return at

@@ -75,9 +75,9 @@ local function clearLease(key)
 end
 
 local function put(key, bytes, ttl, expected, lease, issued)
-  -- All of both headers at once: a call costs more than the numbers that are not looked at.
-  local magic, _, _, _, v1, v2, v3, v4, v5, v6, v7, v8, f1, f2, f3, f4, f5, f6, _, _, _, _, _, _,
-    l1, l2, l3, l4, l5, l6, l7, l8, b1, b2, b3, b4 = byte(bytes, 1, 36)
+  -- Of both headers what nearly every put needs, in as few calls as that takes; the rest where versions are equal.
+  local magic, _, _, _, v1, v2, v3, v4, v5, v6, v7, v8 = byte(bytes, 1, 12)
+  local l1, l2, l3, l4, l5, l6, l7, l8, b1, b2, b3, b4 = byte(bytes, 25, 36)
   if #bytes < HEADER or magic ~= MAGIC then
     return '\255a put needs an envelope'
   end
@@ -90,8 +90,7 @@ local function put(key, bytes, ttl, expected, lease, issued)
     bytes = sub(bytes, 1, 24) .. NO_LEASE .. sub(bytes, 33)
   end
   local held = call('GETRANGE', key, '0', '37')
-  local heldMagic, format, kind, _, h1, h2, h3, h4, h5, h6, h7, h8, g1, g2, g3, g4, g5, g6, _, _, _, _, _, _,
-    _, _, _, _, _, _, _, _, c1, c2, c3, c4 = byte(held, 1, 36)
+  local heldMagic, format, kind, _, h1, h2, h3, h4, h5, h6, h7, h8 = byte(held, 1, 12)
   if format ~= FORMAT or heldMagic ~= MAGIC or #held ~= HEADER then
     if lease or expected and expected ~= NO_VERSION then
       return NO_VERSION
@@ -116,10 +115,13 @@ local function put(key, bytes, ttl, expected, lease, issued)
     if kind == VACANT and sub(held, 5, 12) == NO_VERSION then
       return store(key, bytes, ttl)
     end
-    ahead = (begun - (((c1 * 256 + c2) * 256 + c3) * 256 + c4)) % WRAP
+    ahead = (begun - unpack('>I4', held, 33)) % WRAP
     if ahead >= HALF then ahead = -1 end
-    if ahead == 0 then ahead = (f1 - g1) * 256 + f2 - g2 end
-    if ahead == 0 then ahead = ((f3 - g3) * 256 + f4 - g4) * 65536 + (f5 - g5) * 256 + f6 - g6 end
+    if ahead == 0 then
+      local high, low = unpack('>I2I4', bytes, 13)
+      local heldHigh, heldLow = unpack('>I2I4', held, 13)
+      ahead = (high - heldHigh) * WRAP + low - heldLow
+    end
   end
   if ahead > 0 then
     return store(key, bytes, ttl)
@@ -187,19 +189,27 @@ end
 
 local ARGUMENTS = { p = 2, c = 3, f = 3, P = 3, C = 4, F = 4, t = 3, r = 1, s = 2, d = 0 }
 
-local reply, letters, at = {}, ARGV[1], 2
-for i = 1, #KEYS do
-  local letter = sub(letters, i, i)
-  local ran, status
-  if letter == 'p' then
-    ran, status = pcall(put, KEYS[i], ARGV[at], ARGV[at + 1])
-  else
-    ran, status = pcall(apply, letter, KEYS[i], at)
+local reply, keys, args, letters, at, i = {}, KEYS, ARGV, ARGV[1], 2, 1
+
+local function rest()
+  while i <= #keys do
+    local letter, from = sub(letters, i, i), at
+    at = at + ARGUMENTS[letter]
+    if letter == 'p' then
+      reply[i] = put(keys[i], args[from], args[from + 1])
+    else
+      reply[i] = apply(letter, keys[i], from)
+    end
+    i = i + 1
   end
-  at = at + ARGUMENTS[letter]
-  if not ran then
-    status = '\255' .. tostring(type(status) == 'table' and status.err or status)
-  end
-  reply[i] = status
 end
+
+-- What raises ends one change, and the next goes on: so there is one protected call for all, not one for each.
+repeat
+  local ran, raised = pcall(rest)
+  if not ran then
+    reply[i] = '\255' .. tostring(type(raised) == 'table' and raised.err or raised)
+    i = i + 1
+  end
+until i > #keys
 return reply
