@@ -46,9 +46,12 @@ export async function conducted(
       doubts.push(...doubtsOf(workload, results))
       say(`\n${tableOf(workload, results)}`)
     }
+    // Idle as they are, they would have their share of the machine's memory, and of what it does about that.
+    await fleet.stop()
     for (const [nth, { name, title, measure }] of studies.entries()) {
       progress(workloads.length + nth, name)
-      const found = await measure({ quick, say: tell, contestants: (names) => fleet.contestants(names) })
+      const contestants = (names: readonly string[]) => fleet.contestants(names)
+      const found = await measure({ quick, say: tell, contestants, serverPid: () => fleet.serverPid(), dismiss: () => fleet.stop() })
       rows.push(...(quick ? found.rows.map((row) => ({ ...row, gated: false })) : found.rows))
       doubts.push(...found.doubts)
       fleet.note(found.setUps ?? new Map())

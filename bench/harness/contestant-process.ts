@@ -43,6 +43,12 @@ export class ContestantProcess implements Entrant {
     this.#ended = new Promise((resolve) => this.#child.once('exit', () => resolve()))
   }
 
+  get pid(): number {
+    const { pid } = this.#child
+    if (pid === undefined) throw new Error(`${this.name}: its process did not start`)
+    return pid
+  }
+
   async open(ground: Ground): Promise<Opened> {
     const answer = await this.#ask({ do: 'open', peer: this.name, ground }, PATIENCE_MS)
     if (!('opened' in answer)) throw this.#unexpected(answer)

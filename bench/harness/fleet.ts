@@ -20,7 +20,7 @@ const QUICK_PRODUCTS = 1_000
 
 export class Fleet {
   readonly #isQuick: boolean
-  readonly #servers: Promise<RedisServer>[] = []
+  #servers: Promise<RedisServer>[] = []
   readonly #entrants = new Map<string, Promise<Entrant | undefined>>()
   readonly #opened = new Map<string, Opened>()
   #database: ReturnType<typeof startPostgres> | undefined
@@ -41,6 +41,13 @@ export class Fleet {
   /** As `entrants`, of libraries. */
   async contestants(names: readonly string[]): Promise<ContestantProcess[]> {
     return (await this.entrants(names)).filter((each) => each instanceof ContestantProcess)
+  }
+
+  /** Of the server that all share. */
+  async serverPid(): Promise<number> {
+    const [first] = this.#servers
+    if (first === undefined) throw new Error('needs contestants first: a server is started for them')
+    return (await first).pid
   }
 
   /** Before those who use it are opened. */
@@ -65,10 +72,15 @@ export class Fleet {
     return Object.fromEntries(Array.from(this.#opened, ([name, { page }]) => [name, page]))
   }
 
+  /** Ends all of it. What is asked for again is started anew; what it was is not forgotten. */
   async stop(): Promise<void> {
     const entrants = await Promise.allSettled(this.#entrants.values())
+    this.#entrants.clear()
     await Promise.allSettled(entrants.map((each) => (each.status === 'fulfilled' ? each.value?.close() : undefined)))
-    await Promise.allSettled([...this.#servers, this.#database].map(async (each) => (await each)?.stop()))
+    const running = [...this.#servers, this.#database]
+    this.#servers = []
+    this.#database = undefined
+    await Promise.allSettled(running.map(async (each) => (await each)?.stop()))
   }
 
   #entrant(name: string): Promise<Entrant | undefined> {

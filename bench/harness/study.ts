@@ -22,6 +22,10 @@ export interface StudyCall {
   say(line: string): void
   /** Those of the line-up, set up on the server that all share; they stay open for whoever is next. */
   contestants(names: readonly string[]): Promise<readonly ContestantProcess[]>
+  /** The process of the server that all share: there is one from when there are contestants. */
+  serverPid(): Promise<number>
+  /** Ends contestants and server: what measures one of them alone asks for it, and has it go before the next. */
+  dismiss(): Promise<void>
 }
 
 export interface Findings {
