@@ -11,7 +11,7 @@ import { doubtsOf, headingOf, type Report, type Result, type Row, resultsOf, row
 import { interleavedRounds, type RoundsPlan, type Run } from './rounds.ts'
 import type { Workload } from './workload.ts'
 
-const PLAN: RoundsPlan = { rounds: 9, warmUpMs: 1_000, runMs: 400 }
+const PLAN: RoundsPlan = { rounds: 9, warmUpMs: 2_000, runMs: 400 }
 const QUICK_PLAN: RoundsPlan = { rounds: 1, warmUpMs: 0, runMs: 12 }
 
 /** @param say a line of the result, for people @param tell a line for whoever waits */

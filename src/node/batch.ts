@@ -17,10 +17,10 @@ export interface Sink<Reply, Origin> {
 
 export class Batch<Request, Reply, Origin> {
   readonly lane: Lane<Request, Reply, Origin>
-  requests: Request[] = []
-  sinks: (Sink<Reply, Origin> | undefined)[] = []
-  slots: number[] = []
-  deadlines: number[] = []
+  requests: Request[]
+  sinks: (Sink<Reply, Origin> | undefined)[]
+  slots: number[]
+  deadlines: number[]
   bytes = 0
   /** When its first item was added, then when it was sent. */
   sinceMs = 0
@@ -29,8 +29,26 @@ export class Batch<Request, Reply, Origin> {
   landed = false
   toldLate = false
 
-  constructor(lane: Lane<Request, Reply, Origin>) {
+  /** Begins with one item, for many a batch has no other: an empty array's first push makes room for 17. */
+  constructor(
+    lane: Lane<Request, Reply, Origin>,
+    request: Request,
+    sink: Sink<Reply, Origin> | undefined,
+    slot: number,
+    deadlineMs: number,
+  ) {
     this.lane = lane
+    this.requests = [request]
+    this.sinks = [sink]
+    this.slots = [slot]
+    this.deadlines = [deadlineMs]
+  }
+
+  add(request: Request, sink: Sink<Reply, Origin>, slot: number, deadlineMs: number): void {
+    this.requests.push(request)
+    this.sinks.push(sink)
+    this.slots.push(slot)
+    this.deadlines.push(deadlineMs)
   }
 }
 
@@ -61,7 +79,7 @@ export class Lane<Request, Reply, Origin> {
 
 /** Takes the first `keys` items out of a waiting batch, as a batch of their own. */
 export function splitOff<Request, Reply, Origin>(from: Batch<Request, Reply, Origin>, keys: number): Batch<Request, Reply, Origin> {
-  const batch = new Batch(from.lane)
+  const batch = new Batch(from.lane, from.requests[0]!, from.sinks[0], from.slots[0]!, from.deadlines[0]!)
   batch.sinceMs = from.sinceMs
   batch.toldLate = from.toldLate
   batch.bytes = (from.bytes * keys) / from.requests.length

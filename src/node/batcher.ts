@@ -102,19 +102,17 @@ export class Batcher<Origin> {
       return
     }
     let batch = lane.waiting[lane.waiting.length - 1]
-    if (batch === undefined || batch.requests.length >= options.maxBatchKeys || batch.bytes + bytes > options.maxBatchBytes) {
-      batch = new Batch(lane)
-      lane.waiting.push(batch)
-      this.#readAtMs = undefined
-    }
+    if (batch !== undefined && (batch.requests.length >= options.maxBatchKeys || batch.bytes + bytes > options.maxBatchBytes))
+      batch = undefined
+    if (batch === undefined) this.#readAtMs = undefined
     // One reading of the clock for the items that one turn adds to a batch: the last of them has less time by what adding them took.
     this.#readAtMs ??= this.#clock.monotonic()
-    if (batch.requests.length === 0) batch.sinceMs = this.#readAtMs
     const deadlineMs = this.#readAtMs + timeoutMs
-    batch.requests.push(request)
-    batch.sinks.push(sink)
-    batch.slots.push(slot)
-    batch.deadlines.push(deadlineMs)
+    if (batch === undefined) {
+      batch = new Batch(lane, request, sink, slot, deadlineMs)
+      batch.sinceMs = this.#readAtMs
+      lane.waiting.push(batch)
+    } else batch.add(request, sink, slot, deadlineMs)
     batch.bytes += bytes
     if (lane.holdsBytes) this.#waitingBytes += bytes
     this.#waiting++
