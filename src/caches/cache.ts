@@ -161,14 +161,12 @@ export class Cache<V> {
     admission.begin()
     return new Promise((resolve, reject) => {
       const startMs = this.#clock.monotonic()
-      const done = (succeeded: boolean): void => {
-        admission.over()
-        this.#announce?.([key])
-        this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
+      const settle = (): void => {
+        this.#wrote(key, true, startMs)
+        resolve()
       }
-      const settle = (): void => resolve(done(true))
       const fail = (error: unknown): void => {
-        done(false)
+        this.#wrote(key, false, startMs)
         reject(error)
       }
       try {
@@ -313,6 +311,12 @@ export class Cache<V> {
 
   metrics(): CacheReport {
     return reportOf(this.#outcomes, this.#strategy, this.#near?.stats())
+  }
+
+  #wrote(key: string, succeeded: boolean, startMs: number): void {
+    this.#admission.over()
+    this.#announce?.([key])
+    this.#outcomes.recordWrite('write', succeeded, this.#clock.monotonic() - startMs)
   }
 
   async #setOne(key: string, value: V, options: PutOptions): Promise<void> {

@@ -22,9 +22,6 @@ export type { Found, FoundState, Lease, Put, PutTimes, Replicated }
 /** Tries of a write whose version is drawn here, before an owner's entry from ahead of all clocks is an error. */
 const TRIES = 3
 
-/** A put whose version is drawn here. */
-export type Write<V> = Omit<Put<V>, 'version'>
-
 /** A tombstone to be left. */
 export interface Removal {
   readonly key: string
@@ -151,7 +148,7 @@ export class Keyspace<V> {
 
   /** Puts what was prepared on all its owners, each kept there only if it is the newest. In order. */
   async putPrepared(prepared: readonly Prepared[], call?: KeyspaceCall): Promise<Replicated[]> {
-    await this.#groupsOf(prepared)
+    await this.#allGroupsOf(prepared)
     const changes = prepared.map(({ change }) => change)
     return this.#parts.cluster.replicate(changes, call?.writes ?? this.#parts.writes, call)
   }
@@ -167,32 +164,28 @@ export class Keyspace<V> {
   }
 
   /**
-   * Puts one entry under a version drawn here. The hot path of writes, hence no promise: `settle` is called exactly once, possibly before
-   * `write` returns; it must not throw. @throws EncodeError @throws ConfigurationError
+   * Puts one entry, again under a version drawn here where its own turns out to be too old. The hot path of writes, hence no promise: `settle`
+   * is called exactly once, possibly before `write` returns; it must not throw. @throws EncodeError @throws ConfigurationError
    */
-  write(write: Write<V>, settle: (outcome: Replicated) => void, call?: KeyspaceCall): void {
-    const prepared = this.prepare({ ...write, version: this.nextVersion() })
-    const waiting = this.#groupsOf([prepared])
-    const put = (nowMs?: number): void => {
-      const settled = (outcome: Replicated): void => {
-        if (outcome.state !== 'unacknowledged') this.#recordOne(prepared, call)
+  write(put: Put<V>, settle: (outcome: Replicated) => void, call?: KeyspaceCall): void {
+    const { cluster, writes } = this.#parts
+    const prepared = this.prepare(put)
+    const judged = (outcome: Replicated): void => {
+      if (outcome.state === 'applied') {
+        this.#recordOne(prepared, outcome, call)
         settle(outcome)
-      }
-      const judged = (outcome: Replicated): void => {
-        if (outcome.state === 'applied') settled(outcome)
-        else this.#retried([prepared], [outcome], call).then(([only]) => settled(only!))
-      }
-      this.#parts.cluster.put(prepared.change, this.#parts.writes, judged, call, nowMs)
+      } else void this.#writeAgain(prepared, outcome, settle, call)
     }
-    if (waiting === undefined) put(write.begunMs)
-    else void waiting.then(() => put())
+    const waiting = this.#groupsOf(prepared)
+    if (waiting === undefined) cluster.put(prepared.change, writes, judged, call, put.begunMs)
+    else void waiting.then(() => cluster.put(prepared.change, writes, judged, call))
   }
 
-  /** Puts entries under versions drawn here. In the order of `writes`. */
-  writeMany(writes: readonly Write<V>[], call?: KeyspaceCall): Promise<Replicated[]> {
+  /** As `write`, many. In the order of `puts`. */
+  writeMany(puts: readonly Put<V>[], call?: KeyspaceCall): Promise<Replicated[]> {
     return eachPrepared(
-      writes,
-      (write) => this.prepare({ ...write, version: this.nextVersion() }),
+      puts,
+      (put) => this.prepare(put),
       (prepared) => this.#putNewest(prepared, call),
       unacknowledged,
     )
@@ -219,7 +212,7 @@ export class Keyspace<V> {
 
   /** `compareAndSet` of what was prepared. */
   async comparePrepared(prepared: Prepared, expected: Version, call?: KeyspaceCall): Promise<Replicated> {
-    await this.#groupsOf([prepared])
+    await this.#groupsOf(prepared)
     const change = { ...(prepared.change as PutChange), expected }
     const outcome = await this.#parts.cluster.compareAndSet(change, this.#parts.writes, call)
     if (outcome.state === 'applied') call?.session?.wrote(change.key, versionOf(change.bytes))
@@ -268,7 +261,7 @@ export class Keyspace<V> {
       fills,
       ({ put, lease }) => ({ ...this.prepare(put), lease }),
       async (prepared) => {
-        await this.#groupsOf(prepared)
+        await this.#allGroupsOf(prepared)
         // Its lease says that nothing came after it; a load that took long is not a change that comes late.
         const issuedMs = this.#parts.clock.now()
         const changes = prepared.map(({ change, lease }) => ({ change: { ...(change as PutChange), issuedMs }, lease }))
@@ -297,10 +290,19 @@ export class Keyspace<V> {
 
   async #putNewest(prepared: readonly Prepared[], call: KeyspaceCall | undefined, yields = this.#isDoubtful): Promise<Replicated[]> {
     const outcomes = await this.#retried(prepared, await this.putPrepared(prepared, call), call, yields)
-    for (const [at, outcome] of outcomes.entries()) {
-      if (outcome.state !== 'unacknowledged') this.#recordOne(prepared[at]!, call)
-    }
+    for (const [at, outcome] of outcomes.entries()) this.#recordOne(prepared[at]!, outcome, call)
     return outcomes
+  }
+
+  async #writeAgain(
+    prepared: Prepared,
+    first: Replicated,
+    settle: (outcome: Replicated) => void,
+    call: KeyspaceCall | undefined,
+  ): Promise<void> {
+    const [outcome] = await this.#retried([prepared], [first], call)
+    this.#recordOne(prepared, outcome!, call)
+    settle(outcome!)
   }
 
   /**
@@ -357,8 +359,9 @@ export class Keyspace<V> {
     return versions.isAhead(version) || !versions.isOwn(version)
   }
 
-  #recordOne({ change }: Prepared, call: KeyspaceCall | undefined): void {
-    if (call?.session !== undefined && change.op === 'put') call.session.wrote(change.key, versionOf(change.bytes))
+  #recordOne({ change }: Prepared, { state }: Replicated, call: KeyspaceCall | undefined): void {
+    if (call?.session === undefined || change.op !== 'put' || state === 'unacknowledged') return
+    call.session.wrote(change.key, versionOf(change.bytes))
   }
 
   #tombstone(key: string, version: Version, begunMs = this.nowMs()): Prepared {
@@ -372,17 +375,17 @@ export class Keyspace<V> {
   }
 
   /** @returns undefined when there is nothing to wait for */
-  #groupsOf(prepared: readonly Prepared[]): Promise<void> | undefined {
+  #groupsOf({ key, member }: Prepared): Promise<unknown> | undefined {
     const { currency } = this.#parts
-    if (currency === undefined) return undefined
-    let waiting: Promise<unknown>[] | undefined
-    for (const { key, member } of prepared) {
-      if (member === undefined) continue
-      // One that will not be current is put all the same: what it takes the place of may belong to other groups.
-      const ready = currency.prepare(member.tags, key, member.begun)
-      if (typeof ready !== 'boolean') waiting = [...(waiting ?? []), ready]
-    }
-    return waiting === undefined ? undefined : Promise.all(waiting).then(() => {})
+    if (currency === undefined || member === undefined) return undefined
+    // One that will not be current is put all the same: what it takes the place of may belong to other groups.
+    const ready = currency.prepare(member.tags, key, member.begun)
+    return typeof ready === 'boolean' ? undefined : ready
+  }
+
+  async #allGroupsOf(prepared: readonly Prepared[]): Promise<void> {
+    const waiting = prepared.map((each) => this.#groupsOf(each)).filter((each) => each !== undefined)
+    if (waiting.length > 0) await Promise.all(waiting)
   }
 
   #unsupported(what: string): UnsupportedError {

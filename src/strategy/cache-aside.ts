@@ -5,7 +5,7 @@
  * writer winning by version; `update` is compare-and-set at the key's primary.
  */
 import { ConflictError, UnavailableError } from '../errors.ts'
-import type { Replicated, Write } from '../keyspaces/keyspace.ts'
+import type { Put, Replicated } from '../keyspaces/keyspace.ts'
 import type { TellQueue } from '../queues.ts'
 import { Reading } from './reading.ts'
 import { backOff, MAX_TRIES } from './retry.ts'
@@ -45,12 +45,12 @@ class CacheAside<V> implements Strategy<V> {
       if (outcome.state === 'unacknowledged') fail(outcome.error)
       else settle()
     }
-    this.#parts.keyspace.write(this.#writeOf(key, value, call), settled, call)
+    this.#parts.keyspace.write(this.#putOf(key, value, call), settled, call)
   }
 
   async writeMany(entries: readonly (readonly [string, V])[], call?: StrategyCall): Promise<Settled<void>[]> {
-    const writes = entries.map(([key, value]) => this.#writeOf(key, value, call))
-    return (await this.#parts.keyspace.writeMany(writes, call)).map(settledOf)
+    const puts = entries.map(([key, value]) => this.#putOf(key, value, call))
+    return (await this.#parts.keyspace.writeMany(puts, call)).map(settledOf)
   }
 
   async removeMany(keys: readonly string[], call?: StrategyCall): Promise<Settled<void>[]> {
@@ -67,8 +67,7 @@ class CacheAside<V> implements Strategy<V> {
       if (found.state === 'unreachable') throw found.failure ?? new UnavailableError('no owner of the key answered')
       const value = await change(found.value)
       keyspace.observe(found.seen.version)
-      const put = { ...this.#writeOf(key, value, call), version: keyspace.nextVersion() }
-      const outcome = await keyspace.compareAndSet(put, found.expected, call)
+      const outcome = await keyspace.compareAndSet(this.#putOf(key, value, call), found.expected, call)
       if (outcome.state === 'applied') return value
       if (outcome.state === 'unacknowledged') throw outcome.error
       await backOff(attempt, this.#parts)
@@ -96,9 +95,10 @@ class CacheAside<V> implements Strategy<V> {
     return undefined
   }
 
-  #writeOf(key: string, value: V, call: StrategyCall | undefined): Write<V> {
+  #putOf(key: string, value: V, call: StrategyCall | undefined): Put<V> {
     this.#reading.loads.forget(key)
-    const begunMs = this.#parts.keyspace.nowMs()
-    return { key, value, kind: 'value', times: call?.times, tags: call?.tags, begunMs, loadCostMs: 0 }
+    const { keyspace } = this.#parts
+    const version = keyspace.nextVersion()
+    return { key, value, kind: 'value', version, times: call?.times, tags: call?.tags, begunMs: keyspace.nowMs(), loadCostMs: 0 }
   }
 }

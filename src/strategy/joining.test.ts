@@ -49,7 +49,9 @@ test('who could not be told by enough owners, and joins another reader of the ke
   const missed = cache.get('a')
   await settled()
   // Meanwhile another process puts the key there, and then most of the owners are out of this one's reach.
-  await writer.keyspace.writeMany([{ key: 'a', value: 'of one owner', kind: 'value', begunMs: clock.now(), loadCostMs: 0 }])
+  await writer.keyspace.writeMany([
+    { key: 'a', value: 'of one owner', kind: 'value', version: writer.keyspace.nextVersion(), begunMs: clock.now(), loadCostMs: 0 },
+  ])
   cluster.readable = false
   const cutOff = cache.get('a', { reads: 'quorum' })
   await settled()
