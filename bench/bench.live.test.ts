@@ -27,7 +27,7 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   'batch-100': CLIENTS,
   'batch-1000': CLIENTS,
   'writes-256': [...CLIENTS, ...ON_THREE],
-  'near-hits': ['bentocache-memory', 'cacheable-memory', 'lru-cache'],
+  'near-hits': ['bentocache-memory', 'bentocache-memory-shared', 'cacheable-memory', 'lru-cache'],
   'near-peeks': ['lru-cache'],
   'misses-64': LOADING,
   'misses-1': LOADING,
@@ -133,5 +133,5 @@ test('what cannot be run is told on stderr with exit code 2, and nothing is star
 test('--help names the workloads and the studies', async () => {
   const { code, stdout } = await bench('--help')
   assert.equal(code, 0)
-  assert.match(stdout, /--only NAME .*hits-256, .*writes-256, near-hits.*overhead, open-loop, replay, memory/)
+  assert.match(stdout, /--only NAME .*hits-256, .*writes-256, near-hits.*overhead, batching, open-loop, replay, memory/)
 })

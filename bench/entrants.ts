@@ -30,6 +30,7 @@ export const PEERS: Readonly<Record<string, () => Promise<Peer>>> = {
   glide: async () => (await import('./peers/glide.ts')).glide,
   bentocache: async () => (await import('./peers/bentocache.ts')).bentoCache,
   'bentocache-memory': async () => (await import('./peers/bentocache.ts')).bentoCacheMemory,
+  'bentocache-memory-shared': async () => (await import('./peers/bentocache.ts')).bentoCacheMemoryShared,
   'bentocache-on-two': async () => (await import('./peers/bentocache.ts')).bentoCacheOnTwo,
   cacheable: async () => (await import('./peers/cacheable.ts')).cacheable,
   'cacheable-memory': async () => (await import('./peers/cacheable.ts')).cacheableMemory,
@@ -54,6 +55,7 @@ export const SERVERS_OF: Readonly<Record<string, number>> = {
   'ringtail-journal': 0,
   'lru-cache': 0,
   'bentocache-memory': 0,
+  'bentocache-memory-shared': 0,
   'cacheable-memory': 0,
   postgres: 0,
 }
@@ -80,7 +82,7 @@ function onThreeToo(bars: Entry['bars'], limits: readonly string[] = []): Entry 
 }
 
 const IN_MEMORY: Entry = {
-  entrants: ['ringtail-near', 'bentocache-memory', 'cacheable-memory', 'lru-cache'],
+  entrants: ['ringtail-near', 'bentocache-memory', 'bentocache-memory-shared', 'cacheable-memory', 'lru-cache'],
   ours: ['ringtail-near'],
   limits: ['lru-cache'],
   reference: 'bentocache-memory',

@@ -2,6 +2,7 @@
  * What there is to run: the workloads, of `entrants.ts`, and the studies, each a file under `studies/`.
  */
 import type { Study } from './harness/study.ts'
+import { batching } from './studies/batching.ts'
 import { catalogueMemory } from './studies/catalogue-memory.ts'
 import { database } from './studies/database.ts'
 import { eviction } from './studies/eviction.ts'
@@ -13,4 +14,4 @@ import { ring } from './studies/ring.ts'
 
 export { LIMITS, PEERS, SERVERS_OF, TASKS, WORKLOADS } from './entrants.ts'
 
-export const STUDIES: readonly Study[] = [overhead, openLoopStudy, replay, memory, catalogueMemory, ring, eviction, database]
+export const STUDIES: readonly Study[] = [overhead, batching, openLoopStudy, replay, memory, catalogueMemory, ring, eviction, database]

@@ -27,6 +27,7 @@ export async function conducted(
   const results: Result[] = []
   const rows: Row[] = []
   const doubts: string[] = []
+  const unjudged: string[] = []
   const studied: Report['studies'][number][] = []
   const host = machine()
   const began = performance.now()
@@ -48,17 +49,21 @@ export async function conducted(
     }
     // Idle as they are, they would have their share of the machine's memory, and of what it does about that.
     await fleet.stop()
-    for (const [nth, { name, title, measure }] of studies.entries()) {
+    for (const [nth, { name, title, measure, gates = [] }] of studies.entries()) {
       progress(workloads.length + nth, name)
       const contestants = (names: readonly string[]) => fleet.contestants(names)
       const found = await measure({ quick, say: tell, contestants, serverPid: () => fleet.serverPid(), dismiss: () => fleet.stop() })
       rows.push(...(quick ? found.rows.map((row) => ({ ...row, gated: false })) : found.rows))
       doubts.push(...found.doubts)
+      const judged = new Set(found.rows.filter(({ gated }) => gated).map((row) => row.name))
+      if (!quick) unjudged.push(...gates.filter((gate) => !judged.has(gate)).map((gate) => `${gate}: needs to be judged, and was not`))
       fleet.note(found.setUps ?? new Map())
-      studied.push({ name, title, text: found.text, figures: found.figures ?? [] })
-      say(`\n${title}\n${found.text}`)
+      const { text, details, figures = [] } = found
+      studied.push({ name, title, text, ...(details !== undefined && { details }), figures })
+      say(['', title, text, ...(details === undefined ? [] : [details])].join('\n'))
     }
-    const { missing, setUps, versions } = fleet
+    const { setUps, versions } = fleet
+    const missing = [...fleet.missing, ...unjudged]
     say(['', verdictsOf(rows), ...doubts, ...missing].join('\n'))
     return {
       command,

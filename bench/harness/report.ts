@@ -44,7 +44,7 @@ export interface Report {
   readonly missing: readonly string[]
 }
 
-export interface Studied extends Pick<Study, 'name' | 'title'>, Pick<Findings, 'text'> {
+export interface Studied extends Pick<Study, 'name' | 'title'>, Pick<Findings, 'text' | 'details'> {
   readonly figures: readonly Figure[]
 }
 

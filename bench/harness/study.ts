@@ -11,6 +11,8 @@ export interface Study {
   /** For `--only`, and what the names of its rows begin with: `ring-1000`. */
   readonly name: string
   readonly title: string
+  /** Rows that a run which counts must have, and judge: one without them has failed. Default: those that it finds. */
+  readonly gates?: readonly string[]
   /** What it starts it stops, whatever happens. @returns its rows, judged by `StudyCall.judged`, and its figures as text */
   measure(call: StudyCall): Promise<Findings>
 }
@@ -33,6 +35,8 @@ export interface Findings {
   readonly rows: readonly Row[]
   /** For people, below the title. */
   readonly text: string
+  /** More of it, for who wants to look closely. */
+  readonly details?: string
   /** Why the figures may be worth less than they look. */
   readonly doubts: readonly string[]
   /** By contestant, of those that it has opened itself. */

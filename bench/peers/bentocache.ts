@@ -8,19 +8,26 @@ import { redisDriver } from 'bentocache/drivers/redis'
 import type { Contestant, Ground, Peer } from '../harness/contestant.ts'
 import type { Product } from '../harness/products.ts'
 
-/** Its memory layer alone, as its page on drivers sets that up. */
-export const bentoCacheMemory: Peer = {
-  name: 'bentocache-memory',
-  packages: ['bentocache'],
-  page: 'https://bentocache.dev/docs/cache-drivers#memory',
-  async open({ ttlMs, room }) {
-    const bento = new BentoCache({ default: 'memory', stores: { memory: bentostore().useL1Layer(memoryDriver({ maxItems: room })) } })
-    return {
-      get: (key) => bento.get<Product>({ key }),
-      set: (key, value) => bento.set({ key, value, ttl: ttlMs }),
-      close: () => bento.disconnectAll(),
-    }
-  },
+const MEMORY = { packages: ['bentocache'], page: 'https://bentocache.dev/docs/cache-drivers#memory' }
+
+/** Its memory layer alone, as its page on drivers sets that up: values are kept as JSON, and parsed by each hit. */
+export const bentoCacheMemory: Peer = { ...MEMORY, name: 'bentocache-memory', open: (ground) => inMemory(ground, {}) }
+
+/** With the option of that page that keeps the objects themselves: whoever changes one changes everybody's. */
+export const bentoCacheMemoryShared: Peer = {
+  ...MEMORY,
+  name: 'bentocache-memory-shared',
+  open: (ground) => inMemory(ground, { serialize: false }),
+}
+
+async function inMemory({ ttlMs, room }: Ground, options: { readonly serialize?: false }): Promise<Contestant> {
+  const layer = memoryDriver({ maxItems: room, ...options })
+  const bento = new BentoCache({ default: 'memory', stores: { memory: bentostore().useL1Layer(layer) } })
+  return {
+    get: (key) => bento.get<Product>({ key }),
+    set: (key, value) => bento.set({ key, value, ttl: ttlMs }),
+    close: () => bento.disconnectAll(),
+  }
 }
 
 export const bentoCache: Peer = {

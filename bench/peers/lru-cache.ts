@@ -1,4 +1,4 @@
-/** lru-cache, bare: a look-up in the process's own memory and nothing around it, which is the limit for near caches. */
+/** lru-cache, bare: a look-up in the process's own memory and nothing around it, not even a time to live: the limit for near caches. */
 import { LRUCache } from 'lru-cache'
 import type { Peer } from '../harness/contestant.ts'
 import type { Product } from '../harness/products.ts'
@@ -7,8 +7,8 @@ export const lruCache: Peer = {
   name: 'lru-cache',
   packages: ['lru-cache'],
   page: 'https://github.com/isaacs/node-lru-cache/tree/main#usage',
-  async open({ room, ttlMs }) {
-    const cache = new LRUCache<string, Product>({ max: room, ttl: ttlMs })
+  async open({ room }) {
+    const cache = new LRUCache<string, Product>({ max: room })
     return {
       get: async (key) => cache.get(key),
       peek: (key) => cache.get(key),

@@ -34,7 +34,12 @@ export function pageOf(report: Report): Page {
       ...(workload.name === 'hits-256' ? [shown(cpuFigure(report, workload))] : []),
       tableFor(report, workload),
     ]),
-    ...report.studies.flatMap(({ title, text, figures }) => [`## ${capital(title)}`, ...figures.map(shown), `\`\`\`\n${text}\n\`\`\``]),
+    ...report.studies.flatMap(({ title, text, details, figures }) => [
+      `## ${capital(title)}`,
+      ...figures.map(shown),
+      verbatim(text),
+      ...(details === undefined ? [] : [`<details>\n<summary>More of it</summary>\n\n${verbatim(details)}\n\n</details>`]),
+    ]),
     setUps(report),
   ]
   return { markdown: `${parts.join('\n\n')}\n`, plots }
@@ -42,14 +47,15 @@ export function pageOf(report: Report): Page {
 
 function opening({ command, machine, rounds, doubts, missing }: Report): string {
   const lines = [
-    'This page and its plots are made by the benchmark of what it measured. Everybody reads and writes the same objects on the same Redis server,',
-    'each from a process of its own and set up as its own documentation advises; runs are interleaved, figures are medians of ',
-    `${rounds} rounds with the lowest and the highest beside them. Other machines have other figures; what is meant to hold is how they compare.`,
+    'This page and its plots are made by the benchmark of what it measured; [speed.md](speed.md) says what stands behind the figures. Where calls are',
+    'counted, everybody reads and writes the same objects on the same Redis server, each from a process of its own and set up as its own documentation',
+    `advises; runs are interleaved, figures are medians of ${rounds} rounds with the lowest and the highest beside them. Studies, from the overhead on,`,
+    'have set-ups of their own. Other machines have other figures; what is meant to hold is how they compare.',
   ]
   const facts = [`\`${command}\``, machineLine(machine)]
   const worth = [...doubts, ...missing]
   return [
-    lines.join('\n').replaceAll(' \n', '\n'),
+    lines.join('\n'),
     facts.map((fact) => `- ${fact}`).join('\n'),
     ...(worth.length === 0 ? [] : [`What to doubt:\n\n${worth.map((line) => `- ${line}`).join('\n')}`]),
   ].join('\n\n')
@@ -61,7 +67,7 @@ function expectations({ rows }: Report): string {
     const isMet = missedBars([{ ...row, gated: true }]).length === 0
     const [value, lowest, highest] = [row.value, ...row.spread].map((each) => figureOf(each, row))
     return [
-      row.name,
+      row.gated ? row.name : `${row.name} †`,
       value!,
       `${lowest} – ${highest}`,
       `${row.most === true ? '≤' : '≥'} ${figureOf(row.bar, row)}`,
@@ -69,7 +75,8 @@ function expectations({ rows }: Report): string {
     ]
   })
   const head = ['what', 'measured', 'lowest – highest', 'expected', 'met']
-  return `## What is expected\n\n\`a/b\` is how many times the figure of \`b\` that of Ringtail is in \`a\`.\n\n${table(head, lines)}`
+  const legend = '`a/b` is how many times the figure of `b` that of Ringtail is in `a`. † is reported, and no run fails for it.'
+  return `## What is expected\n\n${legend}\n\n${table(head, lines)}`
 }
 
 /** What is measured at several sizes of one thing, in one plot each. */
@@ -164,6 +171,10 @@ function isFigure(value: number | null): value is number {
 function table(head: readonly string[], lines: readonly (readonly string[])[], words = 1): string {
   const rule = head.map((_, column) => (column < words ? ':--' : '--:'))
   return [head, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+function verbatim(text: string): string {
+  return `\`\`\`\n${text}\n\`\`\``
 }
 
 function capital(words: string): string {

@@ -36,6 +36,7 @@ const USED_BAR = 95
 export const catalogueMemory: Study = {
   name: 'catalogue-memory',
   title: 'products in a megabyte of maxmemory, entries on each node, and what packing costs',
+  gates: ['products per MB/bentocache', 'used_memory', 'refused writes'].map((name) => `catalogue-memory/${name}`),
   measure,
 }
 
@@ -122,7 +123,8 @@ async function measure(call: StudyCall): Promise<Findings> {
       `used_memory ${least}–${most} % of maxmemory, values ${((valueBytes / usedBytes) * 100).toFixed(0)} % of it; ${refused} writes refused${told}`,
     ].join(' ')
   })
-  return { rows, text: [...lines, balance.text, cost].join('\n'), doubts: [] }
+  const packed = `  ringtail: ${payload.toFixed(0)} % of used_memory are packed values, without envelopes`
+  return { rows, text: [...lines, packed, balance.text, cost].join('\n'), doubts: [] }
 }
 
 /** Header, checksum, and the name of the dictionary. */

@@ -37,6 +37,7 @@ interface Replay {
 export const eviction: Study = {
   name: 'eviction',
   title: 'hits of a memory node in the memory of 30 % of all objects as plain JSON',
+  gates: ['eviction/orm-busy'],
   measure,
 }
 

@@ -16,7 +16,7 @@ const TTL_MS = 3_600_000
 /** How far a node may be from its share, %. */
 const BAR = 10
 
-/** Rows of the fleets of more nodes than copies: on three nodes each has everything. */
+/** On three nodes each has everything: there is nothing to choose, and nothing to be uneven. */
 export async function evenness({ quick }: StudyCall): Promise<{ readonly rows: Row[]; readonly text: string }> {
   const rows: Row[] = []
   const lines: string[] = []

@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 
-const FOLDER = process.env.BENCH_DATA ?? fileURLToPath(new URL('../../../shared/data', import.meta.url))
+/** The folder. */
+export const DATA = process.env.BENCH_DATA ?? fileURLToPath(new URL('../../../shared/data', import.meta.url))
 
 /** @param files all of them @returns what is in them, unpacked; undefined where one is not there */
 export function recorded(...files: readonly string[]): Buffer[] | undefined {
-  const paths = files.map((file) => join(FOLDER, file))
+  const paths = files.map((file) => join(DATA, file))
   return paths.every((path) => existsSync(path)) ? paths.map((path) => gunzipSync(readFileSync(path))) : undefined
 }
 

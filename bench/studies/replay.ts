@@ -7,7 +7,6 @@
  * `../shared/data` where that is beside the project; without them a made one is replayed, Zipf with a scan through it.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis-6'
 import { type RedisServer, startRedisServer } from 'ringtail/testing'
 import { madeTraces, recordedTraces, type Trace } from '../eviction/traces.ts'
@@ -21,11 +20,11 @@ import { aligned, type Row, whole } from '../harness/report.ts'
 import { ratioOf, type Summary, summaryOf } from '../harness/statistics.ts'
 import type { Figure, Findings, Study, StudyCall } from '../harness/study.ts'
 import type { TaskCall } from '../harness/task.ts'
+import { DATA } from './recorded.ts'
 
 const OURS = 'ringtail-near'
 const PEERS = ['bentocache-on-two', 'cacheable-on-two', 'layered-loader-on-two']
 
-const DATA = fileURLToPath(new URL('../../../shared/data', import.meta.url))
 const MOST_READS = 500_000
 const MADE_READS = 200_000
 const QUICK_READS = 400
