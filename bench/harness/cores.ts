@@ -8,7 +8,8 @@ import { execFileSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 
 /**
- * A server with all its threads on one core, the client's main thread on another; the client's helpers run where there is room. For as long
+ * A server with all its threads on one core, the client's main thread on another; threads that the
+ * client has by now run where there is room, those that its main thread starts later on that one's core. For as long
  * as the two live. @returns why it could not be done, if it could not
  */
 export function pinned(server: number, client: number): { readonly doubt: string | undefined } {

@@ -26,7 +26,7 @@ export class Fleet {
   #database: ReturnType<typeof startPostgres> | undefined
   #server: RedisServer | undefined
   /** Why somebody of the line-up cannot take part on this machine. */
-  readonly missing: string[] = []
+  readonly missing = new Set<string>()
 
   constructor(isQuick: boolean) {
     this.#isQuick = isQuick
@@ -100,7 +100,7 @@ export class Fleet {
     } catch (error) {
       await entrant.close()
       if (!(error instanceof UnavailableError)) throw error
-      this.missing.push(error.message)
+      this.missing.add(error.message)
       return undefined
     }
   }

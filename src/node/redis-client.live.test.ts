@@ -5,6 +5,7 @@ import { LIVE, server } from '../testing/live-redis.ts'
 import { connectClient, createClient, endClient, openChannel, type RedisClient } from './redis-client.ts'
 import { type Channel, RespChannel } from './resp-channel.ts'
 import type { Reply } from './resp-reader.ts'
+import { SLAB_BYTES } from './slab-socket.ts'
 
 async function client(t: TestContext, protocol: 2 | 3 = 3): Promise<RedisClient> {
   const redis = await server(t)
@@ -36,6 +37,23 @@ for (const protocol of [2, 3] as const) {
     await assert.rejects(channel.call('EVALSHA', ['0'.repeat(40), 0]), { name: 'ReplyError', message: /^NOSCRIPT/ })
   })
 }
+
+test('small replies lie in one slab', LIVE, async (t) => {
+  const channel = openChannel(await client(t), 'n1')
+  await channel.call('SET', ['key', 'value'])
+  const [first, second] = [await channel.call('GET', ['key']), await channel.call('GET', ['key'])] as [Buffer, Buffer]
+  assert.equal(first.buffer.byteLength, SLAB_BYTES)
+  assert.equal(second.buffer, first.buffer)
+  assert.deepEqual([String(first), String(second)], ['value', 'value'])
+})
+
+test('a client whose address is none fails to connect, and ends', async () => {
+  const address = { host: '127.0.0.1', port: 70_000, database: 0, username: undefined, password: undefined, tls: undefined }
+  const made = await createClient({ address, ip: '127.0.0.1', connectTimeoutMs: 1_000, protocol: 3 })
+  await assert.rejects(connectClient(made), /70000/)
+  await endClient(made)
+  assert.equal(made.status, 'end')
+})
 
 /** What a server's scripts, lists and maps look like through the channel and through the client's own methods. */
 async function shapes(channel: Channel): Promise<unknown> {

@@ -112,13 +112,14 @@ function slabConnector(Connector: ConnectorClass): new (options: ConnectorOption
       this.#options = options
     }
 
-    connect(): Promise<Socket> {
+    /** Async, so that an address that is none rejects, after which the client ends, rather than throws, after which it never would. */
+    async connect(): Promise<Socket> {
       this.connecting = true
       this.stream = connectInSlabs(this.#options.host, this.#options.port)
       this.stream.once('error', (error) => {
         this.firstError = error
       })
-      return Promise.resolve(this.stream)
+      return this.stream
     }
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { after, test } from 'node:test'
-import { connectInSlabs, SLAB_BYTES } from './slab-socket.ts'
+import { connectInSlabs, LEAST_ROOM_BYTES, SLAB_BYTES } from './slab-socket.ts'
 
 const servers: Server[] = []
 after(() => {
@@ -68,17 +68,32 @@ test('what is larger than a slab comes whole, in pieces', async () => {
   both.far.destroy()
 })
 
-test('a read that filled much of a slab is not followed by one that has little room', async () => {
+test('what follows in a slab has room for twice as much as what came before', async () => {
   const both = await ends()
   const all = await sent(
     both,
-    Array.from({ length: 12 }, () => Buffer.alloc(20_000, 1)),
+    Array.from({ length: 40 }, (_, nth) => Buffer.alloc(1_000 + 1_000 * (nth % 20), 1)),
   )
-  const whole = all.filter((chunks) => chunks.length === 1).map(([chunk]) => chunk!)
-  assert.ok(whole.length > 0)
-  // Where a read begins, there was room for twice what had come before: its slab has as much behind it.
-  for (const { byteOffset } of whole)
-    assert.ok(SLAB_BYTES - byteOffset >= 40_000, `needs 40,000 bytes of room, but got: ${SLAB_BYTES - byteOffset}`)
+  const chunks = all.flat()
+  let followed = 0
+  for (const [nth, chunk] of chunks.entries()) {
+    const before = chunks[nth - 1]
+    if (before?.buffer !== chunk.buffer) continue
+    followed++
+    const room = SLAB_BYTES - chunk.byteOffset
+    assert.ok(room >= Math.max(LEAST_ROOM_BYTES, 2 * before.length), `needs twice ${before.length} bytes, but got: ${room}`)
+  }
+  assert.ok(followed > 0)
+  both.near.destroy()
+  both.far.destroy()
+})
+
+test('the memory of what came cannot be given away, for more is read into it', async () => {
+  const both = await ends()
+  const [[chunk]] = (await sent(both, [Buffer.from('one')])) as [[Buffer]]
+  assert.throws(() => structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] }), { name: 'DataCloneError' })
+  const [second] = await sent(both, [Buffer.from('two')])
+  assert.equal(Buffer.concat(second!).toString(), 'two')
   both.near.destroy()
   both.far.destroy()
 })

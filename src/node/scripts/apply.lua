@@ -189,6 +189,11 @@ end
 
 local ARGUMENTS = { p = 2, c = 3, f = 3, P = 3, C = 4, F = 4, t = 3, r = 1, s = 2, d = 0 }
 
+-- Of a letter that there is not nobody knows how many arguments are its own: then nothing is applied.
+if #ARGV[1] ~= #KEYS or string.find(ARGV[1], '[^pcfPCFtrsd]') then
+  return redis.error_reply('ERR needs a letter of pcfPCFtrsd for each of ' .. #KEYS .. ' keys, but got: ' .. ARGV[1])
+end
+
 local reply, keys, args, letters, at, i = {}, KEYS, ARGV, ARGV[1], 2, 1
 
 local function rest()
