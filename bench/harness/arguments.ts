@@ -22,7 +22,7 @@ export class UsageError extends Error {
 export function usage(names: readonly string[]): string {
   return `Ringtail beside the libraries it could be compared with, on the same Redis, in one run.
 
-  npm run bench                      everything, in about 25 minutes; exits with 1 when a gated bar or a row is missed
+  npm run bench                      everything, in about 35 minutes; exits with 1 when a gated bar or a row is missed
   npm run bench -- --only hits-256   one workload or study, or those that begin so: hits
 
   --only NAME      what to run, may be given more than once: ${names.join(', ')}

@@ -36,12 +36,12 @@ export async function conducted(
     tell(`[${nth + 1} of ${total}, ${Math.round((performance.now() - began) / 1_000)} s] ${name}`)
   const fleet = new Fleet(quick)
   try {
-    if (workloads.some(({ needsDatabase }) => needsDatabase === true)) fleet.needDatabase()
-    await fleet.entrants([...new Set(workloads.flatMap(({ entrants }) => entrants))])
     say(headingOf({ command, machine: host, versions: fleet.versions }))
+    if (quick) await allOf(workloads, fleet)
     for (const [nth, workload] of workloads.entries()) {
       progress(nth, workload.name)
-      const entrants = await fleet.entrants(workload.entrants)
+      if (workload.needsDatabase === true) fleet.needDatabase()
+      const entrants = await (quick ? fleet.entrants(workload.entrants) : fleet.onlyEntrants(workload.entrants))
       results.push(...resultsOf(workload, await interleavedRounds(runsOf(workload, entrants), plan)))
       rows.push(...rowsOf(workload, results, !quick))
       doubts.push(...doubtsOf(workload, results))
@@ -64,7 +64,17 @@ export async function conducted(
     }
     const { setUps, versions } = fleet
     const missing = [...fleet.missing, ...unjudged]
-    say(['', verdictsOf(rows), ...doubts, ...missing].join('\n'))
+    say(
+      [
+        '',
+        Object.entries(versions)
+          .map((each) => each.join(' '))
+          .join(', '),
+        verdictsOf(rows),
+        ...doubts,
+        ...missing,
+      ].join('\n'),
+    )
     return {
       command,
       quick,
@@ -82,6 +92,12 @@ export async function conducted(
   } finally {
     await fleet.stop()
   }
+}
+
+/** At once, for it is quicker than one workload's after the other's. */
+async function allOf(workloads: readonly Workload[], fleet: Fleet): Promise<void> {
+  if (workloads.some(({ needsDatabase }) => needsDatabase === true)) fleet.needDatabase()
+  await fleet.entrants([...new Set(workloads.flatMap(({ entrants }) => entrants))])
 }
 
 function runsOf({ name }: Workload, entrants: readonly Entrant[]): Map<string, Run<Measure>> {

@@ -38,6 +38,18 @@ export class Fleet {
     return all.filter((each) => each !== undefined)
   }
 
+  /**
+   * As `entrants`, with everybody else gone: who only listens has work too, a near cache with every write to what it holds, on the same cores.
+   */
+  async onlyEntrants(names: readonly string[]): Promise<Entrant[]> {
+    const others = [...this.#entrants].filter(([name]) => !names.includes(name))
+    for (const [name, entrant] of others) {
+      this.#entrants.delete(name)
+      await (await entrant)?.close()
+    }
+    return this.entrants(names)
+  }
+
   /** As `entrants`, of libraries. */
   async contestants(names: readonly string[]): Promise<ContestantProcess[]> {
     return (await this.entrants(names)).filter((each) => each instanceof ContestantProcess)
