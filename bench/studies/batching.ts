@@ -2,7 +2,7 @@
  * What the batcher's policy is worth: how many connections a node has, how many batches are under way on each, and how many keys one holds.
  *
  * One setting at a time is changed, at few calls under way and at many; the tiers share this process and a server, and take turns. No bar hangs on
- * it: it is what the defaults of `src/node/batch-limits.ts` and `redisNode` were chosen by.
+ * it: it shows what the defaults of `src/node/batch-limits.ts` and `redisNode` are worth on this machine.
  */
 import { type Cache, cacheAside, createTier, type RedisNodeOptions, redisNode, type Tier } from 'ringtail'
 import { startRedisServer } from 'ringtail/testing'
