@@ -27,6 +27,8 @@ export interface Lease {
   readonly token: number
   /** The owner that granted it, which judges the fill. */
   readonly node: CacheNode
+  /** When it is over by itself, ms, monotonic, at the latest: the owner may have granted it as late as its answer came, or was given up. */
+  readonly untilMs: number
 }
 
 export interface LeaseRequest {

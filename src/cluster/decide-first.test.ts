@@ -19,7 +19,9 @@ const put = (key: string): PutChange => ({ op: 'put', key, bytes: riggedEntry({ 
 test('a fill is judged by the owner that granted its lease, and what it takes goes to the others without the lease', async () => {
   const { nodes, cluster } = agreeingCluster()
   const change = put('k0')
-  assert.deepEqual(await cluster.fill([{ change, lease: { token: 77, node: nodes[1]!.node } }], 'all'), [{ state: 'applied' }])
+  assert.deepEqual(await cluster.fill([{ change, lease: { token: 77, node: nodes[1]!.node, untilMs: Number.POSITIVE_INFINITY } }], 'all'), [
+    { state: 'applied' },
+  ])
   assert.deepEqual(nodes[1]!.applied, [{ ...change, expected: undefined, lease: 77 }])
   assert.deepEqual([nodes[0]!.applied, nodes[2]!.applied], [[change], [change]])
 })
@@ -27,7 +29,7 @@ test('a fill is judged by the owner that granted its lease, and what it takes go
 test('a fill that its owner refuses reaches no other owner', async () => {
   const { nodes, cluster } = agreeingCluster()
   nodes[0]!.status = { state: 'refused', version: 5n }
-  const fill = { change: put('k0'), lease: { token: 77, node: nodes[0]!.node } }
+  const fill = { change: put('k0'), lease: { token: 77, node: nodes[0]!.node, untilMs: Number.POSITIVE_INFINITY } }
   assert.deepEqual(await cluster.fill([fill], 'one'), [{ state: 'refused', version: 5n }])
   assert.deepEqual([nodes[1]!.applied, nodes[2]!.applied], [[], []])
 })
@@ -36,7 +38,10 @@ test('a fill or compare-and-set whose owner does not answer reaches no other, an
   for (const state of ['failed', 'unknown'] as const) {
     const { nodes, cluster, failures } = agreeingCluster()
     nodes[0]!.status = { state, error: nodes[0]!.refusal }
-    const [filled] = await cluster.fill([{ change: put('k0'), lease: { token: 77, node: nodes[0]!.node } }], 'one')
+    const [filled] = await cluster.fill(
+      [{ change: put('k0'), lease: { token: 77, node: nodes[0]!.node, untilMs: Number.POSITIVE_INFINITY } }],
+      'one',
+    )
     const set = await cluster.compareAndSet({ ...put('k0'), expected: 0n }, 'one')
     for (const replicated of [filled!, set]) {
       assert.ok(replicated.state === 'unacknowledged')
@@ -50,7 +55,10 @@ test('a fill or compare-and-set whose owner does not answer reaches no other, an
 test('each fill of a batch has its own fate, in order, at one request a granting node', async () => {
   const { nodes, cluster } = agreeingCluster()
   nodes[1]!.status = { state: 'refused', version: 3n }
-  const fills = ['k0', 'k1', 'k5', 'k3'].map((key) => ({ change: put(key), lease: { token: 9, node: nodes[Number(key[1]) % 5]!.node } }))
+  const fills = ['k0', 'k1', 'k5', 'k3'].map((key) => ({
+    change: put(key),
+    lease: { token: 9, node: nodes[Number(key[1]) % 5]!.node, untilMs: Number.POSITIVE_INFINITY },
+  }))
   const results = await cluster.fill(fills, 'one')
   assert.deepEqual(
     results.map(({ state }) => state),
@@ -65,7 +73,10 @@ test('each fill of a batch has its own fate, in order, at one request a granting
 test('what another owner holds newer refuses a fill, but has only overtaken a compare-and-set', async () => {
   const { nodes, cluster } = agreeingCluster()
   nodes[2]!.status = { state: 'refused', version: 9n }
-  const [filled] = await cluster.fill([{ change: put('k0'), lease: { token: 9, node: nodes[0]!.node } }], 'all')
+  const [filled] = await cluster.fill(
+    [{ change: put('k0'), lease: { token: 9, node: nodes[0]!.node, untilMs: Number.POSITIVE_INFINITY } }],
+    'all',
+  )
   assert.deepEqual(filled, { state: 'refused', version: 9n })
   assert.deepEqual(await cluster.compareAndSet({ ...put('k0'), expected: 0n }, 'all'), { state: 'applied' })
 })
@@ -74,10 +85,12 @@ test('a fill by another than the first owner waits at quorum for the first, whic
   const { nodes, cluster } = agreeingCluster()
   nodes[0]!.held = Promise.withResolvers()
   let acknowledged = false
-  const filling = cluster.fill([{ change: put('k0'), lease: { token: 9, node: nodes[1]!.node } }], 'quorum').then((results) => {
-    acknowledged = true
-    return results
-  })
+  const filling = cluster
+    .fill([{ change: put('k0'), lease: { token: 9, node: nodes[1]!.node, untilMs: Number.POSITIVE_INFINITY } }], 'quorum')
+    .then((results) => {
+      acknowledged = true
+      return results
+    })
   await new Promise((resolve) => setImmediate(resolve))
   assert.equal(acknowledged, false)
   nodes[0]!.held.resolve()

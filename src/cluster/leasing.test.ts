@@ -155,8 +155,8 @@ test('leases are given back to the owners that granted them, and nobody hears of
   const { nodes, cluster, events, failures } = rigCluster()
   nodes[1]!.status = { state: 'failed', error: nodes[1]!.refusal }
   cluster.release([
-    { key: 'k0', lease: { token: 5, node: nodes[1]!.node } },
-    { key: 'k2', lease: { token: 6, node: nodes[2]!.node } },
+    { key: 'k0', lease: { token: 5, node: nodes[1]!.node, untilMs: Number.POSITIVE_INFINITY } },
+    { key: 'k2', lease: { token: 6, node: nodes[2]!.node, untilMs: Number.POSITIVE_INFINITY } },
   ])
   assert.deepEqual(nodes[1]!.applied, [{ op: 'release', key: 'k0', lease: 5 }])
   assert.deepEqual(nodes[2]!.applied, [{ op: 'release', key: 'k2', lease: 6 }])

@@ -4,12 +4,13 @@
  * The whole fleet asks the same owner, which is what makes a lease exclusive, whether or not that has missed changes: each process finds that out
  * for itself. Who loads then goes by the later of what that owner held and what the read saw. While a first owner fails, some processes may see it and
  * others not, so that two may hold a lease of the same key at different owners: then a key is loaded twice, and the nodes keep the newer
- * of both. A lease that an owner granted without its answer arriving is given back (`stray-leases.ts`).
+ * of both. A lease that an owner granted without its answer arriving is given back, and one that it did not hear given back is given back again
+ * (`stray-leases.ts`).
  */
 import type { Random } from '../clock.ts'
 import { compareStamps } from '../codec/envelope.ts'
-import { DeadlineError, NodeError, type RingtailError, UnavailableError } from '../errors.ts'
-import type { CacheNode, LeaseAsk, Leased, StatusReceiver } from '../node/node.ts'
+import { type RingtailError, UnavailableError } from '../errors.ts'
+import type { CacheNode, LeaseAsk, Leased, Status } from '../node/node.ts'
 import type { Ring } from '../ring/ring.ts'
 import type { Lease, LeaseAnswer, LeaseRequest } from './cluster.ts'
 import { addToGroup, type NodeGroups } from './node-groups.ts'
@@ -19,8 +20,6 @@ import type { WalkContext } from './walk-context.ts'
 
 /** Tokens are from 1 to this; 0 in a header means that there is none. */
 const TOKENS = 2 ** 32 - 1
-
-const NOBODY: StatusReceiver = { settled: () => {} }
 
 /** In order; never rejects. */
 export async function askLeases(
@@ -50,12 +49,12 @@ export async function askLeases(
       )
       let hasFailed = false
       for (const [nth, position] of group.entries()) {
-        const answer = answerOf(leased[nth]!, asks[position]!.token, node)
+        const { key, token, leaseMs } = asks[position]!
+        const lease = { token, node, untilMs: context.clock.monotonic() + leaseMs }
+        if (leased[nth]!.state === 'unknown') strays?.add(key, lease)
+        const answer = answerOf(leased[nth]!, lease)
         answers[position] = weighed(answers[position], answer, orders[position]!)
-        if (answer.state === 'failed') {
-          hasFailed = true
-          if (isUnknown(answer.error)) strays?.add(node, asks[position]!)
-        }
+        if (answer.state === 'failed') hasFailed = true
         if (answer.state === 'failed' || isDoubtful(answer)) unsettled.push(position)
       }
       if (hasFailed) context.nodeFailed(node.id)
@@ -69,9 +68,19 @@ export async function askLeases(
   return answers as LeaseAnswer[]
 }
 
-export function giveBack(leases: readonly { readonly key: string; readonly lease: Lease }[], timeoutMs: number): void {
+/** Before the owners have heard of it. Of one that does not, the lease is a stray. */
+export function giveBack(
+  leases: readonly { readonly key: string; readonly lease: Lease }[],
+  timeoutMs: number,
+  strays?: StrayLeases,
+): void {
   const call = { timeoutMs }
-  for (const { key, lease } of leases) lease.node.change({ op: 'release', key, lease: lease.token }, NOBODY, call)
+  for (const { key, lease } of leases) {
+    const settled = ({ state }: Status): void => {
+      if (state !== 'applied') strays?.add(key, lease)
+    }
+    lease.node.change({ op: 'release', key, lease: lease.token }, { settled }, call)
+  }
 }
 
 /** What lies on a node that may have missed changes counts only where no other owner says more. */
@@ -87,15 +96,10 @@ function weighed(before: LeaseAnswer | undefined, next: LeaseAnswer, owners: rea
   return before?.state === 'changed' && compareStamps(before.fetched.bytes!, next.fetched.bytes!) >= 0 ? before : next
 }
 
-/** Whether the lease may have been granted, or may be yet. */
-function isUnknown(error: RingtailError): boolean {
-  return error instanceof DeadlineError || (error instanceof NodeError && error.outcome === 'unknown')
-}
-
-function answerOf(leased: Leased, token: number, node: CacheNode): LeaseAnswer {
-  if (leased.state === 'granted') return { state: 'granted', lease: { token, node }, held: leased.held }
-  if (leased.state === 'changed') return { state: 'changed', fetched: { bytes: leased.bytes, node, failure: undefined } }
-  return leased
+function answerOf(leased: Leased, lease: Lease): LeaseAnswer {
+  if (leased.state === 'granted') return { state: 'granted', lease, held: leased.held }
+  if (leased.state === 'changed') return { state: 'changed', fetched: { bytes: leased.bytes, node: lease.node, failure: undefined } }
+  return leased.state === 'unknown' ? { state: 'failed', error: leased.error } : leased
 }
 
 function unleased(last: LeaseAnswer | undefined, owners: number, deadlineMs: number): LeaseAnswer {

@@ -268,7 +268,7 @@ export class RingCluster implements Cluster, QueueTeller {
   }
 
   release(leases: readonly { readonly key: string; readonly lease: Lease }[]): void {
-    giveBack(leases, this.#deadlineMs)
+    giveBack(leases, this.#deadlineMs, this.#hints?.strays)
   }
 
   get #isKnown(): boolean {

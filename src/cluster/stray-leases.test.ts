@@ -48,6 +48,45 @@ test('one that an owner cannot take back yet is given back later', async () => {
   assert.equal((await lease(other)).state, 'granted')
 })
 
+test('one that its owner did not hear given back is given back later', async () => {
+  const [one, other] = [await fleet.process(), await fleet.process()]
+  const { mishaps } = fleet.server(0).node
+  const granted = await lease(one)
+  assert.equal(granted.state, 'granted')
+  mishaps.script(({ operation }) => (operation === 'change' ? 'fail' : undefined))
+  one.cluster.release([{ key: KEY, lease: (granted as Extract<LeaseAnswer, { state: 'granted' }>).lease }])
+  await fleet.pass(60)
+  mishaps.script(undefined)
+  await fleet.pass(400)
+  assert.equal((await lease(other)).state, 'granted')
+})
+
+test('one that is granted after it was first given back is given back once more', async () => {
+  const [one, other] = [await fleet.process(), await fleet.process()]
+  const { node } = fleet.server(0)
+  one.hints.strays.add(KEY, { node, token: 7, untilMs: Number.POSITIVE_INFINITY })
+  await one.hints.strays.giveBack()
+  // It lay in a connection that the owner reads only now.
+  assert.equal((await node.lease([{ key: KEY, token: 7, leaseMs: 60_000, seen: NO_STAMP }]))[0]!.state, 'granted')
+  await fleet.pass(400)
+  assert.equal((await lease(other)).state, 'granted')
+})
+
+for (const mishap of ['lose-answer', 'fail'] as const)
+  test(`one whose giving back ends with '${mishap}' is tried again`, async () => {
+    const one = await fleet.process()
+    const { node } = fleet.server(0)
+    let asked = 0
+    one.hints.strays.add(KEY, { node, token: 7, untilMs: Number.POSITIVE_INFINITY })
+    node.mishaps.script(({ operation }) => {
+      if (operation !== 'change') return undefined
+      asked++
+      return asked <= 3 ? mishap : undefined
+    })
+    await fleet.pass(3_000)
+    assert.equal(asked, 5)
+  })
+
 test('one that is over by itself is forgotten, and so is what there is no room for', async () => {
   const clock = new FakeClock()
   const strays = new StrayLeases(clock)
@@ -58,10 +97,17 @@ test('one that is over by itself is forgotten, and so is what there is no room f
     receiver.settled(answer, node)
   }
   const node = { change } as unknown as CacheNode
-  for (let token = 1; token <= 4_097; token++) strays.add(node, { key: KEY, token, leaseMs: 1_000, seen: NO_STAMP })
+  const kept = () => {
+    let depth = 0
+    strays.tellQueues((_, queued) => (depth = queued))
+    return depth
+  }
+  for (let token = 1; token <= 65_537; token++) strays.add(KEY, { node, token, untilMs: 1_000 })
+  assert.equal(kept(), 65_536)
+  // One that does not answer is asked for some of them only.
   await strays.giveBack()
-  assert.equal(asked, 4_096)
+  assert.deepEqual([asked, kept()], [512, 65_536])
   await clock.advance(1_000)
   await strays.giveBack()
-  assert.equal(asked, 4_096)
+  assert.deepEqual([asked, kept()], [512, 0])
 })

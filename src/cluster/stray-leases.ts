@@ -1,54 +1,80 @@
 /**
- * Leases that an owner may have granted without its answer arriving in time.
+ * Leases that nobody holds and that an owner may still have: granted without the answer arriving in time, or given back without the owner having heard.
  *
- * Nobody holds such a lease, and everybody else would wait for it until it is over. So whoever asked gives it back: with each look of catch-up, until the
- * owner has answered. A connection on which an answer is owed carries nothing before that has come, so that as a rule a lease is given back after it was granted.
+ * Everybody else would wait for such a lease until it is over. So whoever asked gives it back: with each look of catch-up, until the
+ * owner has answered twice. Of two connections to it, the one may be read before what waits on the other: a lease may be granted after it was first given back.
  */
 import type { Clock } from '../clock.ts'
-import type { CacheNode, LeaseAsk, Status } from '../node/node.ts'
+import type { CacheNode, Status } from '../node/node.ts'
 import type { QueueTeller, TellQueue } from '../queues.ts'
+import type { Lease } from './cluster.ts'
 
 /** Beyond so many, one ends by itself. */
-const MAX_STRAYS = 4_096
+const MAX_STRAYS = 65_536
+/** Of a node at once: more than are asked for together, and little beside what it does in `CALL`. */
+const MOST_AT_ONCE = 512
 /** What an owner may take to answer, ms. */
 const CALL = { timeoutMs: 100 }
 
 interface Stray {
-  readonly node: CacheNode
   readonly key: string
-  readonly token: number
-  /** When it is over by itself, ms, monotonic: the owner may have granted it as late as its answer was given up. */
-  readonly untilMs: number
+  readonly lease: Lease
+  /** Whether its owner has answered once. */
+  answered: boolean
 }
 
 export class StrayLeases implements QueueTeller {
   readonly #clock: Pick<Clock, 'monotonic'>
-  #strays: Stray[] = []
+  readonly #strays = new Map<CacheNode, Stray[]>()
+  #count = 0
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock
   }
 
-  add(node: CacheNode, { key, token, leaseMs }: LeaseAsk): void {
-    if (this.#strays.length < MAX_STRAYS) this.#strays.push({ node, key, token, untilMs: this.#clock.monotonic() + leaseMs })
+  add(key: string, lease: Lease): void {
+    if (this.#count >= MAX_STRAYS) return
+    this.#count++
+    const ofNode = this.#strays.get(lease.node)
+    const stray = { key, lease, answered: false }
+    if (ofNode === undefined) this.#strays.set(lease.node, [stray])
+    else ofNode.push(stray)
   }
 
   tellQueues(tell: TellQueue): void {
-    tell('leasesStray', this.#strays.length, MAX_STRAYS)
+    tell('leasesStray', this.#count, MAX_STRAYS)
   }
 
   /** Resolves when each owner has answered, or was given up for now; never rejects. */
   async giveBack(): Promise<void> {
-    if (this.#strays.length === 0) return
+    const all = [...this.#strays]
+    this.#strays.clear()
+    await Promise.all(all.map(([node, strays]) => this.#giveBackTo(node, strays)))
+  }
+
+  /** Some at a time, as long as it answers. */
+  async #giveBackTo(node: CacheNode, strays: readonly Stray[]): Promise<void> {
     const nowMs = this.#clock.monotonic()
-    const strays = this.#strays.filter(({ untilMs }) => untilMs > nowMs)
-    this.#strays = []
-    const statuses = await Promise.all(strays.map((stray) => released(stray)))
-    const open = strays.filter((_, at) => statuses[at]!.state === 'failed')
-    this.#strays = [...open, ...this.#strays].slice(0, MAX_STRAYS)
+    const alive = strays.filter(({ lease }) => lease.untilMs > nowMs)
+    const open: Stray[] = []
+    let from = 0
+    for (let answers = true; answers && from < alive.length; from += MOST_AT_ONCE) {
+      const some = alive.slice(from, from + MOST_AT_ONCE)
+      const statuses = await Promise.all(some.map(release))
+      answers = statuses.some(isApplied)
+      open.push(...some.filter((stray, at) => !isApplied(statuses[at]!) || !stray.answered))
+      for (const [at, stray] of some.entries()) stray.answered ||= isApplied(statuses[at]!)
+    }
+    open.push(...alive.slice(from))
+    this.#count -= strays.length - open.length
+    if (open.length > 0) this.#strays.set(node, [...open, ...(this.#strays.get(node) ?? [])])
   }
 }
 
-function released({ node, key, token }: Stray): Promise<Status> {
+function release({ key, lease: { node, token } }: Stray): Promise<Status> {
   return new Promise((settled) => node.change({ op: 'release', key, lease: token }, { settled }, CALL))
+}
+
+function isApplied({ state }: Status): boolean {
+  return state === 'applied'
 }

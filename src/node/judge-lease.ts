@@ -22,10 +22,13 @@ import type { LeaseAsk, Leased } from './node.ts'
 
 /** Times compare as serial numbers of 32 bits, which is what bounds a lease, ms: 24.8 days. */
 const MAX_LEASE_MS = 2 ** 31 - 1
-const NOTHING_LAY_THERE: Leased = Object.freeze({ state: 'granted', held: NO_STAMP })
+/** One that judges answers. */
+type Judged = Exclude<Leased, { readonly state: 'unknown' }>
+
+const NOTHING_LAY_THERE: Judged = Object.freeze({ state: 'granted', held: NO_STAMP })
 
 /** Judges one ask. @param nowMs the node's own time, ms since the epoch @param node its id, for messages */
-export function grantLease(entries: JudgedEntries, ask: LeaseAsk, nowMs: number, node: string): Leased {
+export function grantLease(entries: JudgedEntries, ask: LeaseAsk, nowMs: number, node: string): Judged {
   const { key, token, force = false } = ask
   const leaseMs = wholeLeaseMs(ask.leaseMs)
   const lease = { token, until: (nowMs + leaseMs) % 2 ** 32 }
@@ -54,6 +57,6 @@ function isLive(held: Uint8Array): boolean {
   return kind === KIND_BYTE.value || kind === KIND_BYTE.negative || kind === KIND_BYTE.pending
 }
 
-function noRoom(node: string): Leased {
+function noRoom(node: string): Judged {
   return { state: 'failed', error: new NodeError(`node ${node}: OOM the node has no room`, node) }
 }

@@ -4,7 +4,7 @@
 import type { RingtailError } from '../errors.ts'
 import type { Sink } from './batch.ts'
 import type { CacheNode, Status, StatusReceiver } from './node.ts'
-import { unansweredStatus } from './redis-reply.ts'
+import { unanswered } from './redis-reply.ts'
 
 /** `getMany`: all answers in order, or the first failure. */
 export class GetManyCall implements Sink<Uint8Array, CacheNode> {
@@ -89,6 +89,6 @@ export class ChangeCall implements Sink<Status, CacheNode> {
   }
 
   failed(error: RingtailError, node: CacheNode, _slot: number, sent: boolean): void {
-    this.#receiver.settled(unansweredStatus(error, sent), node)
+    this.#receiver.settled(unanswered(error, sent), node)
   }
 }

@@ -137,12 +137,14 @@ export interface LeaseAsk {
  * `granted`: the caller's, in the header of what lay there (`held`), or in a vacant entry. `held`: another's, for so long at most.
  * `changed`: something live (a value, negative or pending) and later than what was seen lies there: these bytes, and no lease was taken; said
  * also where another holds a lease, and never of an ask with `force`. Bytes that are no envelope count as nothing: a lease takes their place.
+ * `failed`: not granted, for `error`. `unknown`: sent, no answer in time; it may have been granted.
  */
 export type Leased =
   | { readonly state: 'granted'; readonly held: Stamp }
   | { readonly state: 'held'; readonly forMs: number }
   | { readonly state: 'changed'; readonly bytes: Uint8Array }
   | { readonly state: 'failed'; readonly error: RingtailError }
+  | { readonly state: 'unknown'; readonly error: RingtailError }
 
 /** No touch moves an entry's life beyond this after it began, ms: times compare as serial numbers of 32 bits only so far. 24 days. */
 export const MAX_TOUCHED_LIFE_MS = 24 * 86_400_000

@@ -37,7 +37,7 @@ import { type Credentials, type Lookup, type RedisAddress, type RedisTarget, red
 import { loadClient } from './redis-client.ts'
 import { RedisConnection } from './redis-connection.ts'
 import { type Info, parseInfo, SettingsJudge, statsOf } from './redis-info.ts'
-import { asBuffer, scriptReply, unansweredStatus } from './redis-reply.ts'
+import { asBuffer, scriptReply, unanswered } from './redis-reply.ts'
 import { RedisWatch } from './redis-watch.ts'
 import type { Argument } from './resp-writer.ts'
 import { compareAndSetControlScript, scriptSource } from './script-source.ts'
@@ -202,7 +202,7 @@ class RedisNode implements CacheNode {
   }
 
   apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]> {
-    const applying = new EachCall<Status>(changes.length, unansweredStatus)
+    const applying = new EachCall<Status>(changes.length, unanswered)
     const connection = chosenForAll(this.#connections, changes)
     for (let i = 0; i < changes.length; i++) {
       if (connection === undefined) applying.failed(this.#notConnected(), this, i, false)
@@ -212,7 +212,7 @@ class RedisNode implements CacheNode {
   }
 
   lease(asks: readonly LeaseAsk[], call?: NodeCall): Promise<Leased[]> {
-    const leasing = new EachCall<Leased>(asks.length, (error) => ({ state: 'failed', error }))
+    const leasing = new EachCall<Leased>(asks.length, unanswered)
     const connection = chosen(this.#connections)
     for (let i = 0; i < asks.length; i++) {
       if (connection === undefined) leasing.failed(this.#notConnected(), this, i, false)

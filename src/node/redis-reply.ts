@@ -79,8 +79,8 @@ export function nodeError(thrown: unknown, node: string): NodeError {
   return new NodeError(`node ${node}: ${cause.message}`, node, { cause, outcome })
 }
 
-/** @returns the status of a change that was not answered @param sent whether it may have reached the node */
-export function unansweredStatus(error: RingtailError, sent: boolean): Status {
+/** @returns the state of a change, or a lease, that was not answered @param sent whether it may have reached the node */
+export function unanswered(error: RingtailError, sent: boolean): { readonly state: 'failed' | 'unknown'; readonly error: RingtailError } {
   const refused = error instanceof NodeError && error.outcome === 'failed'
   return { state: sent && !refused ? 'unknown' : 'failed', error }
 }

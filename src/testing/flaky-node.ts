@@ -128,19 +128,19 @@ class DecoratedNode implements FlakyNode {
     const act = (): Promise<Status> => new Promise((settled) => this.#node.change(change, { settled }, call))
     void this.mishaps
       .meet(mishap, act, { timeoutMs: call?.timeoutMs })
-      .then((met) => settle(met.state === 'answered' ? met.answer : statusOf(met)))
+      .then((met) => settle(met.state === 'answered' ? met.answer : unsettled(met)))
   }
 
   async apply(changes: readonly Change[], call?: NodeCall): Promise<Status[]> {
     const keys = changes.map(({ key }) => key)
     const met = await this.#met('apply', keys, call, () => this.#node.apply(changes, call))
-    return met.state === 'answered' ? met.answer : changes.map(() => statusOf(met))
+    return met.state === 'answered' ? met.answer : changes.map(() => unsettled(met))
   }
 
   async lease(asks: readonly LeaseAsk[], call?: NodeCall): Promise<Leased[]> {
     const keys = asks.map(({ key }) => key)
     const met = await this.#met('lease', keys, call, () => this.#node.lease(asks, call))
-    return met.state === 'answered' ? met.answer : asks.map(() => ({ state: 'failed', error: met.error }))
+    return met.state === 'answered' ? met.answer : asks.map(() => unsettled(met))
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[], call?: NodeCall): Promise<ScriptReply> {
@@ -210,6 +210,6 @@ class DecoratedNode implements FlakyNode {
   }
 }
 
-function statusOf({ state, error }: Exclude<Met<unknown>, { state: 'answered' }>): Status {
+function unsettled({ state, error }: Exclude<Met<unknown>, { state: 'answered' }>): Extract<Status, { state: 'failed' | 'unknown' }> {
   return { state: state === 'unknown' ? 'unknown' : 'failed', error }
 }

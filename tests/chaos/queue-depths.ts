@@ -32,7 +32,7 @@ const STATED: Readonly<Record<Exclude<Kind, 'storeUnderWay'>, number>> = {
   hintsHeld: 20_000,
   changesHeld: 20_000,
   changesDoubted: 20_000,
-  leasesStray: 4_096,
+  leasesStray: 65_536,
   repairs: 256,
   probes: 256,
   groupsAsked: 16_384,

@@ -139,7 +139,7 @@ export class SimNode implements CacheNode {
     return new Promise((resolve) => {
       this.#send({ op: 'lease', asks: [...asks] }, call, (answer) => {
         if ('reply' in answer) resolve([...answer.reply] as Leased[])
-        else resolve(asks.map(() => ({ state: 'failed', error: answer.error })))
+        else resolve(asks.map(() => ({ state: answer.sent ? 'unknown' : 'failed', error: answer.error })))
       })
     })
   }

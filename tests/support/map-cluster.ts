@@ -79,7 +79,12 @@ export class MapCluster implements Cluster {
       if (!this.reachable) return { state: 'failed', error: new UnavailableError('none of the 1 owners answered') }
       const token = ++this.#tokens
       const leased = grantLease(this.#judged, { ...request, token }, this.#clock.now(), 'n1')
-      if (leased.state === 'granted') return { state: 'granted', lease: { token, node: this.node }, held: leased.held }
+      if (leased.state === 'granted')
+        return {
+          state: 'granted',
+          lease: { token, node: this.node, untilMs: this.#clock.monotonic() + request.leaseMs },
+          held: leased.held,
+        }
       return leased.state === 'changed'
         ? { state: 'changed', fetched: { bytes: leased.bytes, node: this.node, failure: undefined } }
         : leased
