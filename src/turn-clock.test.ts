@@ -37,6 +37,23 @@ test('what comes after it is told its own time', async () => {
   assert.equal(clock.now(), 1_007)
 })
 
+test('after a reading that served one question alone, some are made for one each, and then one is shared again', async () => {
+  const base = new CountedClock()
+  const clock = new TurnClock(base)
+  clock.monotonic()
+  await Promise.resolve()
+  for (let nth = 1; nth <= 15; nth++) {
+    base.stall(1)
+    assert.equal(clock.monotonic(), nth)
+  }
+  base.stall(1)
+  const shared = clock.monotonic()
+  base.stall(1)
+  assert.deepEqual([shared, clock.monotonic(), base.readings], [16, 16, 17])
+  await Promise.resolve()
+  assert.equal(clock.monotonic(), 17)
+})
+
 test('a turn that goes on for long does not stand still', () => {
   const base = new CountedClock()
   const clock = new TurnClock(base)

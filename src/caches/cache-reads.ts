@@ -44,7 +44,7 @@ export class CacheReads<V> {
     const near = this.#near?.find(key)
     if (near !== undefined && !this.admission.ended) {
       this.#outcomes.recordNear(near.negative)
-      return Promise.resolve(near.value())
+      return answer(near.value())
     }
     const { admission } = this
     if (admission.closed) return admission.refuseReads(1)
@@ -166,6 +166,11 @@ export class CacheReads<V> {
   #bounded<T>(work: () => Promise<T>, bounds: CallBounds | undefined): Promise<T> {
     return boundedCall(work, bounds, this.#clock, this.#what, this.admission.left)
   }
+}
+
+/** An async function, for its promise is made inline and that of `Promise.resolve` is not. */
+async function answer<T>(value: T): Promise<T> {
+  return value
 }
 
 /** One part of a batch; a failure of the whole is that of each of its keys. */

@@ -133,7 +133,7 @@ export class NearCache<V> {
       return false
     }
     if (former !== undefined) this.#remove(former)
-    const held = new Held(key, hash, sizeBytes, entry, kept, nowMs + keptMs)
+    const held = new Held(key, hash, sizeBytes, entry, kept, Math.floor(nowMs + keptMs))
     this.#held.set(key, held)
     this.#policy.add(held)
     return true
@@ -195,7 +195,7 @@ class Held<V> implements NearEntry<V>, Ranked<Held<V>> {
   readonly key: string
   readonly hash: number
   readonly sizeBytes: number
-  /** On the monotonic clock. */
+  /** On the monotonic clock, whole ms: such a number lies in the object itself, which a look-up has at hand, and one with a fraction elsewhere. */
   readonly untilMs: number
   readonly #value: V | undefined
   readonly #isCopied: boolean
