@@ -11,7 +11,7 @@ const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
 const CLIENTS = ['ioredis', 'ioredis-auto-pipelining', 'node-redis', 'glide', 'bentocache', 'cacheable', 'cache-manager', 'layered-loader']
 const ON_THREE = CLIENTS.map((peer) => `${peer} (ringtail-on-three)`)
 const LOADING = ['ringtail-plain', 'bentocache', 'cacheable', 'cache-manager', 'layered-loader']
-const REPLAYED = ['bentocache-on-two', 'cacheable-on-two', 'layered-loader-on-two']
+const REPLAYED = ['bentocache-on-two', 'cacheable-on-two', 'cache-manager-on-two', 'layered-loader-on-two']
 
 /** By workload, whom Ringtail is put beside: a row each. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
@@ -27,7 +27,14 @@ const BESIDE: Readonly<Record<string, readonly string[]>> = {
   'batch-100': CLIENTS,
   'batch-1000': CLIENTS,
   'writes-256': [...CLIENTS, ...ON_THREE],
-  'near-hits': ['bentocache-memory', 'bentocache-memory-shared', 'cacheable-memory', 'lru-cache'],
+  'near-hits': [
+    'bentocache-memory',
+    'bentocache-memory-shared',
+    'cacheable-memory',
+    'cache-manager-memory',
+    'layered-loader-memory',
+    'lru-cache',
+  ],
   'near-peeks': ['lru-cache'],
   'misses-64': LOADING,
   'misses-1': LOADING,

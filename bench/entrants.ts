@@ -35,8 +35,11 @@ export const PEERS: Readonly<Record<string, () => Promise<Peer>>> = {
   cacheable: async () => (await import('./peers/cacheable.ts')).cacheable,
   'cacheable-memory': async () => (await import('./peers/cacheable.ts')).cacheableMemory,
   'cacheable-on-two': async () => (await import('./peers/cacheable.ts')).cacheableOnTwo,
+  'cache-manager-memory': async () => (await import('./peers/cache-manager.ts')).cacheManagerMemory,
+  'cache-manager-on-two': async () => (await import('./peers/cache-manager.ts')).cacheManagerOnTwo,
   'cache-manager': async () => (await import('./peers/cache-manager.ts')).cacheManager,
   'layered-loader': async () => (await import('./peers/layered-loader.ts')).layeredLoader,
+  'layered-loader-memory': async () => (await import('./peers/layered-loader.ts')).layeredLoaderMemory,
   'layered-loader-on-two': async () => (await import('./peers/layered-loader.ts')).layeredLoaderOnTwo,
   'lru-cache': async () => (await import('./peers/lru-cache.ts')).lruCache,
   'ringtail-journal': async () => (await import('./peers/journal.ts')).ringtailJournal,
@@ -57,6 +60,8 @@ export const SERVERS_OF: Readonly<Record<string, number>> = {
   'bentocache-memory': 0,
   'bentocache-memory-shared': 0,
   'cacheable-memory': 0,
+  'cache-manager-memory': 0,
+  'layered-loader-memory': 0,
   postgres: 0,
 }
 
@@ -82,7 +87,15 @@ function onThreeToo(bars: Entry['bars'], limits: readonly string[] = []): Entry 
 }
 
 const IN_MEMORY: Entry = {
-  entrants: ['ringtail-near', 'bentocache-memory', 'bentocache-memory-shared', 'cacheable-memory', 'lru-cache'],
+  entrants: [
+    'ringtail-near',
+    'bentocache-memory',
+    'bentocache-memory-shared',
+    'cacheable-memory',
+    'cache-manager-memory',
+    'layered-loader-memory',
+    'lru-cache',
+  ],
   ours: ['ringtail-near'],
   limits: ['lru-cache'],
   reference: 'bentocache-memory',

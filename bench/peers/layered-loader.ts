@@ -1,5 +1,5 @@
 /**
- * layered-loader over Redis alone, and with its memory before it, as its basic example sets them up (through ioredis 6, which it names as its peer).
+ * layered-loader over Redis alone, in its memory alone, and with both, as its basic example sets them up (through ioredis 6, which it names as its peer).
  *
  * It is given one way to load a key when it is made, so a load of a workload is left where that finds it.
  */
@@ -13,16 +13,29 @@ const shared = {
   page: 'https://github.com/kibertoad/layered-loader/tree/main#basic-example',
 }
 
-export const layeredLoader: Peer = { ...shared, name: 'layered-loader', open: async (ground) => open(ground, false) }
+export const layeredLoader: Peer = { ...shared, name: 'layered-loader', open: async (ground) => open(ground, ['redis']) }
 
-export const layeredLoaderOnTwo: Peer = { ...shared, name: 'layered-loader-on-two', open: async (ground) => open(ground, true) }
+export const layeredLoaderMemory: Peer = {
+  ...shared,
+  name: 'layered-loader-memory',
+  packages: ['layered-loader'],
+  open: async (ground) => open(ground, ['memory']),
+}
 
-function open({ urls, ttlMs, room }: Ground, hasMemory: boolean): Contestant {
-  const client = new Redis(urls[0]!)
+export const layeredLoaderOnTwo: Peer = {
+  ...shared,
+  name: 'layered-loader-on-two',
+  open: async (ground) => open(ground, ['memory', 'redis']),
+}
+
+function open({ urls, ttlMs, room }: Ground, layers: readonly ('memory' | 'redis')[]): Contestant {
+  const client = layers.includes('redis') ? new Redis(urls[0]!) : undefined
   const loads = new Map<string, () => Promise<Product>>()
   const loader = new Loader<Product>({
-    ...(hasMemory && { inMemoryCache: { cacheType: 'lru-map', ttlInMsecs: ttlMs, maxItems: room } }),
-    asyncCache: new RedisCache<Product>(client, { json: true, ttlInMsecs: ttlMs, prefix: 'layered-loader' }),
+    ...(layers.includes('memory') && { inMemoryCache: { cacheType: 'lru-map', ttlInMsecs: ttlMs, maxItems: room } }),
+    ...(client !== undefined && {
+      asyncCache: new RedisCache<Product>(client, { json: true, ttlInMsecs: ttlMs, prefix: 'layered-loader' }),
+    }),
     dataSourceGetOneFn: async (key) => loads.get(key)?.(),
     dataSourceGetManyFn: async () => [],
     cacheKeyFromValueResolver: ({ sku }) => sku,
@@ -39,6 +52,6 @@ function open({ urls, ttlMs, room }: Ground, hasMemory: boolean): Contestant {
         loads.delete(key)
       }
     },
-    close: () => client.quit(),
+    close: async () => client?.quit(),
   }
 }

@@ -16,8 +16,8 @@ import { aligned, type Row, whole } from '../harness/report.ts'
 import type { BarsFigure, Findings, Study, StudyCall } from '../harness/study.ts'
 import type { TaskCall } from '../harness/task.ts'
 
-const NEAR = ['ringtail-near', 'bentocache-memory', 'cacheable-memory', 'lru-cache']
-const FAR = ['ringtail', 'ioredis', 'bentocache', 'cacheable', 'cache-manager', 'layered-loader']
+const NEAR = ['ringtail-near', 'bentocache-memory', 'cacheable-memory', 'cache-manager-memory', 'layered-loader-memory', 'lru-cache']
+const FAR = ['ringtail', 'ioredis', 'node-redis', 'glide', 'bentocache', 'cacheable', 'cache-manager', 'layered-loader']
 const QUICK_ENTRIES = 200
 const TTL_MS = 3_600_000
 const PATIENCE_MS = 10_000

@@ -19,7 +19,7 @@ import type { Findings, Study, StudyCall } from '../harness/study.ts'
 const WATCHED = 'ringtail'
 const BARE = 'ringtail-bare'
 const PROCESSES = 4
-const PLAN: RoundsPlan = { rounds: 9, warmUpMs: 1_000, runMs: 400 }
+const PLAN: RoundsPlan = { rounds: 6, warmUpMs: 1_000, runMs: 1_000 }
 const QUICK_PLAN: RoundsPlan = { rounds: 1, warmUpMs: 0, runMs: 10 }
 /** Of the throughput without them. */
 const LEAST_SHARE = 0.95

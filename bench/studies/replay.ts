@@ -23,7 +23,7 @@ import type { TaskCall } from '../harness/task.ts'
 import { DATA } from './recorded.ts'
 
 const OURS = 'ringtail-near'
-const PEERS = ['bentocache-on-two', 'cacheable-on-two', 'layered-loader-on-two']
+const PEERS = ['bentocache-on-two', 'cacheable-on-two', 'cache-manager-on-two', 'layered-loader-on-two']
 
 const MOST_READS = 500_000
 const MADE_READS = 200_000
