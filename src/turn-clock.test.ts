@@ -54,6 +54,16 @@ test('after a reading that served one question alone, some are made for one each
   assert.equal(clock.monotonic(), 17)
 })
 
+test('a turn that goes on beyond a reading is not alone', async () => {
+  const base = new CountedClock()
+  const clock = new TurnClock(base)
+  for (let asking = 0; asking < 17; asking++) clock.monotonic()
+  await Promise.resolve()
+  await Promise.resolve()
+  for (let asking = 0; asking < 16; asking++) clock.monotonic()
+  assert.equal(base.readings, 3)
+})
+
 test('a turn that goes on for long does not stand still', () => {
   const base = new CountedClock()
   const clock = new TurnClock(base)

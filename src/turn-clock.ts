@@ -4,7 +4,7 @@
  * A read asks three times what time it is: when it began, whether its value is fresh, how long it took. Reads come by the batch, and reading
  * the machine's clock for each question costs more than all else that is done with the answer. So one reading serves what follows it without
  * the event loop turning (the answers of a batch; the callers that they wake), yet no more than `ASKINGS` questions, so that a turn that goes
- * on for long does not stand still. Where the answers come one by one, as a near cache's do, none is shared. It is never ahead of the clock, so that what goes by it may be taken for a little younger than it is, and
+ * on for long does not stand still. Where the answers come one by one, as a near cache's do, few are kept to be shared. It is never ahead of the clock, so that what goes by it may be taken for a little younger than it is, and
  * no deadline and no timer does.
  */
 import type { Clock, Timer } from './clock.ts'
@@ -28,6 +28,8 @@ export class TurnClock implements Clock {
   #left = 0
   /** Readings that are not kept. */
   #alone = 0
+  /** Readings kept in this turn. */
+  #kept = 0
 
   constructor(base: BaseClock) {
     this.#base = base
@@ -59,13 +61,15 @@ export class TurnClock implements Clock {
     }
     this.#readMs = nowMs
     this.#left = ASKINGS - 1
+    this.#kept++
     // Behind the promises that are settled already: what they wake goes by this reading, what comes after them by another.
     void SETTLED.then(this.#forget)
     return nowMs
   }
 
   readonly #forget = (): void => {
-    if (this.#left === ASKINGS - 1) this.#alone = ALONE
+    if (this.#kept === 1 && this.#left === ASKINGS - 1) this.#alone = ALONE
+    this.#kept = 0
     this.#left = 0
   }
 }

@@ -23,7 +23,8 @@ const MAIN = fileURLToPath(new URL('./contestant-main.ts', import.meta.url))
 const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/ringtail-bench', import.meta.url))
 /** Beyond the time that was asked for, ms. */
 const PATIENCE_MS = 30_000
-const CLOSE_WITHIN_MS = 3_000
+/** A write-behind cache brings first to its store what is pending. */
+const CLOSE_WITHIN_MS = 20_000
 
 export class ContestantProcess implements Entrant {
   readonly name: string

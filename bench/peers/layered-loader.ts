@@ -41,7 +41,8 @@ function open({ urls, ttlMs, room }: Ground, layers: readonly ('memory' | 'redis
     cacheKeyFromValueResolver: ({ sku }) => sku,
   })
   return {
-    get: async (key) => (await loader.get(key)) ?? undefined,
+    // What is not there is null, which nobody asks for.
+    get: (key) => loader.get(key) as Promise<Product | undefined>,
     getMany: (keys) => loader.getMany([...keys]),
     set: (key, product) => loader.forceSetValue(key, product),
     async getOrSet(key, load) {

@@ -27,7 +27,7 @@ export interface Lease {
   readonly token: number
   /** The owner that granted it, which judges the fill. */
   readonly node: CacheNode
-  /** When it is over by itself, ms, monotonic, at the latest: the owner may have granted it as late as its answer came, or was given up. */
+  /** When it is over by itself, ms, monotonic: at the latest, unless the owner comes to the question only after its answer was given up. */
   readonly untilMs: number
 }
 

@@ -111,3 +111,20 @@ test('one that is over by itself is forgotten, and so is what there is no room f
   await strays.giveBack()
   assert.deepEqual([asked, kept()], [512, 0])
 })
+
+test('an owner that answers slowly holds nobody up for long, and the rest is given back the next time', async () => {
+  const clock = new FakeClock()
+  const strays = new StrayLeases(clock)
+  let asked = 0
+  const change = (_: unknown, receiver: StatusReceiver): void => {
+    if (asked++ % 512 === 0) clock.stall(90)
+    receiver.settled({ state: 'applied' }, node)
+  }
+  const node = { change } as unknown as CacheNode
+  for (let token = 1; token <= 2_560; token++) strays.add(KEY, { node, token, untilMs: 60_000 })
+  await strays.giveBack()
+  assert.equal(asked, 3 * 512)
+  for (let nth = 0; nth < 3; nth++) await strays.giveBack()
+  assert.equal(asked, 2 * 2_560)
+  strays.tellQueues((_, queued) => assert.equal(queued, 0))
+})

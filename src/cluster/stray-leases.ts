@@ -3,6 +3,7 @@
  *
  * Everybody else would wait for such a lease until it is over. So whoever asked gives it back: with each look of catch-up, until the
  * owner has answered twice. Of two connections to it, the one may be read before what waits on the other: a lease may be granted after it was first given back.
+ * A full owner answers, and keeps what it could only clear by writing: such a lease ends by itself.
  */
 import type { Clock } from '../clock.ts'
 import type { CacheNode, Status } from '../node/node.ts'
@@ -11,8 +12,10 @@ import type { Lease } from './cluster.ts'
 
 /** Beyond so many, one ends by itself. */
 const MAX_STRAYS = 65_536
-/** Of a node at once: more than are asked for together, and little beside what it does in `CALL`. */
+/** Of a node at once: little beside what it does in `CALL`. */
 const MOST_AT_ONCE = 512
+/** Then the rest is left for the next time, ms: looks of catch-up wait for this. */
+const LONGEST_MS = 250
 /** What an owner may take to answer, ms. */
 const CALL = { timeoutMs: 100 }
 
@@ -52,13 +55,13 @@ export class StrayLeases implements QueueTeller {
     await Promise.all(all.map(([node, strays]) => this.#giveBackTo(node, strays)))
   }
 
-  /** Some at a time, as long as it answers. */
+  /** Some at a time, as long as it answers and does not take long. */
   async #giveBackTo(node: CacheNode, strays: readonly Stray[]): Promise<void> {
     const nowMs = this.#clock.monotonic()
     const alive = strays.filter(({ lease }) => lease.untilMs > nowMs)
     const open: Stray[] = []
     let from = 0
-    for (let answers = true; answers && from < alive.length; from += MOST_AT_ONCE) {
+    for (let answers = true; answers && from < alive.length && this.#clock.monotonic() - nowMs <= LONGEST_MS; from += MOST_AT_ONCE) {
       const some = alive.slice(from, from + MOST_AT_ONCE)
       const statuses = await Promise.all(some.map(release))
       answers = statuses.some(isApplied)

@@ -125,15 +125,15 @@ export class NearCache<V> {
       this.#overtaken++
       return false
     }
-    const keptMs = Math.min(ttlMs, entry.freshUntilMs - clock.now())
+    const untilMs = Math.floor(nowMs + Math.min(ttlMs, entry.freshUntilMs - clock.now()))
     const sizeBytes = key.length + entry.sizeBytes + NEAR_OVERHEAD_BYTES
-    const kept = keptMs > 0 && sizeBytes <= maxBytes * LARGEST_SHARE ? shared(entry.value, copy) : undefined
+    const kept = untilMs > nowMs && sizeBytes <= maxBytes * LARGEST_SHARE ? shared(entry.value, copy) : undefined
     if (kept === undefined) {
       this.#refused++
       return false
     }
     if (former !== undefined) this.#remove(former)
-    const held = new Held(key, hash, sizeBytes, entry, kept, Math.floor(nowMs + keptMs))
+    const held = new Held(key, hash, sizeBytes, entry, kept, untilMs)
     this.#held.set(key, held)
     this.#policy.add(held)
     return true
@@ -195,7 +195,7 @@ class Held<V> implements NearEntry<V>, Ranked<Held<V>> {
   readonly key: string
   readonly hash: number
   readonly sizeBytes: number
-  /** On the monotonic clock, whole ms: such a number lies in the object itself, which a look-up has at hand, and one with a fraction elsewhere. */
+  /** On the monotonic clock, whole ms: such a number, below 2^31, lies in the object itself, which a look-up has at hand, and one with a fraction elsewhere. */
   readonly untilMs: number
   readonly #value: V | undefined
   readonly #isCopied: boolean
