@@ -87,6 +87,16 @@ for (const mishap of ['lose-answer', 'fail'] as const)
     assert.equal(asked, 5)
   })
 
+test('what was never sent is none', async () => {
+  const one = await fleet.process()
+  fleet.server(0).node.mishaps.script(({ operation }) => (operation === 'lease' ? 'fail' : undefined))
+  assert.equal((await lease(one)).state, 'granted')
+  one.hints.strays.tellQueues((_, queued) => assert.equal(queued, 0))
+  fleet.server(0).node.mishaps.script(({ operation }) => (operation === 'lease' ? 'lose-answer' : undefined))
+  await Promise.all([one.cluster.lease([{ key: KEY, leaseMs: 1_100, seen: NO_STAMP }]), fleet.pass(50)])
+  one.hints.strays.tellQueues((_, queued) => assert.equal(queued, 1))
+})
+
 test('one that is over by itself is forgotten, and so is what there is no room for', async () => {
   const clock = new FakeClock()
   const strays = new StrayLeases(clock)
