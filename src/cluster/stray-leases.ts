@@ -68,9 +68,9 @@ export class StrayLeases implements QueueTeller {
       open.push(...some.filter((stray, at) => !isApplied(statuses[at]!) || !stray.answered))
       for (const [at, stray] of some.entries()) stray.answered ||= isApplied(statuses[at]!)
     }
-    open.push(...alive.slice(from))
-    this.#count -= strays.length - open.length
-    if (open.length > 0) this.#strays.set(node, [...open, ...(this.#strays.get(node) ?? [])])
+    const left = open.concat(alive.slice(from))
+    this.#count -= strays.length - left.length
+    if (left.length > 0) this.#strays.set(node, left.concat(this.#strays.get(node) ?? []))
   }
 }
 
