@@ -2,18 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { oneByOne } from './one-by-one.ts'
 
-test('a call is sent once the one before was answered, and each is counted', async () => {
+test('a call is sent once the one before was answered, and each is counted, until the time is up', async () => {
+  let nowMs = 5_000
   let under = 0
   let sent = 0
-  const { counted, p50Ms, p99Ms } = await oneByOne(async () => {
+  const call = async (): Promise<void> => {
     assert.equal(++under, 1)
-    sent++
+    // Nine are answered within 1 ms, the last within 4.
+    nowMs += ++sent === 10 ? 4 : 1
     await new Promise((resolve) => setImmediate(resolve))
     under--
-  }, 10)
-  assert.ok(sent > 1)
-  assert.equal(counted, sent)
-  assert.ok(p50Ms > 0 && p99Ms >= p50Ms, `${p50Ms}, ${p99Ms}`)
+  }
+  const { counted, p50Ms, p99Ms } = await oneByOne(call, 10, () => nowMs)
+  assert.deepEqual({ counted, sent, nowMs }, { counted: 10, sent: 10, nowMs: 5_013 })
+  assert.ok(Math.abs(p50Ms - 1) < 0.1 && Math.abs(p99Ms - 4) < 0.4, `${p50Ms}, ${p99Ms}`)
 })
 
 test('what a call rejects with ends it', async () => {

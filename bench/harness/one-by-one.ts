@@ -9,14 +9,18 @@ export interface OneByOne {
   readonly p99Ms: number
 }
 
-/** Rejects with what a call rejects with. */
-export async function oneByOne(call: () => Promise<unknown>, ms: number): Promise<OneByOne> {
+/**
+ * At least one call is made. Rejects with what a call rejects with.
+ *
+ * @param now ms. Default: the process's own clock.
+ */
+export async function oneByOne(call: () => Promise<unknown>, ms: number, now = () => performance.now()): Promise<OneByOne> {
   const latencies = new LatencyCounts()
-  const endMs = performance.now() + ms
+  const endMs = now() + ms
   do {
-    const fromMs = performance.now()
+    const fromMs = now()
     await call()
-    latencies.add(performance.now() - fromMs)
-  } while (performance.now() < endMs)
+    latencies.add(now() - fromMs)
+  } while (now() < endMs)
   return { counted: latencies.count, p50Ms: latencies.atMost(0.5), p99Ms: latencies.atMost(0.99) }
 }

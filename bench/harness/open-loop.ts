@@ -56,7 +56,29 @@ const TIMER_MS = 1
 /** A turn of the loop lasts no less, ms: turning it as fast as it goes makes more garbage than any library does, 400 bytes every 2 µs. */
 const LEAST_TURN_MS = 0.01
 
-export function openLoop<T>({ call, isRight }: Arriving<T>, plan: ArrivalPlan): Promise<Arrivals> {
+/** What tells a loop the time, and lets it have its next turn. */
+export interface Turning {
+  /** ms. */
+  readonly now: () => number
+  /**
+   * @param fromMs when the turn before began
+   * @param restMs between the two turns
+   */
+  readonly next: (turn: () => void, fromMs: number, restMs: number) => void
+}
+
+const now = (): number => performance.now()
+const EVENT_LOOP: Turning = {
+  now,
+  next(turn, fromMs, restMs) {
+    if (restMs > 0) return void setTimeout(turn, restMs)
+    while (now() - fromMs < LEAST_TURN_MS);
+    setImmediate(turn)
+  },
+}
+
+/** @param turning default: the event loop, and the process's own clock */
+export function openLoop<T>({ call, isRight }: Arriving<T>, plan: ArrivalPlan, turning = EVENT_LOOP): Promise<Arrivals> {
   const { rate, warmUpMs, ms, restMs = 0 } = plan
   const gapMs = 1_000 / rate
   const total = Math.ceil((warmUpMs + ms) / gapMs)
@@ -68,7 +90,8 @@ export function openLoop<T>({ call, isRight }: Arriving<T>, plan: ArrivalPlan): 
   let failed = 0
   let failure: string | undefined
   let overrun = false
-  const startMs = performance.now()
+  const startMs = turning.now()
+  const passedMs = (): number => turning.now() - startMs
 
   const letIn = async (nth: number, fromMs: number, isCounted: boolean): Promise<void> => {
     try {
@@ -79,16 +102,16 @@ export function openLoop<T>({ call, isRight }: Arriving<T>, plan: ArrivalPlan): 
       failure ??= String(thrown)
     }
     answered++
-    if (isCounted) latencies.add(performance.now() - startMs - fromMs)
+    if (isCounted) latencies.add(passedMs() - fromMs)
   }
   /** @param sinceMs latencies run from no earlier */
   const letAllIn = (sinceMs: number): void => {
-    const due = Math.min(total, Math.floor((performance.now() - startMs) / gapMs) + 1)
+    const due = Math.min(total, Math.floor(passedMs() / gapMs) + 1)
     while (next < due) {
       const dueMs = next * gapMs
       const fromMs = Math.max(dueMs, sinceMs)
       const isCounted = dueMs >= warmUpMs
-      if (isCounted) lags.add(performance.now() - startMs - fromMs)
+      if (isCounted) lags.add(passedMs() - fromMs)
       void letIn(next++, fromMs, isCounted)
     }
     overrun ||= next - answered > mostWaiting
@@ -97,26 +120,22 @@ export function openLoop<T>({ call, isRight }: Arriving<T>, plan: ArrivalPlan): 
     let turnDueMs = 0
     let lastMs = 0
     const turn = (): void => {
-      const nowMs = performance.now() - startMs
+      const nowMs = passedMs()
       if (next < total && !overrun) {
         letAllIn(restMs === 0 ? 0 : Math.min(nowMs, turnDueMs + TIMER_MS))
-        lastMs = performance.now() - startMs
+        lastMs = passedMs()
       }
       const isGoing = next < total && !overrun
-      if (isGoing || (answered < next && performance.now() - startMs - lastMs < ANSWERED_WITHIN_MS)) {
+      if (isGoing || (answered < next && passedMs() - lastMs < ANSWERED_WITHIN_MS)) {
         // From the turn's beginning: what it takes to let arrivals in is time in which others wait for that.
         turnDueMs = nowMs + restMs
-        if (restMs > 0) setTimeout(turn, restMs)
-        else {
-          while (performance.now() - startMs - nowMs < LEAST_TURN_MS);
-          setImmediate(turn)
-        }
+        turning.next(turn, startMs + nowMs, restMs)
         return
       }
       failed += next - answered
       const [p50Ms, p99Ms, p999Ms] = [0.5, 0.99, 0.999].map((share) => latencies.atMost(share)) as [number, number, number]
       resolve({ rate, counted: latencies.count, p50Ms, p99Ms, p999Ms, lagP99Ms: lags.atMost(0.99), failed, failure, overrun })
     }
-    setImmediate(turn)
+    turning.next(turn, startMs, 0)
   })
 }
