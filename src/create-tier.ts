@@ -9,7 +9,7 @@ import { packingCodec } from './cache-codec.ts'
 import { cacheStack } from './cache-stack.ts'
 import { Cache } from './caches/cache.ts'
 import { CacheEvents } from './caches/cache-events.ts'
-import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions } from './caches/cache-options.ts'
+import { type CacheOptions, type CheckedCacheOptions, checkedCacheOptions, readAheadMs } from './caches/cache-options.ts'
 import type { Capture, CaptureOptions } from './capture/capture.ts'
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts'
 import { CatchUp } from './cluster/catch-up.ts'
@@ -87,6 +87,7 @@ export class Tier {
   readonly #clock: FleetClock
   /** The same, for reads. A clock that was given is moved by who gave it, within a turn too. */
   readonly #readClock: Clock
+  readonly #nearClock: Clock
   readonly #random: Random
   readonly #invalidations: Invalidations
   /** Whether changes are heard of from whoever makes them, not from the nodes. */
@@ -131,6 +132,7 @@ export class Tier {
     this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
     this.#clock = new FleetClock(this.#ownClock, this.#nodes.all, { emit: this.#events.emit })
     this.#readClock = options.clock === undefined ? new TurnClock(this.#clock) : this.#clock
+    this.#nearClock = options.clock === undefined ? new TurnClock(this.#clock, 'round') : this.#clock
     const heard = { ...parts, clock: this.#clock }
     this.#hints = new Hints(heard)
     this.#catchUp = new CatchUp(this.#nodes.all, {
@@ -351,11 +353,11 @@ export class Tier {
       const looker: LookerParts<V> = { cluster, keys, codec, currency: groups, clock: this.#clock, truth: strategy.truth }
       this.#lookers.set(name, looker as LookerParts<unknown>)
     }
-    const aheadMs = Math.max(options.sliding ? options.ttlMs / 2 : 0, earlyMs(options))
-    const near =
-      options.near === undefined || groups === undefined
-        ? undefined
-        : new NearLayer<V>({ ...heard, keys, currency: groups, aheadMs, near: new NearCache({ ...options.near, clock: this.#readClock }) })
+    let near: NearLayer<V> | undefined
+    if (options.near !== undefined && groups !== undefined) {
+      const copies = new NearCache<V>({ ...options.near, clock: this.#nearClock })
+      near = new NearLayer<V>({ ...heard, keys, currency: groups, aheadMs: readAheadMs(options), near: copies })
+    }
     const announce = options.plain ? undefined : (changed: readonly string[]) => announceKeys(changed, { ...heard, keys })
     const { plain } = options
     const feed = plain ? undefined : this.#feedOf(name, { ...heard, keys, separator: options.namespaces })
@@ -391,9 +393,4 @@ export class Tier {
     this.#feeds.add(feed)
     return feed
   }
-}
-
-/** How long before its end a value is loaded anew, where that is not left to chance. */
-function earlyMs({ early, ttlMs }: Pick<CheckedCacheOptions<unknown>, 'early' | 'ttlMs'>): number {
-  return typeof early === 'number' ? (1 - early) * ttlMs : 0
 }

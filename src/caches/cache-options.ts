@@ -198,6 +198,11 @@ function checkedNear(near: NearOptions, cacheTtlMs: number, what: string): Check
   }
 }
 
+/** How long before the end of its freshness a value's reader may be the one who touches it, or loads it anew, where that is not left to chance, ms. */
+export function readAheadMs({ early, sliding, ttlMs }: Pick<CheckedCacheOptions<unknown>, 'early' | 'sliding' | 'ttlMs'>): number {
+  return Math.max(sliding ? ttlMs / 2 : 0, typeof early === 'number' ? (1 - early) * ttlMs : 0)
+}
+
 function checkedEarly(early: 'xfetch' | number | false, what: string): 'xfetch' | number | false {
   if (early === 'xfetch' || early === false) return early
   if (typeof early === 'number' && early >= 0 && early <= 1) return early

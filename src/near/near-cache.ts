@@ -70,6 +70,7 @@ export interface NearStats {
 
 export class NearCache<V> {
   readonly #parts: NearParts
+  readonly #clock: Clock
   readonly #held = new Map<string, Held<V>>()
   readonly #policy: SieveTinyLfu<Held<V>>
   readonly #drops = new RecentDrops()
@@ -83,20 +84,18 @@ export class NearCache<V> {
 
   constructor(parts: NearParts) {
     this.#parts = parts
+    this.#clock = parts.clock
     this.#policy = new SieveTinyLfu(parts.maxBytes, (held) => {
       this.#held.delete(held.key)
       this.#evicted++
     })
   }
 
-  /**
-   * @param nowMs what the clock's `monotonic()` says, for a caller that has just asked it
-   * @returns undefined when there is none, or its time is over
-   */
-  get(key: string, nowMs: number = this.#parts.clock.monotonic()): NearEntry<V> | undefined {
+  /** @returns undefined when there is none, or its time is over */
+  get(key: string): NearEntry<V> | undefined {
     const held = this.#held.get(key)
     if (held === undefined) return undefined
-    if (held.untilMs <= nowMs) {
+    if (held.untilMs <= this.#clock.monotonic()) {
       this.#expire(held)
       return undefined
     }
