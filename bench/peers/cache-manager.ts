@@ -9,8 +9,9 @@ import { createKeyv as createMemory } from 'cacheable'
 import type { Keyv } from 'keyv'
 import type { Contestant, Ground, Peer } from '../harness/contestant.ts'
 import type { Product } from '../harness/products.ts'
+import { readmeOf } from '../harness/readme.ts'
 
-const page = 'https://github.com/jaredwray/cacheable/tree/main/packages/cache-manager#quick-start'
+const page = readmeOf('cache-manager', 'Quick start')
 
 export const cacheManager: Peer = {
   name: 'cache-manager',

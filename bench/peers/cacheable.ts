@@ -7,27 +7,26 @@ import { createKeyv } from '@keyv/redis'
 import { Cacheable, createKeyv as createMemory } from 'cacheable'
 import type { Contestant, Ground, Peer } from '../harness/contestant.ts'
 import type { Product } from '../harness/products.ts'
-
-const README = 'https://github.com/jaredwray/cacheable/tree/main/packages/cacheable'
+import { readmeOf } from '../harness/readme.ts'
 
 export const cacheable: Peer = {
   name: 'cacheable',
   packages: ['cacheable', 'keyv', '@keyv/redis'],
-  page: `${README}#basic-usage`,
+  page: readmeOf('cacheable', 'Basic Usage'),
   open: async (ground) => contestantOf(new Cacheable({ primary: createKeyv(ground.urls[0]!, { namespace: 'cacheable' }) }), ground),
 }
 
 export const cacheableMemory: Peer = {
   name: 'cacheable-memory',
   packages: ['cacheable', 'keyv'],
-  page: `${README}#cacheablememory---in-memory-cache`,
+  page: readmeOf('cacheable', 'CacheableMemory - In-Memory Cache'),
   open: async (ground) => contestantOf(new Cacheable({ primary: createMemory({ lruSize: ground.room }) }), ground),
 }
 
 export const cacheableOnTwo: Peer = {
   name: 'cacheable-on-two',
   packages: ['cacheable', 'keyv', '@keyv/redis'],
-  page: `${README}#storage-tiering-and-caching`,
+  page: readmeOf('cacheable', 'Storage Tiering and Caching'),
   open: async (ground) => {
     const secondary = createKeyv(ground.urls[0]!, { namespace: 'cacheable' })
     return contestantOf(new Cacheable({ primary: createMemory({ lruSize: ground.room }), secondary }), ground)

@@ -5,13 +5,14 @@
  */
 import { Decoder, GlideClient, TimeUnit } from '@valkey/valkey-glide'
 import type { Peer } from '../harness/contestant.ts'
+import { readmeOf } from '../harness/readme.ts'
 
 const MOST_IN_FLIGHT = 4_096
 
 export const glide: Peer = {
   name: 'glide',
   packages: ['@valkey/valkey-glide'],
-  page: 'https://github.com/valkey-io/valkey-glide/tree/main/node#standalone-mode',
+  page: readmeOf('@valkey/valkey-glide', 'Standalone Mode:'),
   async open({ urls, ttlMs }) {
     const { hostname, port } = new URL(urls[0]!)
     const client = await GlideClient.createClient({

@@ -3,18 +3,19 @@
  */
 import { Redis } from 'ioredis-6'
 import type { Contestant, Ground, Peer } from '../harness/contestant.ts'
+import { readmeOf } from '../harness/readme.ts'
 
 export const ioredis: Peer = {
   name: 'ioredis',
   packages: ['ioredis-6'],
-  page: 'https://github.com/redis/ioredis/tree/v6.0.0#connect-to-redis',
+  page: readmeOf('ioredis-6', 'Connect to Redis'),
   open: (ground) => open(ground, 'ioredis', false),
 }
 
 export const ioredisAutoPipelining: Peer = {
   name: 'ioredis-auto-pipelining',
   packages: ['ioredis-6'],
-  page: 'https://github.com/redis/ioredis/tree/v6.0.0#autopipelining',
+  page: readmeOf('ioredis-6', 'Autopipelining'),
   open: (ground) => open(ground, 'ioredis-auto', true),
 }
 

@@ -7,10 +7,11 @@ import { Redis } from 'ioredis-6'
 import { Loader, RedisCache } from 'layered-loader'
 import type { Contestant, Ground, Peer } from '../harness/contestant.ts'
 import type { Product } from '../harness/products.ts'
+import { readmeOf } from '../harness/readme.ts'
 
 const shared = {
   packages: ['layered-loader', 'ioredis-6'],
-  page: 'https://github.com/kibertoad/layered-loader/tree/main#basic-example',
+  page: readmeOf('layered-loader', 'Basic example'),
 }
 
 export const layeredLoader: Peer = { ...shared, name: 'layered-loader', open: async (ground) => open(ground, ['redis']) }

@@ -2,11 +2,12 @@
 import { LRUCache } from 'lru-cache'
 import type { Peer } from '../harness/contestant.ts'
 import type { Product } from '../harness/products.ts'
+import { readmeOf } from '../harness/readme.ts'
 
 export const lruCache: Peer = {
   name: 'lru-cache',
   packages: ['lru-cache'],
-  page: 'https://github.com/isaacs/node-lru-cache/tree/main#usage',
+  page: readmeOf('lru-cache', 'Usage'),
   async open({ room }) {
     const cache = new LRUCache<string, Product>({ max: room })
     return {

@@ -1,11 +1,12 @@
 /** node-redis 6, the client of Redis's own makers. It writes the commands of one turn together without being asked to. */
 import { createClient } from 'redis'
 import type { Peer } from '../harness/contestant.ts'
+import { readmeOf } from '../harness/readme.ts'
 
 export const nodeRedis: Peer = {
   name: 'node-redis',
   packages: ['redis'],
-  page: 'https://github.com/redis/node-redis#auto-pipelining',
+  page: readmeOf('redis', 'Auto-Pipelining'),
   async open({ urls, ttlMs }) {
     const client = createClient({ url: urls[0]! }).on('error', (error) => console.error('node-redis:', error))
     await client.connect()
