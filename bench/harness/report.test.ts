@@ -75,3 +75,19 @@ test('the table and the verdicts show medians, spread, ratios and processor time
     'hits-8/slow: 3.44 (rounds 3.00 – 4.00), needs 3: met\nhits-8/quick: 1.55 (rounds 1.50 – 1.63), needs 2: MISSED',
   )
 })
+
+test('a time is told with its fraction', () => {
+  const row = {
+    name: 'p99',
+    value: 0.575,
+    bar: 1,
+    most: true,
+    gated: true,
+    ours: 0.575,
+    peer: null,
+    unit: 'ms',
+    spread: [0.385, 1.95],
+  } as const
+  assert.equal(verdictsOf([row]), 'p99: 0.575 (rounds 0.385 – 1.95), needs at most 1: met')
+  assert.equal(verdictsOf([{ ...row, value: 1.04 }]), 'p99: 1.04 (rounds 0.385 – 1.95), needs at most 1: MISSED')
+})

@@ -152,7 +152,7 @@ export function verdictsOf(rows: readonly Row[]): string {
     .filter(({ bar }) => bar !== null)
     .map((row) => {
       const verdict = row.gated ? (missedBars([row]).length === 0 ? 'met' : 'MISSED') : 'not judged'
-      const text = row.peer === null ? whole : ratio
+      const text = row.peer === null ? figure : ratio
       return `${row.name}: ${text(row.value)} (rounds ${row.spread.map(text).join(' – ')}), needs ${row.most === true ? 'at most ' : ''}${row.bar}: ${verdict}`
     })
     .join('\n')
@@ -165,6 +165,11 @@ export function aligned(rows: readonly (readonly string[])[]): string[] {
 
 export function whole(figure: number): string {
   return Math.round(figure).toLocaleString('en-US')
+}
+
+/** In the unit of its row. */
+function figure(value: number): string {
+  return value >= 1_000 ? whole(value) : String(Number(value.toPrecision(3)))
 }
 
 function ratio(value: number): string {

@@ -40,7 +40,7 @@ interface Plan extends ShopSizes {
   readonly loadedMs: number
 }
 
-const PLAN: Plan = { products: 10_000, users: 5_000, rounds: 3, maximumMs: 3_000, idleMs: 700, loadedMs: 2_000 }
+const PLAN: Plan = { products: 10_000, users: 5_000, rounds: 3, maximumMs: 2_000, idleMs: 700, loadedMs: 2_000 }
 const QUICK_PLAN: Plan = { products: 100, users: 100, rounds: 1, maximumMs: 60, idleMs: 20, loadedMs: 40 }
 
 interface Operation {
@@ -109,8 +109,9 @@ async function measured({ straight, tiered, inFlight }: Operation, plan: Plan) {
     return rate
   }
   // Of both, that what is measured afterwards is warm.
-  for (const side of ['straight', 'tiered'] as const) sides[side].most.push(await most(calls[side]))
-  const rate = sides.straight.most[0]! * LOAD
+  for (let round = 0; round < plan.rounds; round++)
+    for (const side of ['straight', 'tiered'] as const) sides[side].most.push(await most(calls[side]))
+  const rate = summaryOf(sides.straight.most).median * LOAD
   for (let round = 0; round < plan.rounds; round++) {
     for (const side of ['straight', 'tiered'] as const) sides[side].idle.push(await oneByOne(calls[side], plan.idleMs))
     for (const side of ['straight', 'tiered'] as const) sides[side].loaded.push(await loaded(calls[side], rate, plan.loadedMs))
@@ -258,8 +259,8 @@ function rowsOf(operation: keyof typeof EXPECTED, straight: Side, tiered: Side):
       value: most.median,
       bar: null,
       gated: false,
-      ours: tiered.most[0]!,
-      peer: straight.most[0]!,
+      ours: summaryOf(tiered.most).median,
+      peer: summaryOf(straight.most).median,
       unit: 'answers/s',
       spread: [most.min, most.max],
     },
@@ -275,7 +276,7 @@ function textOf(operation: string, straight: Side, tiered: Side, rate: number): 
     return `    ${name}: p50 ${ms(p50)}, p99 ${ms(p99)}; through the tier ${ms(ownP50)}, ${ms(ownP99)}: ${times}`
   }
   const late = summaryOf([...straight.loaded, ...tiered.loaded].map(({ lagP99Ms }) => lagP99Ms)).max
-  const [theirs, ours] = [straight.most[0]!, tiered.most[0]!]
+  const [theirs, ours] = [straight, tiered].map((side) => summaryOf(side.most).median) as [number, number]
   return [
     `  ${operation}`,
     line('one caller', ({ idle }) => idle),

@@ -5,7 +5,8 @@
  * quickly as it can answer for some seconds, until what is compiled beside it, on the server's core, is compiled. Then Ringtail at 100,000 a
  * second, some times over: a run in which arrivals were themselves let in late says nothing, is made again, and is told of. Then everybody's
  * highest rate, by search: up by half as long as the bound is kept, then between the last that kept it and the first that did not, to within an
- * eighth. What was missed is tried again, twice at most: a shared machine's pauses only ever make it worse, and one is enough.
+ * eighth. What was missed is tried again, twice at most: a shared machine's pauses only ever make it worse, and one is enough. And everybody at the
+ * same rates, up to the first that is more than it can answer.
  */
 import type { ContestantProcess } from '../harness/contestant-process.ts'
 import { pinned } from '../harness/cores.ts'
@@ -39,6 +40,10 @@ const FIRST_MS = 4_000
 const FIRST_ARRIVALS: ArrivalPlan = { rate: 20_000, warmUpMs: 0, ms: 2_000 }
 const WARM_UP_MS = 300
 const STEP_MS = 900
+/** Everybody's, beside the search. */
+const RATES = [10_000, 25_000, 50_000, 100_000]
+const RATE_MS = 800
+const RATE_RUNS = 3
 
 /** In the contestant's process. */
 export async function arrivals({ contestant, ground, args }: TaskCall<ArrivalPlan>): Promise<Arrivals> {
@@ -59,12 +64,14 @@ interface Climb {
   readonly name: string
   readonly rates: number[]
   readonly tried: Arrivals[]
+  /** At `RATES`, as far as it got. */
+  readonly atRates: Arrivals[]
 }
 
 async function measured(call: StudyCall): Promise<Findings> {
   const { say } = call
   const names = [OURS, ...PEERS]
-  const climbs = names.map((name): Climb => ({ name, rates: [], tried: [] }))
+  const climbs = names.map((name): Climb => ({ name, rates: [], tried: [], atRates: [] }))
   const doubts = new Set<string>()
   const alone = async (name: string, work: (contestant: ContestantProcess) => Promise<void>): Promise<void> => {
     const doubt = await warmAlone(call, name, work)
@@ -78,6 +85,7 @@ async function measured(call: StudyCall): Promise<Findings> {
       `open loop: pass ${pass + 1}: ${climbs.map(({ name, rates }) => `${name} ${rates.length > pass ? whole(rates.at(-1)!) : 'missing'}`).join(', ')}`,
     )
   }
+  for (const [at, name] of names.entries()) await alone(name, async (each) => void climbs[at]!.atRates.push(...(await atEachRate(each))))
   const findings = found(
     fixed,
     climbs.filter(({ rates }) => rates.length > 0),
@@ -110,7 +118,7 @@ async function gone({ contestants }: StudyCall): Promise<Findings> {
   const climbs: Climb[] = []
   for (const each of all) {
     const tried = await attempt(each, { rate: 1_000, warmUpMs: 0, ms: 20 })
-    climbs.push({ name: each.name, rates: [tried.rate], tried: [tried] })
+    climbs.push({ name: each.name, rates: [tried.rate], tried: [tried], atRates: [tried] })
   }
   return found(climbs[0]!.tried, climbs)
 }
@@ -124,6 +132,19 @@ async function atFixedRate(ours: ContestantProcess, say: StudyCall['say']): Prom
     runs.push(run)
   }
   return runs
+}
+
+/** @returns the middle one of each rate's runs, by p99, up to the first rate at which too many waited each time */
+async function atEachRate(contestant: ContestantProcess): Promise<Arrivals[]> {
+  const middle: Arrivals[] = []
+  for (const rate of RATES) {
+    const runs: Arrivals[] = []
+    for (let nth = 0; nth < RATE_RUNS; nth++) runs.push(await attempt(contestant, { rate, warmUpMs: WARM_UP_MS, ms: RATE_MS }))
+    const timeOf = (run: Arrivals): number => (run.overrun || run.failed > 0 ? Number.POSITIVE_INFINITY : run.p99Ms)
+    middle.push(runs.sort((one, other) => timeOf(one) - timeOf(other))[Math.floor(RATE_RUNS / 2)]!)
+    if (runs.every((run) => timeOf(run) === Number.POSITIVE_INFINITY)) break
+  }
+  return middle
 }
 
 /** Whether so many arrivals were let in late that it says more of the machine, or the generator, than of the library. */
@@ -210,7 +231,21 @@ function textOf(fixed: readonly Arrivals[], climbs: readonly Climb[]): string {
     return [`  ${name}`, whole(summaryOf(rates).median), rates.map(whole).join(', '), ...times]
   })
   const head = ['', 'highest rate', 'passes', 'p50 ms', 'p99 ms', 'let in late, p99 ms']
-  return [...fixed.map((run) => `  ringtail: ${lineOf(run)}`), ...aligned([head, ...lines])].join('\n')
+  return [...fixed.map((run) => `  ringtail: ${lineOf(run)}`), ...aligned([head, ...lines]), '', ...atRatesOf(climbs)].join('\n')
+}
+
+/** p50 and p99 of everybody at the same rates. */
+function atRatesOf(climbs: readonly Climb[]): string[] {
+  const rates = [...new Set(climbs.flatMap(({ atRates }) => atRates.map(({ rate }) => rate)))].sort((a, b) => a - b)
+  const lines = climbs.map(({ name, atRates }) => [`  ${name}`, ...rates.map((each) => timesOf(atRates.find(({ rate }) => rate === each)))])
+  return aligned([['  p50 and p99, ms, at', ...rates.map(whole)], ...lines])
+}
+
+/** Of one run in which too many waited there are none; beyond it none was made. */
+function timesOf(run: Arrivals | undefined): string {
+  if (run === undefined) return ''
+  if (run.overrun || run.failed > 0) return 'too many'
+  return `${run.p50Ms.toFixed(2)} ${run.p99Ms.toFixed(2)}${isVoid(run) ? ' (late)' : ''}`
 }
 
 function lineOf(run: Arrivals): string {
