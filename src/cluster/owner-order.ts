@@ -61,7 +61,7 @@ export function isAvoided(node: CacheNode): boolean {
 
 /** Whether each of them is known to have missed changes, of this key or others: then only the newest of what all have counts. */
 export function areAllBehind(owners: readonly CacheNode[]): boolean {
-  for (const { standing } of owners) if (standing?.behind !== true) return false
+  for (let at = 0; at < owners.length; at++) if (owners[at]!.standing?.behind !== true) return false
   return true
 }
 

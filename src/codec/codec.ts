@@ -46,6 +46,8 @@ export interface Codec<V> {
   stamp(bytes: Uint8Array, version: Version): void
   /** Never throws for what the bytes are; @throws ConfigurationError when `validate` is asynchronous */
   decode(bytes: Uint8Array): Decoded<V> | Rejection
+  /** As `decode` of each, in order; where there are no bytes, undefined. */
+  decodeMany(all: readonly (Uint8Array | undefined)[]): (Decoded<V> | Rejection | undefined)[]
   /**
    * Of bytes that `decode` rejects for their dictionary: is being fetched, so that they may be decoded once this is fulfilled. Never rejects.
    * @returns undefined where nothing is lacking, or cannot be had

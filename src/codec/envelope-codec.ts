@@ -48,6 +48,11 @@ export function createCodec<V>(options: CodecOptions<V>, what: string, packing?:
   return new EnvelopeCodec<V>(checkedCodecOptions(options, what), what, packing)
 }
 
+/** Below so many values nothing is gained by reading them together. */
+const FEW = 4
+/** Nor by values larger than this: what is spared is the same for each, and each is copied for it. */
+const TOGETHER_BYTES = 1_024
+
 export class EnvelopeCodec<V> implements Codec<V> {
   readonly enveloped = true
   readonly #options: CheckedCodecOptions<V>
@@ -124,6 +129,32 @@ export class EnvelopeCodec<V> implements Codec<V> {
     return payloadStart === payloadEndOf(bytes) ? new DecodedEntry<V>(kind, undefined, tags, bytes) : UNEXPECTED_PAYLOAD
   }
 
+  decodeMany(all: readonly (Uint8Array | undefined)[]): (Decoded<V> | Rejection | undefined)[] {
+    const decoded = new Array<Decoded<V> | Rejection | undefined>(all.length)
+    const { serializer, validate } = this.#options
+    const isTogether = serializer.decodeMany !== undefined && validate === undefined
+    const positions: number[] = []
+    const bytes: Uint8Array[] = []
+    const starts: number[] = []
+    const ends: number[] = []
+    for (let at = 0; at < all.length; at++) {
+      const each = all[at]
+      if (each === undefined) continue
+      if (isTogether && this.#isPlainValue(each)) {
+        positions.push(at)
+        bytes.push(each)
+        starts.push(payloadStartOf(each))
+        ends.push(payloadEndOf(each))
+      } else decoded[at] = this.decode(each)
+    }
+    const values = bytes.length < FEW ? undefined : serializer.decodeMany!(bytes, starts, ends)
+    for (let nth = 0; nth < positions.length; nth++) {
+      const each = bytes[nth]!
+      decoded[positions[nth]!] = values === undefined ? this.decode(each) : new DecodedEntry('value', values[nth], NO_META.tags, each)
+    }
+    return decoded
+  }
+
   lacking(bytes: Uint8Array): Promise<unknown> | undefined {
     if (this.#dictionaries === undefined || bytes.length < HEADER_BYTES) return undefined
     const meta = decodeMeta(bytes, HEADER_BYTES, Math.min(payloadStartOf(bytes), bytes.length))
@@ -152,6 +183,14 @@ export class EnvelopeCodec<V> implements Codec<V> {
     if (validate === undefined) return new DecodedEntry(kind, value, tags, bytes)
     const judged = validated(value, validate, this.#what)
     return judged.valid ? new DecodedEntry(kind, judged.value, tags, bytes) : rejection('invalid', judged.issues)
+  }
+
+  /** Whether it is a value of this cache with nothing about it to look at but the value itself: not packed, without tags. */
+  #isPlainValue(bytes: Uint8Array): boolean {
+    if (bytes.length < HEADER_BYTES || bytes[OFFSET.magic] !== MAGIC || bytes[OFFSET.format] !== FORMAT) return false
+    if (kindOf(bytes) !== 'value' || codecOf(bytes) !== this.#options.serializer.id || !isSealed(bytes)) return false
+    const start = payloadStartOf(bytes)
+    return payloadEndOf(bytes) - start <= TOGETHER_BYTES && this.#isUntaggedMeta(bytes, start)
   }
 
   /** Whether the meta is the one that this codec gives a value without tags: then there is nothing to parse. */

@@ -76,6 +76,19 @@ test('a circle is refused, not followed', () => {
   assert.throws(() => serializer.encode(circle), EncodeError)
 })
 
+test('texts that are read together come back as each does alone, however many, and where one is too large, none do', () => {
+  const { decodeMany } = json<string>()
+  const read = (lengths: readonly number[]) => {
+    const bytes = lengths.map((length) => Buffer.from(`..${JSON.stringify('x'.repeat(length))}..`))
+    const ends = bytes.map(({ length }) => length - 2)
+    return decodeMany!(bytes, new Array(bytes.length).fill(2), ends)?.map(({ length }) => length)
+  }
+  const many = Array.from({ length: 300 }, (_, at) => at * 7)
+  // What fits to the byte, with its quotes and the brackets, and what comes after it.
+  for (const lengths of [many, [65_532, 1], [65_531, 1], [65_528, 1, 2, 3], [], [9]]) assert.deepEqual(read(lengths), lengths)
+  assert.equal(read([1, 65_533, 2]), undefined)
+})
+
 test('bytes that are not UTF-8 are refused, though JSON would read them', () => {
   assert.throws(() => serializer.decode(Uint8Array.of(0x22, 0xff, 0x22), 0, 3))
   assert.throws(() => serializer.decode(Buffer.from('{"a":'), 0, 5))

@@ -52,6 +52,11 @@ class PlainCodec<V> implements Codec<V> {
     const judged = validated(value, validate, this.#what)
     return judged.valid ? { ...PLAIN_FIELDS, value: judged.value } : { rejected: 'invalid', detail: judged.issues }
   }
+
+  /** Each alone: nothing says that one is whole. */
+  decodeMany(all: readonly (Uint8Array | undefined)[]): (Decoded<V> | Rejection | undefined)[] {
+    return all.map((bytes) => (bytes === undefined ? undefined : this.decode(bytes)))
+  }
 }
 
 /** Fresh for as long as the node has it. */

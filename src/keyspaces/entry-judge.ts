@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { Fetched } from '../cluster/cluster.ts'
-import type { Codec, Decoded } from '../codec/codec.ts'
+import type { Codec, Decoded, Rejection } from '../codec/codec.ts'
 import { isEnvelope, stampOf } from '../codec/envelope.ts'
 import type { Currency } from '../entry.ts'
 import type { Emit } from '../events.ts'
@@ -38,9 +38,14 @@ export class EntryJudge<V> {
 
   /** In order. @param isLast whether dictionaries were asked for already */
   async judgeMany(keys: readonly string[], fetched: readonly Fetched[], isLast = false): Promise<Found<V>[]> {
-    const found = fetched.map((each, at) => this.judge(keys[at]!, each, isLast))
-    if (found.includes(undefined)) {
-      const unsure = found.flatMap((each, at) => (each === undefined ? [at] : []))
+    const decoded = this.#parts.codec.decodeMany(bytesOf(fetched))
+    const found = new Array<Found<V> | undefined>(fetched.length)
+    const unsure: number[] = []
+    for (let at = 0; at < found.length; at++) {
+      found[at] = this.#judged(keys[at]!, fetched[at]!, decoded[at], isLast)
+      if (found[at] === undefined) unsure.push(at)
+    }
+    if (unsure.length > 0) {
       const unknown = unsure.map((at) => keys[at]!)
       const asked = Array.from(unsure, (at) => fetched[at]!)
       const learnt = await (isLast ? this.#learnCurrent(unknown, asked) : this.learn(unknown, asked))
@@ -69,10 +74,15 @@ export class EntryJudge<V> {
   }
 
   /** @returns undefined when it is not known what the entry says, or whether it is current */
-  judge(key: string, fetched: Fetched, isLast = false): Found<V> | undefined {
+  judge(key: string, fetched: Fetched): Found<V> | undefined {
+    return this.#judged(key, fetched, fetched.bytes === undefined ? undefined : this.#parts.codec.decode(fetched.bytes), false)
+  }
+
+  /** @param decoded its bytes, undefined where it has none @param isLast whether dictionaries were asked for already */
+  #judged(key: string, fetched: Fetched, decoded: Decoded<V> | Rejection | undefined, isLast: boolean): Found<V> | undefined {
     const { bytes, node } = fetched
-    if (bytes === undefined) return new Absent(node === undefined ? 'unreachable' : 'missing', node?.id, fetched.failure)
-    const decoded = this.#parts.codec.decode(bytes)
+    if (bytes === undefined || decoded === undefined)
+      return new Absent(node === undefined ? 'unreachable' : 'missing', node?.id, fetched.failure)
     if (decoded.rejected !== undefined) {
       if (decoded.rejected === 'dictionary' && !isLast && this.#parts.codec.lacking?.(bytes) !== undefined) return undefined
       // Another schema, serializer or release is what a rolling deploy looks like, and a dictionary can be evicted; the rest should not be there.
@@ -92,4 +102,10 @@ export class EntryJudge<V> {
     if (current === undefined) return undefined
     return current ? new Live(decoded, freshForMs, node!.id, bytes.length) : new Absent('missing', node?.id, undefined, decoded)
   }
+}
+
+function bytesOf(fetched: readonly Fetched[]): (Uint8Array | undefined)[] {
+  const bytes = new Array<Uint8Array | undefined>(fetched.length)
+  for (let at = 0; at < bytes.length; at++) bytes[at] = fetched[at]!.bytes
+  return bytes
 }
