@@ -188,9 +188,10 @@ export class EnvelopeCodec<V> implements Codec<V> {
   /** Whether it is a value of this cache with nothing about it to look at but the value itself: not packed, without tags. */
   #isPlainValue(bytes: Uint8Array): boolean {
     if (bytes.length < HEADER_BYTES || bytes[OFFSET.magic] !== MAGIC || bytes[OFFSET.format] !== FORMAT) return false
-    if (kindOf(bytes) !== 'value' || codecOf(bytes) !== this.#options.serializer.id || !isSealed(bytes)) return false
+    if (kindOf(bytes) !== 'value' || codecOf(bytes) !== this.#options.serializer.id) return false
     const start = payloadStartOf(bytes)
-    return payloadEndOf(bytes) - start <= TOGETHER_BYTES && this.#isUntaggedMeta(bytes, start)
+    // The checksum last, for what is not read together is looked at once more.
+    return payloadEndOf(bytes) - start <= TOGETHER_BYTES && this.#isUntaggedMeta(bytes, start) && isSealed(bytes)
   }
 
   /** Whether the meta is the one that this codec gives a value without tags: then there is nothing to parse. */
