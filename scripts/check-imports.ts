@@ -26,6 +26,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'version-clock.ts': [],
   'fleet-clock.ts': ['node/node.ts'],
   'turn-clock.ts': [],
+  'round-clock.ts': [],
   'rare-telling.ts': [],
   'listener-queue.ts': [],
   'emitter.ts': ['listener-queue.ts'],

@@ -43,6 +43,7 @@ import { Admission } from './resilience/admission.ts'
 import { checkedGuardOptions, guardStore, type MadeGuard, type StoreGuardOptions } from './resilience/guarded-store.ts'
 import { hashRing } from './ring/hash-ring.ts'
 import type { Placement } from './ring/ring.ts'
+import { RoundClock } from './round-clock.ts'
 import { Session } from './session.ts'
 import type { StoreReader } from './store/store.ts'
 import { countedReads, type TierMetrics, tierMetrics } from './tier-metrics.ts'
@@ -87,6 +88,7 @@ export class Tier {
   readonly #clock: FleetClock
   /** The same, for reads. A clock that was given is moved by who gave it, within a turn too. */
   readonly #readClock: Clock
+  /** The same, for look-ups in this process. */
   readonly #nearClock: Clock
   readonly #random: Random
   readonly #invalidations: Invalidations
@@ -132,7 +134,7 @@ export class Tier {
     this.#guarding = options.stores === false ? false : checkedGuardOptions(options.stores ?? {}, 'createTier: stores')
     this.#clock = new FleetClock(this.#ownClock, this.#nodes.all, { emit: this.#events.emit })
     this.#readClock = options.clock === undefined ? new TurnClock(this.#clock) : this.#clock
-    this.#nearClock = options.clock === undefined ? new TurnClock(this.#clock, 'round') : this.#clock
+    this.#nearClock = options.clock === undefined ? new RoundClock(this.#readClock) : this.#clock
     const heard = { ...parts, clock: this.#clock }
     this.#hints = new Hints(heard)
     this.#catchUp = new CatchUp(this.#nodes.all, {

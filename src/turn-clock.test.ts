@@ -75,38 +75,6 @@ test('a turn that goes on for long does not stand still', () => {
   for (const [asking, ms] of told.entries()) assert.ok(ms <= asking && asking - ms < 16, `asked at ${asking} ms, told ${ms} ms`)
 })
 
-test("a reading that is kept for the loop's round is forgotten at its end, whatever promises were settled", async () => {
-  const base = new CountedClock()
-  const clock = new TurnClock(base, 'round')
-  const told: number[] = []
-  // More than one reading serves: so the next round begins with one that is kept, too.
-  for (let asking = 0; asking < 32; asking++) {
-    told.push(clock.monotonic())
-    base.stall(1)
-    await Promise.resolve()
-  }
-  assert.deepEqual([told[15], told[16], told[31], base.readings], [0, 16, 16, 2])
-  clock.monotonic()
-  await base.settle()
-  assert.equal(clock.monotonic(), 32)
-  base.stall(1)
-  assert.equal(clock.monotonic(), 32)
-  await base.settle()
-  assert.equal(clock.monotonic(), 33)
-})
-
-test('in rounds that ask little no reading is kept', async () => {
-  const base = new CountedClock()
-  const clock = new TurnClock(base, 'round')
-  for (let asking = 0; asking < 16; asking++) clock.monotonic()
-  await base.settle()
-  for (let nth = 1; nth <= 15; nth++) {
-    base.stall(1)
-    assert.equal(clock.monotonic(), nth)
-  }
-  assert.equal(base.readings, 16)
-})
-
 test('timers are those of the clock behind it', async () => {
   const base = new CountedClock()
   const clock = new TurnClock(base)

@@ -89,5 +89,5 @@ test('a time is told with its fraction', () => {
     spread: [0.385, 1.95],
   } as const
   assert.equal(verdictsOf([row]), 'p99: 0.575 (rounds 0.385 – 1.95), needs at most 1: met')
-  assert.equal(verdictsOf([{ ...row, value: 1.04 }]), 'p99: 1.04 (rounds 0.385 – 1.95), needs at most 1: MISSED')
+  assert.equal(verdictsOf([{ ...row, value: 1.004 }]), 'p99: 1.004 (rounds 0.385 – 1.95), needs at most 1: MISSED')
 })

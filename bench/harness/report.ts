@@ -169,7 +169,7 @@ export function whole(figure: number): string {
 
 /** In the unit of its row. */
 function figure(value: number): string {
-  return value >= 1_000 ? whole(value) : String(Number(value.toPrecision(3)))
+  return value >= 1_000 ? whole(value) : String(Number(value.toPrecision(4)))
 }
 
 function ratio(value: number): string {

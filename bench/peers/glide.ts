@@ -1,7 +1,8 @@
 /**
  * GLIDE, the client of Valkey's makers: a core in Rust with threads of its own, so its processor time is that of the process, not of one thread.
  *
- * By default it refuses more than 1,000 requests in flight; the line-up has more. What it refuses it also logs, a line each.
+ * By default it refuses more than 1,000 requests in flight, and logs a line for each; the line-up has more. So its bound is set higher, and what it warns of
+ * is not logged.
  */
 import { Decoder, GlideClient, Logger, TimeUnit } from '@valkey/valkey-glide'
 import type { Peer } from '../harness/contestant.ts'

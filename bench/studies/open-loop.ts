@@ -241,10 +241,11 @@ function atRatesOf(climbs: readonly Climb[]): string[] {
   return aligned([['  p50 and p99, ms, at', ...rates.map(whole)], ...lines])
 }
 
-/** Of one run in which too many waited there are none; beyond it none was made. */
+/** Of a run in which too many waited, or some failed, there are none. */
 function timesOf(run: Arrivals | undefined): string {
   if (run === undefined) return ''
-  if (run.overrun || run.failed > 0) return 'too many'
+  if (run.overrun) return 'too many'
+  if (run.failed > 0) return `${whole(run.failed)} failed`
   return `${run.p50Ms.toFixed(2)} ${run.p99Ms.toFixed(2)}${isVoid(run) ? ' (late)' : ''}`
 }
 

@@ -76,10 +76,6 @@ const PART = 4_096
 const OWN_NAMES = ['ttl', 'grace', 'tags', 'session', 'reads'] as const
 
 export function* parts<T>(items: readonly T[]): Generator<readonly T[]> {
-  if (items.length <= PART) {
-    if (items.length > 0) yield items
-    return
-  }
   for (let from = 0; from < items.length; from += PART) yield items.slice(from, from + PART)
 }
 

@@ -35,7 +35,7 @@ test('many entries come back as each of them does alone, bent ones and those of 
       { weight: 4, arbitrary: fc.constant<EntryKind>('value') },
       fc.constantFrom<EntryKind>('negative', 'pending', 'tombstone'),
     ),
-    value: fc.jsonValue(),
+    value: fc.oneof({ weight: 3, arbitrary: fc.jsonValue().map((value) => ({ value })) }, fc.jsonValue()),
     tags: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.constant(['a'])),
     writer: fc.oneof({ weight: 4, arbitrary: fc.constant('json') }, fc.constantFrom('packed', 'msgpack', 'of another schema')),
     bit: fc.oneof({ weight: 4, arbitrary: fc.constant(-1) }, fc.nat(800)),
@@ -72,19 +72,26 @@ test('values of any length come back, however many there are', () => {
   ]) {
     assertAsEach(
       codec,
-      lengths.map((length) => codec.encode('value', 'x'.repeat(length), FIELDS)),
+      lengths.map((length) => codec.encode('value', { x: 'x'.repeat(length) }, FIELDS)),
     )
   }
-  const values = ['\ufffd', 'é', '𝄞', '\ud800', { __proto__: null, a: [] }]
-  assertAsEach(
-    codec,
-    values.map((value) => codec.encode('value', value, FIELDS)),
-  )
+  const texts = ['é', '𝄞', '\ud800', '\ufffd', '__proto__', '"', '\n']
+  for (const values of [
+    texts,
+    texts.map((text) => ({ text })),
+    texts.map((text) => ({ [text]: text })),
+    texts.map(() => ({ text: 'é' })),
+  ]) {
+    assertAsEach(
+      codec,
+      values.map((value) => codec.encode('value', value, FIELDS)),
+    )
+  }
 })
 
 test('values of JSON are read together, and fewer than four alone', ({ mock }) => {
   const codec = codecOf()
-  const bytes = codec.encode('value', 7, FIELDS)
+  const bytes = codec.encode('value', { id: 7 }, FIELDS)
   const parse = mock.method(JSON, 'parse')
   for (const [count, expected] of [
     [100, 1],
@@ -95,7 +102,7 @@ test('values of JSON are read together, and fewer than four alone', ({ mock }) =
     const decoded = codec.decodeMany(new Array(count).fill(bytes)) as Decoded<unknown>[]
     assert.deepEqual(
       decoded.map(({ value }) => value),
-      new Array(count).fill(7),
+      new Array(count).fill({ id: 7 }),
     )
     assert.equal(parse.mock.callCount(), expected)
   }
@@ -115,6 +122,7 @@ test("a serializer made of JSON's with ways of its own has no other", () => {
     dated.decodeMany(all).map((each) => (each as Decoded<unknown>).value),
     [2, 3, 4, 5].map((ms) => ({ at: new Date(ms) })),
   )
+  assert.throws(() => Object.assign(json(), { decode }), TypeError)
 })
 
 test('what another serializer wrote is of another format, though it reads as JSON', () => {
@@ -135,11 +143,27 @@ test('each has an object of its own', () => {
 test('one that does not parse is corrupt, and the others are read', () => {
   const codec = codecOf()
   const good = [1, 2, 3, 4].map((value) => codec.encode('value', { value }, FIELDS))
-  for (const bent of ['', '1,2', '{', '"a', '[1', '1]', Buffer.from([0x22, 0xff, 0x22])]) {
+  for (const bent of ['', '1,2', '{', '"a', '[1', '1]', '{},{}', '{"a":{}', '{}}', Buffer.from('{"a":"\xff"}', 'latin1')]) {
     const all = [...good, lying(Buffer.from(bent))]
     const decoded = codec.decodeMany(all)
     assert.equal(decoded.at(-1)!.rejected, 'corrupt', String(bent))
     assertAsEach(codec, all)
+  }
+})
+
+test('texts of which some go on in the next, and others are two, are corrupt one by one', () => {
+  const codec = codecOf()
+  const good = codec.encode('value', { id: 1 }, FIELDS)
+  for (const bent of [
+    ['[3', '4]', '1,2'],
+    ['{"a":"}', '{","b":1}', '{},{}'],
+    ['{"a":"{}', '{}"}', '{},{}'],
+  ]) {
+    const all = [good, ...bent.map((text) => lying(Buffer.from(text))), good]
+    assert.deepEqual(
+      codec.decodeMany(all).map((each) => each!.rejected),
+      [undefined, 'corrupt', 'corrupt', 'corrupt', undefined],
+    )
   }
 })
 

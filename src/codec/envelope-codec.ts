@@ -132,7 +132,7 @@ export class EnvelopeCodec<V> implements Codec<V> {
   decodeMany(all: readonly (Uint8Array | undefined)[]): (Decoded<V> | Rejection | undefined)[] {
     const decoded = new Array<Decoded<V> | Rejection | undefined>(all.length)
     const { serializer, validate } = this.#options
-    const isTogether = serializer.decodeMany !== undefined && validate === undefined
+    const isTogether = all.length >= FEW && serializer.decodeMany !== undefined && validate === undefined
     const positions: number[] = []
     const bytes: Uint8Array[] = []
     const starts: number[] = []

@@ -76,17 +76,24 @@ test('a circle is refused, not followed', () => {
   assert.throws(() => serializer.encode(circle), EncodeError)
 })
 
-test('texts that are read together come back as each does alone, however many, and where one is too large, none do', () => {
-  const { decodeMany } = json<string>()
+test('objects that are read together come back as each does alone, however many, and where one is too large, none do', () => {
   const read = (lengths: readonly number[]) => {
-    const bytes = lengths.map((length) => Buffer.from(`..${JSON.stringify('x'.repeat(length))}..`))
+    const bytes = lengths.map((length) => Buffer.from(`..${JSON.stringify({ x: 'x'.repeat(length) })}..`))
     const ends = bytes.map(({ length }) => length - 2)
-    return decodeMany!(bytes, new Array(bytes.length).fill(2), ends)?.map(({ length }) => length)
+    return json<{ x: string }>().decodeMany!(bytes, new Array(bytes.length).fill(2), ends)?.map(({ x }) => x.length)
   }
   const many = Array.from({ length: 300 }, (_, at) => at * 7)
-  // What fits to the byte, with its quotes and the brackets, and what comes after it.
-  for (const lengths of [many, [65_532, 1], [65_531, 1], [65_528, 1, 2, 3], [], [9]]) assert.deepEqual(read(lengths), lengths)
-  assert.equal(read([1, 65_533, 2]), undefined)
+  // What fits to the byte, with `{"x":""}` and what stands before and after it, and what comes behind it.
+  const largest = 65_536 - 8 - 4
+  for (const lengths of [many, [largest, 1], [largest - 1, 1], [largest - 13, 1, 2, 3], [], [9]]) assert.deepEqual(read(lengths), lengths)
+  assert.equal(read([1, largest + 1, 2]), undefined)
+})
+
+test('what is no object is not read together', () => {
+  for (const text of ['7', '"a"', '[{}]', 'null', ' {}', '{} ', '{}', '']) {
+    const bytes = Buffer.from(text)
+    assert.deepEqual(json().decodeMany!([bytes], [0], [bytes.length]), text === '{}' ? [{}] : undefined)
+  }
 })
 
 test('bytes that are not UTF-8 are refused, though JSON would read them', () => {

@@ -16,14 +16,18 @@ export function json<V = unknown>(): Serializer<V> {
 }
 
 /**
- * What is only quicker lies on the class. So a serializer that somebody makes of this one, `{ ...json(), decode }`, has its own way alone, and never
- * this one's beside it.
+ * What is only quicker lies on the class, and the rest cannot be changed. So a serializer that somebody makes of this one, `{ ...json(), decode }`, has
+ * its own way alone, and not this one's beside it.
  */
 class Json<V> implements Serializer<V> {
   readonly id = 1
   readonly name = 'json'
   readonly encode = (value: V): Uint8Array => Buffer.from(jsonText(value))
   readonly decode = decodeJson<V>
+
+  constructor() {
+    Object.freeze(this)
+  }
 
   text(value: V): string {
     return jsonText(value)
@@ -50,41 +54,46 @@ function decodeJson<V>(bytes: Uint8Array, start: number, end: number): V {
 }
 
 const COMMA = 0x2c
-const OPENING = 0x5b
-const CLOSING = 0x5d
+/** Between texts, for no string of JSON has one in it. */
+const LINE_END = 0x0a
+const LIST = { opening: 0x5b, closing: 0x5d } as const
+const OBJECT = { opening: 0x7b, closing: 0x7d } as const
+const SEPARATOR_BYTES = 2
 /** Where many texts become one. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1024)
 
 /**
- * Many texts as one list: a parse asked for once, in which an object of the shape of the one before it takes less time. As many as fit the scratch at a
- * time. Each was written by `jsonText`, or its envelope would not have its checksum; so no text can end in the next one.
+ * Many objects as one list: a parse asked for once, in which one of the shape of the one before it takes less time. As many as fit the scratch at a
+ * time.
+ *
+ * Their texts are nearly surely JSON, for `jsonText` wrote them. Where some are not, the list does not parse or has another length: a text that
+ * goes on in the next, and one that is two, would have to be made for each other.
  */
 function decodeTogether<V>(bytes: readonly Uint8Array[], starts: readonly number[], ends: readonly number[]): V[] | undefined {
   const values: V[] = []
   for (let from = 0; from < bytes.length; ) {
-    let size = 1
+    let size = SEPARATOR_BYTES
     let at = from
     for (; at < bytes.length; at++) {
-      const length = ends[at]! - starts[at]!
-      if (size + length + 1 > scratch.length) break
-      scratch[size - 1] = COMMA
-      copy(bytes[at]!, starts[at]!, ends[at]!, size)
-      size += length + 1
+      const [each, start, end] = [bytes[at]!, starts[at]!, ends[at]!]
+      if (each[start] !== OBJECT.opening || each[end - 1] !== OBJECT.closing) return undefined
+      if (size + end - start + SEPARATOR_BYTES > scratch.length) break
+      scratch[size - 2] = COMMA
+      scratch[size - 1] = LINE_END
+      scratch.set(each.subarray(start, end), size)
+      size += end - start + SEPARATOR_BYTES
     }
     // One that is larger than the scratch.
     if (at === from) return undefined
-    scratch[0] = OPENING
-    scratch[size - 1] = CLOSING
+    scratch[0] = LIST.opening
+    scratch[size - 2] = LIST.closing
+    scratch[size - 1] = LINE_END
     const some = listIn(size)
     if (some === undefined || some.length !== at - from) return undefined
     for (let nth = 0; nth < some.length; nth++) values.push(some[nth] as V)
     from = at
   }
   return values
-}
-
-function copy(bytes: Uint8Array, start: number, end: number, to: number): void {
-  scratch.set(bytes.subarray(start, end), to)
 }
 
 function listIn(size: number): unknown[] | undefined {

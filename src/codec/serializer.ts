@@ -16,8 +16,8 @@ export interface Serializer<V> {
   /** Reads [start, end) of `bytes` and keeps no part of them. @throws anything, when they are not what `encode` makes */
   decode(bytes: Uint8Array, start: number, end: number): V
   /**
-   * Present where many are read in less time together: as `decode` of each, in order.
-   * @returns undefined where some are not what `encode` makes: then each is asked for alone
+   * Present where many may be read in less time together: as `decode` of each, in order.
+   * @returns undefined where it does not read these together, or some are not what `encode` makes: then each is asked for alone
    */
   decodeMany?(bytes: readonly Uint8Array[], starts: readonly number[], ends: readonly number[]): V[] | undefined
 }
