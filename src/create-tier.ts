@@ -34,7 +34,7 @@ import { Tracking } from './invalidation/tracking.ts'
 import { Deliveries } from './listener-queue.ts'
 import { Outcomes } from './metrics/outcomes.ts'
 import { announceKeys } from './near/announce-keys.ts'
-import { NearCache } from './near/near-cache.ts'
+import { NearCache, type NearParts } from './near/near-cache.ts'
 import { NearLayer } from './near/near-layer.ts'
 import { type NodeReport, reportNodes } from './node-report.ts'
 import type { QueueTeller } from './queues.ts'
@@ -89,7 +89,7 @@ export class Tier {
   /** The same, for reads. A clock that was given is moved by who gave it, within a turn too. */
   readonly #readClock: Clock
   /** The same, for look-ups in this process. */
-  readonly #nearClock: Clock
+  readonly #nearClock: NearParts['clock']
   readonly #random: Random
   readonly #invalidations: Invalidations
   /** Whether changes are heard of from whoever makes them, not from the nodes. */

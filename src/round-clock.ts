@@ -9,7 +9,7 @@
  * What is told is late by what was done since the reading: as a rule some µs, and with work between look-ups once in that while for as long as 15 of
  * them take. It is never ahead.
  */
-import type { Clock, Timer } from './clock.ts'
+import type { Clock } from './clock.ts'
 
 const ASKINGS = 16
 /** From one reading to the next more is not look-ups alone, ms. */
@@ -18,8 +18,10 @@ const LONG_MS = 1
 const FIRST_PAUSE = 16
 const LONGEST_PAUSE = 4_096
 
-export class RoundClock implements Clock {
-  readonly #base: Clock
+type BaseClock = Pick<Clock, 'now' | 'monotonic' | 'soon'>
+
+export class RoundClock implements Pick<Clock, 'now' | 'monotonic'> {
+  readonly #base: BaseClock
   #readMs = 0
   #left = 0
   /** Readings kept in this round. */
@@ -27,7 +29,7 @@ export class RoundClock implements Clock {
   #paused = 0
   #pause = FIRST_PAUSE
 
-  constructor(base: Clock) {
+  constructor(base: BaseClock) {
     this.#base = base
   }
 
@@ -39,14 +41,6 @@ export class RoundClock implements Clock {
     if (this.#left === 0) return this.#read()
     this.#left--
     return this.#readMs
-  }
-
-  after(delayMs: number, task: () => void, options?: { readonly keepAlive?: boolean }): Timer {
-    return this.#base.after(delayMs, task, options)
-  }
-
-  soon(task: () => void): void {
-    this.#base.soon(task)
   }
 
   #read(): number {

@@ -75,7 +75,9 @@ function decodeTogether<V>(bytes: readonly Uint8Array[], starts: readonly number
     let size = SEPARATOR_BYTES
     let at = from
     for (; at < bytes.length; at++) {
-      const [each, start, end] = [bytes[at]!, starts[at]!, ends[at]!]
+      const each = bytes[at]!
+      const start = starts[at]!
+      const end = ends[at]!
       if (each[start] !== OBJECT.opening || each[end - 1] !== OBJECT.closing) return undefined
       if (size + end - start + SEPARATOR_BYTES > scratch.length) break
       scratch[size - 2] = COMMA

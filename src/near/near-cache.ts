@@ -33,7 +33,7 @@ export interface NearParts {
   readonly ttlMs: number
   /** Every reader gets a copy of its own, rather than the one frozen value. */
   readonly copy: boolean
-  readonly clock: Clock
+  readonly clock: Pick<Clock, 'now' | 'monotonic'>
 }
 
 /** What a read of the nodes brought, to be kept. */
@@ -70,7 +70,7 @@ export interface NearStats {
 
 export class NearCache<V> {
   readonly #parts: NearParts
-  readonly #clock: Clock
+  readonly #clock: NearParts['clock']
   readonly #held = new Map<string, Held<V>>()
   readonly #policy: SieveTinyLfu<Held<V>>
   readonly #drops = new RecentDrops()
@@ -114,8 +114,8 @@ export class NearCache<V> {
    *   eighth of the whole, or can be neither frozen nor copied. What is taken may be evicted at once.
    */
   keep(key: string, reading: Reading, entry: Keepable<V>): boolean {
-    const { clock, ttlMs, copy, maxBytes } = this.#parts
-    const nowMs = clock.monotonic()
+    const { ttlMs, copy, maxBytes } = this.#parts
+    const nowMs = this.#clock.monotonic()
     this.#sweep(nowMs)
     const hash = keyHash(key)
     const former = this.#held.get(key)
@@ -124,7 +124,7 @@ export class NearCache<V> {
       this.#overtaken++
       return false
     }
-    const untilMs = Math.floor(nowMs + Math.min(ttlMs, entry.freshUntilMs - clock.now()))
+    const untilMs = Math.floor(nowMs + Math.min(ttlMs, entry.freshUntilMs - this.#clock.now()))
     const sizeBytes = key.length + entry.sizeBytes + NEAR_OVERHEAD_BYTES
     const kept = untilMs > nowMs && sizeBytes <= maxBytes * LARGEST_SHARE ? shared(entry.value, copy) : undefined
     if (kept === undefined) {
